@@ -1,0 +1,2 @@
+//! The program devoxx-container.
+fn main() {}

@@ -1,0 +1,90 @@
+//! The shape of every error: a small kind for programs, a chain for people, a hint apart.
+//!
+//! Each crate names its own kinds and says `pub type Error = sys::Failure<Kind>`. The chain is outermost first:
+//! what was asked, then where it broke, then the call. Nothing here prints.
+
+use crate::errno::CallError;
+use rustix::io::Errno;
+use std::fmt;
+
+/// A kind of failure that an errno can be sorted into.
+pub trait FromErrno: Copy + fmt::Debug {
+    /// The kind that a caller of this crate would branch on for this errno.
+    fn from_errno(errno: Errno) -> Self;
+}
+
+/// An error: `kind` to branch on, `chain` to read, `hint` for the fix where one is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure<K> {
+    /// What a program branches on.
+    pub kind: K,
+    /// What a person reads, outermost first.
+    pub chain: Vec<String>,
+    /// What would mend it.
+    pub hint: Option<String>,
+}
+
+impl<K> Failure<K> {
+    /// A failure that begins here.
+    pub fn new(kind: K, message: impl Into<String>) -> Self {
+        Self { kind, chain: vec![message.into()], hint: None }
+    }
+
+    /// Names the fix. The innermost hint stays: it knows most.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| hint.into());
+        self
+    }
+
+    /// Says what was being done, around what failed.
+    #[must_use]
+    pub fn within(mut self, doing: impl Into<String>) -> Self {
+        self.chain.insert(0, doing.into());
+        self
+    }
+
+    /// The same failure, sorted by another crate's kinds.
+    pub fn recast<L>(self, kind: impl FnOnce(K) -> L) -> Failure<L> {
+        Failure { kind: kind(self.kind), chain: self.chain, hint: self.hint }
+    }
+}
+
+impl<K> fmt::Display for Failure<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.chain.join(": "))
+    }
+}
+
+impl<K: fmt::Debug> std::error::Error for Failure<K> {}
+
+impl<K: FromErrno> From<CallError> for Failure<K> {
+    fn from(error: CallError) -> Self {
+        Self::new(K::from_errno(error.errno), error.to_string())
+    }
+}
+
+/// Adds what was being done to a result that failed.
+pub trait Context<T, K> {
+    /// The closure runs only for a failure: `.within(|| format!("mount {path}"))`.
+    fn within<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T, Failure<K>>;
+}
+
+impl<T, K, E: Into<Failure<K>>> Context<T, K> for Result<T, E> {
+    fn within<S: Into<String>>(self, doing: impl FnOnce() -> S) -> Result<T, Failure<K>> {
+        self.map_err(|error| error.into().within(doing()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chain_reads_from_the_wish_to_the_call() {
+        let innermost = Failure::new((), "fsmount: EPERM").with_hint("innermost");
+        let whole = innermost.within("mount /proc").within("create web").with_hint("outer");
+        assert_eq!(whole.to_string(), "create web: mount /proc: fsmount: EPERM");
+        assert_eq!(whole.hint.as_deref(), Some("innermost"));
+    }
+}

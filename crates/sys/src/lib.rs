@@ -1,0 +1,11 @@
+//! Kernel calls that rustix lacks, and the shape of every error of this project.
+//!
+//! The only crate with `unsafe`. Each module is named after the call it wraps; each block says which invariant
+//! makes it sound. It does not decide anything: what a container is stands in `runtime`.
+
+pub mod errno;
+pub mod failure;
+
+pub use errno::{CallError, called};
+pub use failure::{Context, Failure, FromErrno};
+pub use rustix::io::Errno;
