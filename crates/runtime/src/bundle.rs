@@ -1,0 +1,302 @@
+//! Reads what was written (`config.json`, oci_spec's [`Spec`]) into what is meant (a [`Plan`]).
+//!
+//! Strict: what this version cannot do is refused with the name of its field, never ignored. Pure but for the
+//! file that [`read`] opens.
+
+mod capability;
+mod mount;
+mod resources;
+
+pub use capability::{ALL as ALL_CAPABILITIES, number as capability_number};
+
+use crate::error::{Error, Kind, Result};
+use crate::plan::{Capabilities, Device, Plan, Process, Root, User};
+use oci_spec::runtime::{Linux, LinuxNamespaceType, PosixRlimitType, Spec};
+use std::path::{Path, PathBuf};
+use sys::clone3::Namespaces;
+use sys::{Context, called};
+
+/// The largest config.json that is read, in bytes.
+const LONGEST: u64 = 16 << 20;
+
+/// What an engine means beyond the words of the specification.
+#[derive(Debug, Clone, Default)]
+pub struct Beyond {
+    /// A root other than the directory that `root.path` names.
+    pub root: Option<Root>,
+    /// A user to look up in the container's own files.
+    pub user: Option<String>,
+    /// A small init as PID 1.
+    pub reaper: bool,
+    /// Makes the working directory when it is missing.
+    pub make_cwd: bool,
+    /// Bind targets whose empty source is filled from the root.
+    pub fill: Vec<PathBuf>,
+    /// Whether this process is root only of a user namespace.
+    pub in_user_namespace: bool,
+}
+
+fn invalid(field: &str, why: &str) -> Error {
+    Error::new(Kind::Invalid, format!("config.json: {field}: {why}"))
+}
+
+/// Reads `config.json` of a bundle.
+pub fn read(bundle: &Path) -> Result<Spec> {
+    use std::io::Read;
+    let path = bundle.join("config.json");
+    let file = std::fs::File::open(&path).map_err(called(|| format!("open {path:?}")))?;
+    let mut text = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut text).map_err(called(|| format!("read {path:?}")))?;
+    if text.len() as u64 > LONGEST {
+        return Err(invalid("file", &format!("longer than {LONGEST} bytes")));
+    }
+    serde_json::from_slice(&text).map_err(|error| Error::new(Kind::Invalid, format!("config.json: {error}")))
+}
+
+/// Makes the plan of container `id`, or says which field stands in its way.
+pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan> {
+    let process = process(spec, &beyond)?;
+    let linux = spec.linux().clone().unwrap_or_default();
+    refuse_what_is_not_there_yet(spec, &linux)?;
+    let (namespaces, cgroup_namespace) = namespaces(&linux)?;
+    if spec.hostname().is_some() && !namespaces.has(Namespaces::UTS) {
+        return Err(invalid("hostname", "needs a uts namespace of its own"));
+    }
+    let root = match (beyond.root, spec.root()) {
+        (Some(root), _) => root,
+        (None, Some(root)) => Root::Directory(bundle.join(root.path())),
+        (None, None) => return Err(invalid("root", "missing")),
+    };
+    let mut mounts = Vec::new();
+    for (index, written) in spec.mounts().iter().flatten().enumerate() {
+        mounts.push(mount::plan(written, bundle, &beyond.fill).within(|| format!("config.json: mounts[{index}]"))?);
+    }
+    let paths = |list: &Option<Vec<String>>| list.iter().flatten().map(PathBuf::from).collect();
+    let resources = linux.resources().clone().unwrap_or_default();
+    Ok(Plan {
+        id: id.to_owned(),
+        namespaces,
+        cgroup_namespace,
+        in_user_namespace: beyond.in_user_namespace,
+        root,
+        root_read_only: spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false),
+        mounts,
+        devices: devices(&linux)?,
+        masked: paths(linux.masked_paths()),
+        read_only: paths(linux.readonly_paths()),
+        hostname: spec.hostname().clone().unwrap_or_default(),
+        sysctls: sysctls(&linux)?,
+        process,
+        cgroup: linux.cgroups_path().as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+        limits: resources::limits(&resources)?,
+        seccomp: seccomp::Program::default(),
+    })
+}
+
+/// Fields that later versions carry out: refused by name until then.
+fn refuse_what_is_not_there_yet(spec: &Spec, linux: &Linux) -> Result<()> {
+    let process = spec.process().as_ref();
+    let written = [
+        ("hooks", spec.hooks().is_some()),
+        ("domainname", spec.domainname().is_some()),
+        ("linux.seccomp", linux.seccomp().is_some()),
+        ("linux.uidMappings", linux.uid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
+        ("linux.gidMappings", linux.gid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
+        ("linux.intelRdt", linux.intel_rdt().is_some()),
+        ("linux.personality", linux.personality().is_some()),
+        ("linux.timeOffsets", linux.time_offsets().is_some()),
+        ("linux.netDevices", linux.net_devices().is_some()),
+        ("linux.memoryPolicy", linux.memory_policy().is_some()),
+        ("linux.mountLabel", linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
+        ("linux.rootfsPropagation", linux.rootfs_propagation().as_ref().is_some_and(|mode| mode != "private" && mode != "rprivate")),
+        ("process.apparmorProfile", process.is_some_and(|process| process.apparmor_profile().as_ref().is_some_and(|profile| !profile.is_empty()))),
+        ("process.selinuxLabel", process.is_some_and(|process| process.selinux_label().as_ref().is_some_and(|label| !label.is_empty()))),
+        ("process.ioPriority", process.is_some_and(|process| process.io_priority().is_some())),
+        ("process.scheduler", process.is_some_and(|process| process.scheduler().is_some())),
+        ("process.execCPUAffinity", process.is_some_and(|process| process.exec_cpu_affinity().is_some())),
+    ];
+    match written.iter().find(|(_, there)| *there) {
+        Some((field, _)) => Err(Error::new(Kind::Unsupported, format!("config.json: {field}: not supported by this version"))),
+        None => Ok(()),
+    }
+}
+
+fn namespaces(linux: &Linux) -> Result<(Namespaces, bool)> {
+    let mut new = Namespaces::NONE;
+    let mut cgroup = false;
+    for namespace in linux.namespaces().iter().flatten() {
+        let kind = namespace.typ();
+        if namespace.path().is_some() {
+            return Err(Error::new(Kind::Unsupported, format!("config.json: linux.namespaces: {kind}: joining by path is not supported by this version")));
+        }
+        let one = match kind {
+            LinuxNamespaceType::Mount => Namespaces::MOUNT,
+            LinuxNamespaceType::Uts => Namespaces::UTS,
+            LinuxNamespaceType::Ipc => Namespaces::IPC,
+            LinuxNamespaceType::Pid => Namespaces::PID,
+            LinuxNamespaceType::Network => Namespaces::NETWORK,
+            LinuxNamespaceType::Cgroup => {
+                cgroup = true;
+                continue;
+            }
+            LinuxNamespaceType::User | LinuxNamespaceType::Time => {
+                return Err(Error::new(Kind::Unsupported, format!("config.json: linux.namespaces: {kind}: not supported by this version")));
+            }
+        };
+        if new.has(one) {
+            return Err(invalid("linux.namespaces", &format!("{kind} is there twice")));
+        }
+        new = new.and(one);
+    }
+    if !new.has(Namespaces::MOUNT) {
+        // Without one, every mount would be made on the host.
+        return Err(invalid("linux.namespaces", "a mount namespace is needed"));
+    }
+    Ok((new, cgroup))
+}
+
+fn process(spec: &Spec, beyond: &Beyond) -> Result<Process> {
+    let written = spec.process().as_ref().ok_or_else(|| invalid("process", "missing"))?;
+    let args = written.args().clone().unwrap_or_default();
+    if args.is_empty() {
+        return Err(invalid("process.args", "empty"));
+    }
+    if !written.cwd().is_absolute() {
+        return Err(invalid("process.cwd", "not an absolute path"));
+    }
+    let user = match &beyond.user {
+        Some(user) => User::Written(user.clone()),
+        None => User::Ids {
+            uid: written.user().uid(),
+            gid: written.user().gid(),
+            groups: written.user().additional_gids().clone().unwrap_or_default(),
+        },
+    };
+    let size = written.console_size().map_or((0, 0), |size| (size.height() as u16, size.width() as u16));
+    Ok(Process {
+        args,
+        env: written.env().clone().unwrap_or_default(),
+        cwd: written.cwd().clone(),
+        make_cwd: beyond.make_cwd,
+        user,
+        umask: written.user().umask().unwrap_or(0o022),
+        capabilities: capabilities(spec)?,
+        rlimits: rlimits(spec)?,
+        no_new_privileges: written.no_new_privileges().unwrap_or(false),
+        oom_score_adj: written.oom_score_adj(),
+        terminal: written.terminal().unwrap_or(false).then_some(size),
+        reaper: beyond.reaper,
+    })
+}
+
+fn capabilities(spec: &Spec) -> Result<Capabilities> {
+    let Some(written) = spec.process().as_ref().and_then(|process| process.capabilities().as_ref()) else {
+        return Ok(Capabilities::default());
+    };
+    let mask = |set: &Option<oci_spec::runtime::Capabilities>| {
+        set.iter().flatten().map(|one| capability::number(&one.to_string())).try_fold(0u64, |mask, number| {
+            number.map(|number| mask | 1 << number).ok_or_else(|| invalid("process.capabilities", "unknown capability"))
+        })
+    };
+    Ok(Capabilities {
+        bounding: mask(written.bounding())?,
+        effective: mask(written.effective())?,
+        permitted: mask(written.permitted())?,
+        inheritable: mask(written.inheritable())?,
+        ambient: mask(written.ambient())?,
+    })
+}
+
+fn rlimits(spec: &Spec) -> Result<Vec<(rustix::process::Resource, u64, u64)>> {
+    use rustix::process::Resource;
+    let written = spec.process().as_ref().and_then(|process| process.rlimits().clone()).unwrap_or_default();
+    let resource = |kind: PosixRlimitType| {
+        Some(match kind {
+            PosixRlimitType::RlimitCpu => Resource::Cpu,
+            PosixRlimitType::RlimitFsize => Resource::Fsize,
+            PosixRlimitType::RlimitData => Resource::Data,
+            PosixRlimitType::RlimitStack => Resource::Stack,
+            PosixRlimitType::RlimitCore => Resource::Core,
+            PosixRlimitType::RlimitRss => Resource::Rss,
+            PosixRlimitType::RlimitNproc => Resource::Nproc,
+            PosixRlimitType::RlimitNofile => Resource::Nofile,
+            PosixRlimitType::RlimitMemlock => Resource::Memlock,
+            PosixRlimitType::RlimitAs => Resource::As,
+            PosixRlimitType::RlimitLocks => Resource::Locks,
+            PosixRlimitType::RlimitSigpending => Resource::Sigpending,
+            PosixRlimitType::RlimitMsgqueue => Resource::Msgqueue,
+            PosixRlimitType::RlimitNice => Resource::Nice,
+            PosixRlimitType::RlimitRtprio => Resource::Rtprio,
+            PosixRlimitType::RlimitRttime => Resource::Rttime,
+        })
+    };
+    let mut limits: Vec<(Resource, u64, u64)> = Vec::new();
+    for limit in written {
+        let shown = limit.typ().to_string();
+        let resource = resource(limit.typ()).ok_or_else(|| invalid("process.rlimits", &format!("{shown} is unknown")))?;
+        if limits.iter().any(|(other, _, _)| *other == resource) {
+            return Err(invalid("process.rlimits", &format!("{shown} is there twice")));
+        }
+        if limit.soft() > limit.hard() {
+            return Err(invalid("process.rlimits", &format!("{shown}: soft limit above hard limit")));
+        }
+        limits.push((resource, limit.soft(), limit.hard()));
+    }
+    Ok(limits)
+}
+
+/// The devices that every container has (config-linux.md, "Default Devices").
+const DEFAULT_DEVICES: [(&str, u32, u32); 6] =
+    [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
+fn devices(linux: &Linux) -> Result<Vec<Device>> {
+    use oci_spec::runtime::LinuxDeviceType;
+    let mut devices: Vec<Device> = DEFAULT_DEVICES
+        .iter()
+        .map(|(name, major, minor)| {
+            let path = Path::new("/dev").join(name);
+            Device { host: path.clone(), path, kind: 'c', major: *major, minor: *minor, mode: 0o666, uid: 0, gid: 0 }
+        })
+        .collect();
+    for written in linux.devices().iter().flatten() {
+        let field = format!("linux.devices: {}", written.path().display());
+        let number = |number: i64| u32::try_from(number).map_err(|_| invalid(&field, "number out of range"));
+        let kind = match written.typ() {
+            LinuxDeviceType::B => 'b',
+            LinuxDeviceType::C | LinuxDeviceType::U => 'c',
+            LinuxDeviceType::P => 'p',
+            LinuxDeviceType::A => return Err(invalid(&field, "type must be b, c, u or p")),
+        };
+        if !written.path().is_absolute() {
+            return Err(invalid(&field, "not an absolute path"));
+        }
+        devices.retain(|device| device.path != *written.path());
+        devices.push(Device {
+            host: written.path().clone(),
+            path: written.path().clone(),
+            kind,
+            major: number(written.major())?,
+            minor: number(written.minor())?,
+            mode: written.file_mode().unwrap_or(0o666),
+            uid: written.uid().unwrap_or(0),
+            gid: written.gid().unwrap_or(0),
+        });
+    }
+    Ok(devices)
+}
+
+fn sysctls(linux: &Linux) -> Result<Vec<(String, String)>> {
+    let mut sysctls = Vec::new();
+    for (key, value) in linux.sysctl().iter().flatten() {
+        let path = key.replace('.', "/");
+        let fine = !path.is_empty()
+            && path.split('/').all(|part| !part.is_empty() && part != "..")
+            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
+        if !fine {
+            return Err(invalid("linux.sysctl", &format!("{key:?} is not the name of a kernel parameter")));
+        }
+        sysctls.push((path, value.clone()));
+    }
+    sysctls.sort();
+    Ok(sysctls)
+}

@@ -1,0 +1,116 @@
+//! What a parent and the init it cloned say to each other, over one SOCK_SEQPACKET pair.
+//!
+//! ```text
+//! parent                         init
+//!   cgroup joined (v1) -- Go ->
+//!                    <- Terminal --   (with the master's descriptor, when one is asked for)
+//!                    <- Ready ----    everything is set up
+//!   start ---------- Go ->
+//!                    <- Failed ---    any step, with its whole chain
+//!                    <- (end) ----    execve worked: the socket is close-on-exec
+//! ```
+//! Either end sees the other's death as the end of the stream.
+
+use crate::error::{Error, Kind, Result};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+use serde::{Deserialize, Serialize};
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use sys::{Errno, called};
+
+/// The longest message: an error chain with long paths in it.
+const LONGEST: usize = 64 * 1024;
+
+/// What is said.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Message {
+    /// From the parent: go on.
+    Go,
+    /// From init: the terminal's master is attached.
+    Terminal,
+    /// From init: set up, waiting for the start.
+    Ready,
+    /// From init: the step that failed.
+    Failed {
+        /// The kind of the failure.
+        kind: Kind,
+        /// Its chain.
+        chain: Vec<String>,
+        /// Its hint.
+        hint: Option<String>,
+    },
+}
+
+/// One end.
+#[derive(Debug)]
+pub struct Channel(OwnedFd);
+
+/// Makes both ends, closed by any execve.
+pub fn pair() -> Result<(Channel, Channel)> {
+    let (ours, theirs) =
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+            .map_err(called::<Errno>(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)".to_owned()))?;
+    Ok((Channel(ours), Channel(theirs)))
+}
+
+impl Channel {
+    /// Lets go of this end while the value lives on: its descriptor becomes a second standard error.
+    pub fn close(&mut self) -> Result<()> {
+        rustix::io::dup2(rustix::stdio::stderr(), &mut self.0)
+            .map_err(called::<Errno>(|| "dup2(2, channel)".to_owned()))?;
+        Ok(())
+    }
+
+    /// Sends one message, with a descriptor where the message has one.
+    pub fn send(&self, message: &Message, descriptor: Option<BorrowedFd<'_>>) -> Result<()> {
+        let bytes = serde_json::to_vec(message).map_err(|error| Error::new(Kind::Other, error.to_string()))?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
+        if !descriptors.is_empty() {
+            control.push(SendAncillaryMessage::ScmRights(&descriptors));
+        }
+        sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)
+            .map_err(called::<Errno>(|| format!("sendmsg({message:?})")))?;
+        Ok(())
+    }
+
+    /// Waits for the next message; none when the other end is gone.
+    pub fn receive(&self) -> Result<Option<(Message, Option<OwnedFd>)>> {
+        let mut bytes = vec![0u8; LONGEST];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = loop {
+            match recvmsg(&self.0, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC) {
+                Err(Errno::INTR) => {}
+                other => break other,
+            }
+        };
+        let length = match received {
+            Ok(received) => received.bytes,
+            // An end that died with our message unread resets the connection: gone all the same.
+            Err(Errno::CONNRESET) => 0,
+            Err(errno) => return Err(called::<Errno>(|| "recvmsg".to_owned())(errno).into()),
+        };
+        if length == 0 {
+            return Ok(None);
+        }
+        let descriptor = control.drain().find_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+            _ => None,
+        });
+        let message = serde_json::from_slice(&bytes[..length])
+            .map_err(|error| Error::new(Kind::Other, format!("message of init: {error}")))?;
+        Ok(Some((message, descriptor)))
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

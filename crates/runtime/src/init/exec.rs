@@ -1,0 +1,139 @@
+//! The command: where it is, what it starts with, and the execve itself.
+
+use super::root::{Missing, resolve, target};
+use super::user::Identity;
+use crate::error::{Error, Kind, Result};
+use crate::plan::Plan;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::OFlags;
+use rustix::process::{Rlimit, setrlimit};
+use std::ffi::CString;
+use sys::{Context, Errno, called};
+
+/// A command, ready to be executed.
+pub struct Command {
+    candidates: Vec<CString>,
+    args: Vec<CString>,
+    env: Vec<CString>,
+}
+
+/// Makes the working directory where the plan says so, while the root can be written.
+pub fn make_working_directory(root: &OwnedFd, plan: &Plan) -> Result<()> {
+    let cwd = &plan.process.cwd;
+    if !plan.process.make_cwd || resolve(root.as_fd(), cwd, OFlags::PATH | OFlags::DIRECTORY).is_ok() {
+        return Ok(());
+    }
+    target(root.as_fd(), cwd, Missing::Directory)
+        .within(|| format!("make working directory {}", cwd.display()))?;
+    Ok(())
+}
+
+/// Sets resource limits (setrlimit(2)), while a privilege to raise them may be there.
+pub fn set_limits(plan: &Plan) -> Result<()> {
+    for (resource, soft, hard) in &plan.process.rlimits {
+        let value = |limit: u64| (limit != u64::MAX).then_some(limit);
+        setrlimit(*resource, Rlimit { current: value(*soft), maximum: value(*hard) })
+            .map_err(called::<Errno>(|| format!("setrlimit({resource:?}, {soft}, {hard})")))
+            .within(|| "set resource limit")?;
+    }
+    Ok(())
+}
+
+/// Enters the working directory and settles what will be executed, as the user who will.
+pub fn prepare(plan: &Plan, identity: &Identity) -> Result<Command> {
+    let process = &plan.process;
+    rustix::process::chdir(&process.cwd)
+        .map_err(called::<Errno>(|| format!("chdir({:?})", process.cwd)))
+        .within(|| format!("enter working directory {}", process.cwd.display()))?;
+    // A directory outside of the root shows here, whatever led to it (CVE-2024-21626).
+    let here = rustix::process::getcwd(Vec::new()).map_err(called::<Errno>(|| "getcwd".to_owned()))?;
+    if !here.to_bytes().starts_with(b"/") {
+        return Err(Error::new(Kind::Invalid, format!("working directory {:?} is outside the root", process.cwd)));
+    }
+    let mut env = process.env.clone();
+    if !env.iter().any(|entry| entry.starts_with("HOME=")) {
+        env.push(format!("HOME={}", identity.home.as_deref().unwrap_or("/")));
+    }
+    let c_strings = |strings: &[String]| {
+        strings
+            .iter()
+            .map(|string| {
+                CString::new(string.as_str())
+                    .map_err(|_| Error::new(Kind::Invalid, format!("{string:?} has a NUL in it")))
+            })
+            .collect::<Result<Vec<_>>>()
+    };
+    let candidates = c_strings(&candidates(&process.args[0], &env))?;
+    Ok(Command { candidates, args: c_strings(&process.args)?, env: c_strings(&env)? })
+}
+
+/// The paths a command may be at: itself when it has a slash, otherwise one for each entry of PATH (execvp(3)).
+fn candidates(command: &str, env: &[String]) -> Vec<String> {
+    if command.contains('/') {
+        return vec![command.to_owned()];
+    }
+    let path = env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or("/bin:/usr/bin");
+    path.split(':')
+        .map(|directory| if directory.is_empty() { format!("./{command}") } else { format!("{directory}/{command}") })
+        .collect()
+}
+
+/// Executes the command; returns only what failed.
+pub fn execute(plan: &Plan, command: &Command) -> Error {
+    if let Err(failed) = sys::close_range::cloexec_from(3) {
+        return failed.into();
+    }
+    sys::signals::reset_for_exec();
+    let name = &plan.process.args[0];
+    let searched = !name.contains('/');
+    let mut denied = None;
+    for path in &command.candidates {
+        let failed = sys::execve::execve(path, &command.args, &command.env);
+        match failed.errno {
+            Errno::NOENT | Errno::NOTDIR if !exists(path) => {}
+            // execvp(3) goes on to the next entry of PATH and remembers that something was there.
+            Errno::ACCESS if searched => denied = Some(failed),
+            _ => return not_executable(name, failed),
+        }
+    }
+    if let Some(denied) = denied {
+        return not_executable(name, denied);
+    }
+    let place = if searched { "in the container's PATH" } else { "in the container" };
+    Error::new(Kind::CommandNotFound, format!("exec {name:?}: no such command {place}"))
+}
+
+fn not_executable(name: &str, failed: sys::CallError) -> Error {
+    let hint = match failed.errno {
+        Errno::NOENT => "the file is there: the interpreter of its first line, or its dynamic loader, is missing",
+        Errno::NOEXEC => "the file is for another architecture, or a script without a first line '#!...'",
+        Errno::ACCESS => "it is a directory, not executable for this user, or on a noexec mount",
+        _ => "",
+    };
+    let error = Error::new(Kind::CommandNotExecutable, failed.to_string()).within(format!("exec {name:?}"));
+    if hint.is_empty() { error } else { error.with_hint(hint) }
+}
+
+/// ENOENT of a file that exists speaks of its interpreter.
+fn exists(path: &CString) -> bool {
+    rustix::fs::access(path.as_c_str(), rustix::fs::Access::EXISTS).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_command_may_be() {
+        fn check(command: &str, env: &[&str], expected: &[&str]) {
+            let env: Vec<String> = env.iter().map(|entry| (*entry).to_owned()).collect();
+            assert_eq!(candidates(command, &env), expected, "{command}");
+        }
+        check("/bin/sh", &["PATH=/x"], &["/bin/sh"]);
+        check("./sh", &["PATH=/x"], &["./sh"]);
+        check("sh", &["PATH=/x:/y"], &["/x/sh", "/y/sh"]);
+        check("sh", &["PATH=/x", "PATH=/z"], &["/z/sh"]);
+        check("sh", &["PATH=:/y"], &["./sh", "/y/sh"]);
+        check("sh", &[], &["/bin/sh", "/usr/bin/sh"]);
+    }
+}

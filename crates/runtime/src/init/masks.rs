@@ -1,0 +1,116 @@
+//! Paths that a container must not read or write, and kernel parameters it is given.
+
+use super::mounts::{clone_tree, file_system};
+use super::root::resolve;
+use crate::error::{Error, Kind, Result};
+use crate::plan::Plan;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{FileType, OFlags};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
+use std::io::Write;
+use std::path::Path;
+use sys::mount_setattr::{MountAttributes, NODEV, NOEXEC, NOSUID, RDONLY, mount_setattr};
+use sys::{Context, Errno, called};
+
+/// proc's number in statfs(2).
+const PROC_SUPER_MAGIC: rustix::fs::FsWord = 0x9fa0;
+
+/// What covers a masked path: the host's null for a file, one empty read-only tmpfs for every directory.
+pub struct Empty {
+    null: Cover,
+    directory: Cover,
+}
+
+/// A mount to cover many paths with: itself first, then copies of it. Before Linux 6.15 only a mount that is
+/// attached can be copied.
+struct Cover {
+    tree: OwnedFd,
+    attached: bool,
+}
+
+impl Cover {
+    fn put(&mut self, at: &OwnedFd) -> Result<()> {
+        if self.attached {
+            return cover(&clone(self.tree.as_fd(), false)?, at);
+        }
+        cover(&self.tree, at)?;
+        self.attached = true;
+        Ok(())
+    }
+}
+
+/// Opened on the host's side: the container's own /dev/null could be anything (CVE-2025-31133).
+pub fn prepare(plan: &Plan) -> Result<Option<Empty>> {
+    if plan.masked.is_empty() {
+        return Ok(None);
+    }
+    let null = clone_tree(Path::new("/dev/null"), false)?;
+    let directory = file_system("tmpfs", &[("nr_blocks".into(), "1".into()), ("nr_inodes".into(), "1".into())])?;
+    let attributes = MountAttributes { set: RDONLY | NOSUID | NODEV | NOEXEC, ..MountAttributes::default() };
+    mount_setattr(directory.as_fd(), false, attributes)?;
+    let fresh = |tree| Cover { tree, attached: false };
+    Ok(Some(Empty { null: fresh(null), directory: fresh(directory) }))
+}
+
+/// Covers the masked paths and makes the read-only ones so. A path that is not there needs neither.
+pub fn attach(root: &OwnedFd, plan: &Plan, empty: Option<Empty>) -> Result<()> {
+    for path in &plan.read_only {
+        let Some(found) = existing(root, path)? else { continue };
+        let again = clone(found.as_fd(), true).within(|| format!("make {} read-only", path.display()))?;
+        let attributes = MountAttributes { set: RDONLY, ..MountAttributes::default() };
+        mount_setattr(again.as_fd(), true, attributes).within(|| format!("make {} read-only", path.display()))?;
+        cover(&again, &found).within(|| format!("make {} read-only", path.display()))?;
+    }
+    let Some(mut empty) = empty else { return Ok(()) };
+    for path in &plan.masked {
+        let Some(found) = existing(root, path)? else { continue };
+        let stat = rustix::fs::fstat(&found).map_err(called::<Errno>(|| format!("fstat({path:?})")))?;
+        let with = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => &mut empty.directory,
+            _ => &mut empty.null,
+        };
+        with.put(&found).within(|| format!("mask {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn existing(root: &OwnedFd, path: &Path) -> Result<Option<OwnedFd>> {
+    match resolve(root.as_fd(), path, OFlags::PATH) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.errno, Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn clone(fd: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd> {
+    let mut flags =
+        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    if recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    let tree = open_tree(fd, "", flags).map_err(called::<Errno>(|| "open_tree(OPEN_TREE_CLONE)".to_owned()))?;
+    Ok(tree)
+}
+
+fn cover(tree: &OwnedFd, at: &OwnedFd) -> Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(tree, "", at, "", flags).map_err(called::<Errno>(|| "move_mount".to_owned()))?;
+    Ok(())
+}
+
+/// Sets kernel parameters through the container's own /proc, which is checked to be one.
+pub fn write_sysctls(root: &OwnedFd, plan: &Plan) -> Result<()> {
+    for (path, value) in &plan.sysctls {
+        let doing = || format!("set sysctl {}", path.replace('/', "."));
+        let file = resolve(root.as_fd(), &Path::new("/proc/sys").join(path), OFlags::WRONLY).within(doing)?;
+        let magic = rustix::fs::fstatfs(&file).map_err(called::<Errno>(|| "fstatfs".to_owned()))?.f_type;
+        if magic != PROC_SUPER_MAGIC {
+            return Err(Error::new(Kind::Invalid, format!("{}: /proc is not proc", doing())));
+        }
+        std::fs::File::from(file)
+            .write_all(value.as_bytes())
+            .map_err(called(|| format!("write({value:?})")))
+            .within(doing)?;
+    }
+    Ok(())
+}

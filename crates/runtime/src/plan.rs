@@ -1,0 +1,200 @@
+//! What a container will be: owned, ordered, with nothing left to interpret.
+//!
+//! Made from a written Spec by [`crate::bundle`], carried out by `init`. Nothing here touches the system.
+
+use cgroup::Limits;
+use std::path::PathBuf;
+use sys::clone3::Namespaces;
+use sys::mount_setattr::MountAttributes;
+
+/// A container, fully meant.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The id it is known by.
+    pub id: String,
+    /// Namespaces made new at clone3; the cgroup namespace comes later, from inside the cgroup.
+    pub namespaces: Namespaces,
+    /// Whether it gets a cgroup namespace of its own.
+    pub cgroup_namespace: bool,
+    /// Whether this process is root only of a user namespace: device nodes are then bound, not made.
+    pub in_user_namespace: bool,
+    /// Where the root comes from.
+    pub root: Root,
+    /// Whether the root is read-only once everything is mounted.
+    pub root_read_only: bool,
+    /// What is mounted in it, in order.
+    pub mounts: Vec<Mount>,
+    /// Device nodes, in order.
+    pub devices: Vec<Device>,
+    /// Paths that are covered by something empty.
+    pub masked: Vec<PathBuf>,
+    /// Paths that are made read-only.
+    pub read_only: Vec<PathBuf>,
+    /// The host name; empty leaves it.
+    pub hostname: String,
+    /// Kernel parameters as paths below /proc/sys, with their values.
+    pub sysctls: Vec<(String, String)>,
+    /// What runs in it.
+    pub process: Process,
+    /// The cgroup's name, absolute in every hierarchy; empty for none.
+    pub cgroup: String,
+    /// What the cgroup limits.
+    pub limits: Limits,
+    /// The compiled seccomp program; empty for none.
+    pub seccomp: seccomp::Program,
+}
+
+/// Where the root file system comes from.
+#[derive(Debug, Clone)]
+pub enum Root {
+    /// A directory, as it is.
+    Directory(PathBuf),
+    /// An overlay of directories.
+    Overlay(Overlay),
+}
+
+/// An overlay (Documentation/filesystems/overlayfs.rst of the kernel).
+#[derive(Debug, Clone)]
+pub struct Overlay {
+    /// Read-only layers, lowest first.
+    pub lower: Vec<PathBuf>,
+    /// Where changes go.
+    pub upper: Upper,
+    /// An empty directory that is there: the overlay is mounted on it, in the container's namespace only.
+    pub mount_point: PathBuf,
+    /// Whether markers are `user.overlay.*`, the ones that root of a user namespace may write.
+    pub user_xattr: bool,
+    /// Whether the kernel may skip syncing: for containers that are thrown away.
+    pub volatile: bool,
+}
+
+/// Where the changes of an overlay go.
+#[derive(Debug, Clone)]
+pub enum Upper {
+    /// Two directories on one file system.
+    Directories {
+        /// The changes.
+        upper: PathBuf,
+        /// What the kernel works in.
+        work: PathBuf,
+    },
+    /// A tmpfs that goes with the container.
+    Memory,
+}
+
+/// A mount inside the root.
+#[derive(Debug, Clone)]
+pub struct Mount {
+    /// Where, in the container.
+    pub target: PathBuf,
+    /// What.
+    pub source: Source,
+    /// Flags of the mount itself.
+    pub attributes: MountAttributes,
+    /// Whether the flags hold for everything below it too.
+    pub recursive_attributes: bool,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A new file system: its type, and its options by key and value (an empty value is a flag).
+    FileSystem {
+        /// As in /proc/filesystems.
+        kind: String,
+        /// For fsconfig(2).
+        options: Vec<(String, String)>,
+    },
+    /// A file or directory of the host.
+    Bind {
+        /// On the host.
+        path: PathBuf,
+        /// With everything mounted below it.
+        recursive: bool,
+        /// Whether an empty directory is first filled from what the root has at the target.
+        fill: bool,
+    },
+    /// The container's cgroups: one hierarchy on v2, all of them on v1.
+    Cgroups,
+}
+
+/// A device node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Where, in the container.
+    pub path: PathBuf,
+    /// Where on the host, for a bind.
+    pub host: PathBuf,
+    /// `c`, `b` or `p`.
+    pub kind: char,
+    /// Major number.
+    pub major: u32,
+    /// Minor number.
+    pub minor: u32,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// Who a process is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum User {
+    /// By number.
+    Ids {
+        /// User id.
+        uid: u32,
+        /// Group id.
+        gid: u32,
+        /// Further groups.
+        groups: Vec<u32>,
+    },
+    /// As docker writes it, `name|uid[:group|gid]`, looked up in the container's own /etc/passwd and /etc/group.
+    Written(String),
+}
+
+/// The process of a container.
+#[derive(Debug, Clone)]
+pub struct Process {
+    /// The command and its arguments; never empty.
+    pub args: Vec<String>,
+    /// The environment, `KEY=value`.
+    pub env: Vec<String>,
+    /// The working directory.
+    pub cwd: PathBuf,
+    /// Whether a missing working directory is made.
+    pub make_cwd: bool,
+    /// Who it is.
+    pub user: User,
+    /// The mask of new files' modes.
+    pub umask: u32,
+    /// Capabilities.
+    pub capabilities: Capabilities,
+    /// Resource limits: the resource, soft and hard.
+    pub rlimits: Vec<(rustix::process::Resource, u64, u64)>,
+    /// Whether no execve may ever give it more privilege.
+    pub no_new_privileges: bool,
+    /// What /proc/self/oom_score_adj is set to.
+    pub oom_score_adj: Option<i32>,
+    /// Whether it gets a terminal of its own, and of which size (rows, columns).
+    pub terminal: Option<(u16, u16)>,
+    /// Whether a small init of ours is PID 1 and reaps, with the command as its child.
+    pub reaper: bool,
+}
+
+/// Capability sets as bit masks (capabilities(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    /// What execve may ever give.
+    pub bounding: u64,
+    /// What is in force.
+    pub effective: u64,
+    /// What can be put in force.
+    pub permitted: u64,
+    /// What passes through execve with the file's own inheritable set.
+    pub inheritable: u64,
+    /// What passes through execve of an ordinary file.
+    pub ambient: u64,
+}

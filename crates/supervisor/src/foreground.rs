@@ -1,0 +1,164 @@
+//! A container in the foreground: its signals and streams are those of the command that was typed.
+
+use crate::flow::{Flow, nonblocking};
+use crate::terminal::{self, Raw};
+use crate::{Error, Result};
+use runtime::{Kind, Running, Stdio};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::termios::isatty;
+use sys::signals::{SignalFd, send};
+use sys::{Errno, called};
+
+/// SIGCHLD: ours, not the container's.
+const SIGCHLD: i32 = 17;
+/// SIGWINCH: the window has another size.
+const SIGWINCH: i32 = 28;
+/// SIGPIPE: about our own writes.
+const SIGPIPE: i32 = 13;
+
+/// Which streams a container is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Streams {
+    /// `-i`: our standard input.
+    pub interactive: bool,
+    /// `-t`: a terminal of its own.
+    pub terminal: bool,
+}
+
+/// What has to be set up before a container starts, so that no signal and no byte is lost.
+#[derive(Debug)]
+pub struct Foreground {
+    streams: Streams,
+    signals: SignalFd,
+    flows: Vec<Flow>,
+}
+
+fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    let copy = rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(called::<Errno>(|| "dup".to_owned()))?;
+    Ok(copy)
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let ends = pipe_with(PipeFlags::CLOEXEC).map_err(called::<Errno>(|| "pipe2".to_owned()))?;
+    Ok(ends)
+}
+
+impl Foreground {
+    /// Blocks signals into a descriptor and makes the container's standard descriptors.
+    ///
+    /// A stream that is a terminal of the host never reaches a container as it is: through it, a container could
+    /// type into the person's shell (TIOCSTI, tty_ioctl(4)). Pipes and files go in directly, at no cost.
+    pub fn prepare(streams: Streams) -> Result<(Self, Stdio)> {
+        let (stdin, stdout, stderr) = (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
+        if streams.terminal && streams.interactive && !isatty(stdin) {
+            return Err(Error::new(Kind::Invalid, "the input device is not a terminal")
+                .with_hint("leave out -t when standard input is a pipe or a file"));
+        }
+        let mut flows = Vec::new();
+        let mut stdio = Stdio::default();
+        if streams.terminal || !streams.interactive {
+            let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+                .map_err(called::<Errno>(|| "open(\"/dev/null\")".to_owned()))?;
+            stdio.input = Some(null);
+        } else if isatty(stdin) {
+            let (read, write) = pipe()?;
+            nonblocking(&write).map_err(called::<Errno>(|| "fcntl(O_NONBLOCK)".to_owned()))?;
+            flows.push(Flow::new(duplicate(stdin)?, write));
+            stdio.input = Some(read);
+        }
+        if !streams.terminal {
+            for (ours, theirs) in [(stdout, &mut stdio.output), (stderr, &mut stdio.error)] {
+                if isatty(ours) {
+                    let (read, write) = pipe()?;
+                    flows.push(Flow::new(read, duplicate(ours)?));
+                    *theirs = Some(write);
+                }
+            }
+        }
+        let signals = SignalFd::block_all()?;
+        Ok((Self { streams, signals, flows }, stdio))
+    }
+
+    /// The size of the person's terminal, as rows and columns.
+    pub fn terminal_size() -> Option<(u16, u16)> {
+        terminal::size(rustix::stdio::stdin()).or_else(|| terminal::size(rustix::stdio::stdout()))
+    }
+
+    /// Stays with the container until it ends; returns its exit code.
+    pub fn attend(mut self, running: &Running) -> Result<i32> {
+        let mut raw = None;
+        if let Some(master) = &running.terminal {
+            let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
+            // The window may have changed since the terminal was made.
+            terminal::copy_size(if isatty(stdin) { stdin } else { stdout }, master.as_fd());
+            nonblocking(master).map_err(called::<Errno>(|| "fcntl(O_NONBLOCK)".to_owned()))?;
+            self.flows.push(Flow::new(duplicate(master.as_fd())?, duplicate(stdout)?));
+            if self.streams.interactive {
+                raw = Some(Raw::set(stdin)?);
+                self.flows.insert(0, Flow::new(duplicate(stdin)?, duplicate(master.as_fd())?));
+            }
+        }
+        let ended = self.until_it_ends(running);
+        // What is still in flight belongs before the prompt.
+        let input_first = usize::from(self.streams.interactive && !self.flows.is_empty());
+        for flow in self.flows.iter_mut().skip(input_first) {
+            flow.drain();
+        }
+        drop(raw);
+        ended?;
+        runtime::container::wait(&running.child)
+    }
+
+    fn until_it_ends(&mut self, running: &Running) -> Result<()> {
+        loop {
+            let (ended, signalled, ready) = {
+                let mut waiting =
+                    vec![PollFd::new(&running.child.pidfd, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+                let live: Vec<usize> =
+                    (0..self.flows.len()).filter(|index| !self.flows[*index].is_over()).collect();
+                waiting.extend(live.iter().filter_map(|index| self.flows[*index].waits_for()));
+                match poll(&mut waiting, None) {
+                    Err(Errno::INTR) => continue,
+                    Err(errno) => return Err(called::<Errno>(|| "poll".to_owned())(errno).into()),
+                    Ok(_) => {}
+                }
+                let happened: Vec<bool> = waiting.iter().map(|one| !one.revents().is_empty()).collect();
+                let ready: Vec<usize> =
+                    live.iter().zip(&happened[2..]).filter(|(_, yes)| **yes).map(|(index, _)| *index).collect();
+                (happened[0], happened[1], ready)
+            };
+            if signalled {
+                self.pass_signals(running)?;
+            }
+            for index in ready {
+                self.flows[index].step();
+            }
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    fn pass_signals(&self, running: &Running) -> Result<()> {
+        while let Some(signal) = self.signals.next()? {
+            match signal {
+                SIGCHLD | SIGPIPE => {}
+                SIGWINCH if running.terminal.is_some() => {
+                    if let Some(master) = &running.terminal {
+                        let stdin = rustix::stdio::stdin();
+                        terminal::copy_size(if isatty(stdin) { stdin } else { rustix::stdio::stdout() }, master.as_fd());
+                    }
+                }
+                signal => match send(running.child.pidfd.as_fd(), signal) {
+                    // It has just ended; the next turn sees that.
+                    Err(error) if error.errno == Errno::SRCH => {}
+                    other => other?,
+                },
+            }
+        }
+        Ok(())
+    }
+}
