@@ -1,1 +1,56 @@
-//! Placeholder.
+//! Where a container's cgroup is, and which limits it has: cgroup v2, v1 and hybrid hosts, through cgroupfs.
+//!
+//! ```text
+//! Layout::detect -> Cgroup::plan -> create -> apply -> dir or entry (clone3 into it) or join -> kill -> remove
+//! ```
+//!
+//! It does not talk to systemd, it does not start processes, and it does not filter devices on v2: that takes an
+//! eBPF program, and [`Cgroup::enforces_devices`] says whether a list of devices will hold.
+//!
+//! A path is spent once, to open the mount point of a hierarchy; everything beneath goes by descriptor, and only
+//! after the file system has been seen to be a cgroup file system.
+
+mod cgroup;
+mod layout;
+mod limits;
+mod place;
+mod tree;
+
+pub use cgroup::{Cgroup, Entry};
+pub use layout::{Delegation, Hierarchy, Layout, Scope, delegated};
+pub use limits::{DeviceRule, Limits};
+pub use place::{Place, Version};
+
+use sys::Errno;
+
+/// What a caller branches on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Processes are in the cgroup.
+    InUse,
+    /// The kernel or this hierarchy lacks the controller or the file.
+    Unsupported,
+    /// The value is one that the kernel does not take.
+    Refused,
+    /// This user may not.
+    Permission,
+    /// Anything else.
+    Other,
+}
+
+impl sys::FromErrno for Kind {
+    fn from_errno(errno: Errno) -> Self {
+        match errno {
+            Errno::BUSY | Errno::NOTEMPTY => Self::InUse,
+            Errno::OPNOTSUPP | Errno::NOSYS => Self::Unsupported,
+            Errno::INVAL | Errno::RANGE | Errno::NAMETOOLONG | Errno::TOOBIG => Self::Refused,
+            Errno::PERM | Errno::ACCESS | Errno::ROFS => Self::Permission,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Every error of this crate.
+pub type Error = sys::Failure<Kind>;
+/// A result with [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;

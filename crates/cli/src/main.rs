@@ -1,2 +1,107 @@
-//! The program devoxx-container.
-fn main() {}
+//! The program devoxx-container: arguments in, one line of error out, an exit code.
+//!
+//! What a container is stands in the crates below; this one only reads words and prints.
+
+mod commands;
+mod demo;
+mod progress;
+mod run_arguments;
+
+use clap::{Parser, Subcommand};
+use engine::{Error, Kind};
+use run_arguments::RunArguments;
+use std::io::Write;
+
+/// A container engine without a daemon.
+///
+/// Without a command it shows what a container is: a child in new PID, UTS and mount namespaces.
+#[derive(Debug, Parser)]
+#[command(name = "devoxx-container", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    demo: demo::Arguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a command in a new container
+    Run(Box<RunArguments>),
+    /// Pull an image from a registry
+    Pull(commands::Pull),
+    /// List images
+    Images(commands::ListImages),
+    /// Remove images
+    Rmi(commands::RemoveImages),
+    /// Show what an image is made of, as JSON
+    Inspect(commands::Inspect),
+    /// List containers
+    Ps(commands::ListContainers),
+    /// Remove containers
+    Rm(commands::RemoveContainers),
+    /// Check credentials at a registry and keep them
+    Login(commands::Login),
+    /// Forget credentials of a registry
+    Logout(commands::Logout),
+    /// The demonstration's child; started by the program itself
+    #[command(hide = true)]
+    Child(demo::ChildArguments),
+}
+
+fn main() {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => std::process::exit(usage(&error)),
+    };
+    let done = match arguments.command {
+        None => demo::parent(&arguments.demo),
+        Some(Command::Child(child)) => demo::child(&child),
+        Some(Command::Run(wanted)) => commands::run(&wanted),
+        Some(Command::Pull(wanted)) => commands::pull(&wanted),
+        Some(Command::Images(wanted)) => commands::images(&wanted),
+        Some(Command::Rmi(wanted)) => commands::rmi(&wanted),
+        Some(Command::Inspect(wanted)) => commands::inspect(&wanted),
+        Some(Command::Ps(wanted)) => commands::ps(&wanted),
+        Some(Command::Rm(wanted)) => commands::rm(&wanted),
+        Some(Command::Login(wanted)) => commands::login(&wanted),
+        Some(Command::Logout(wanted)) => commands::logout(&wanted),
+    };
+    let code = done.unwrap_or_else(|error| report(&error));
+    std::process::exit(code);
+}
+
+/// One line for the error, with its hint; what came from outside cannot add another.
+fn report(error: &Error) -> i32 {
+    let one_line = |text: &str| text.replace(['\n', '\r'], " ");
+    let mut line = one_line(&error.to_string());
+    // The demonstration's words are its own, to the letter.
+    if !line.starts_with("permission denied: run with sudo") {
+        line = format!("devoxx-container: {line}");
+    }
+    if let Some(hint) = &error.hint {
+        line = format!("{line} ({})", one_line(hint));
+    }
+    complain(&line);
+    error.kind.exit_code()
+}
+
+/// Writes a line to standard error; there is nobody to tell if that fails.
+fn complain(line: &str) {
+    let _nobody = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Help and version go to standard output and are no error; a mistake is one line.
+fn usage(error: &clap::Error) -> i32 {
+    use clap::error::ErrorKind;
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) {
+        let printed = error.print();
+        return i32::from(printed.is_err());
+    }
+    let text = error.to_string();
+    let first: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let message = first.join(" ");
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    complain(&format!("devoxx-container: {message} (try --help)"));
+    Kind::Usage.exit_code()
+}

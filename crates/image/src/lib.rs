@@ -1,1 +1,30 @@
-//! Placeholder.
+//! Images: references, registries and their credentials, the store, and layers unpacked as overlayfs wants them.
+//!
+//! It does not mount, does not run anything but credential helpers, does not print, and leaves no thread behind
+//! when a call returns. What is an image's default command is the engine's question; here is only its configuration.
+
+mod challenge;
+pub mod credentials;
+pub mod digest;
+mod kind;
+mod layer;
+mod manifest;
+pub mod platform;
+mod pull;
+pub mod reference;
+mod registry;
+mod store;
+
+pub use credentials::CredentialSource;
+pub use kind::Kind;
+pub use layer::Ownership;
+pub use platform::Platform;
+pub use pull::{Event, PullOptions, pull};
+pub use reference::Reference;
+pub use store::{Image, Listed, Removed, Store};
+
+/// What went wrong with an image.
+pub type Error = sys::Failure<Kind>;
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

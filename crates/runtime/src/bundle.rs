@@ -32,8 +32,8 @@ pub struct Beyond {
     pub make_cwd: bool,
     /// Bind targets whose empty source is filled from the root.
     pub fill: Vec<PathBuf>,
-    /// Whether this process is root only of a user namespace.
-    pub in_user_namespace: bool,
+    /// Binds device nodes from the host, see [`Plan::bind_devices`].
+    pub bind_devices: bool,
 }
 
 fn invalid(field: &str, why: &str) -> Error {
@@ -77,7 +77,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         id: id.to_owned(),
         namespaces,
         cgroup_namespace,
-        in_user_namespace: beyond.in_user_namespace,
+        bind_devices: beyond.bind_devices,
         root,
         root_read_only: spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false),
         mounts,

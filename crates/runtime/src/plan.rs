@@ -16,8 +16,9 @@ pub struct Plan {
     pub namespaces: Namespaces,
     /// Whether it gets a cgroup namespace of its own.
     pub cgroup_namespace: bool,
-    /// Whether this process is root only of a user namespace: device nodes are then bound, not made.
-    pub in_user_namespace: bool,
+    /// Whether device nodes are bound from the host instead of made, and no other device on the root can be opened:
+    /// in a user namespace, and where the cgroup has no filter for devices.
+    pub bind_devices: bool,
     /// Where the root comes from.
     pub root: Root,
     /// Whether the root is read-only once everything is mounted.

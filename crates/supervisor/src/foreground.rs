@@ -33,7 +33,9 @@ pub struct Streams {
 pub struct Foreground {
     streams: Streams,
     signals: SignalFd,
+    /// The first `inputs` of them lead into the container.
     flows: Vec<Flow>,
+    inputs: usize,
 }
 
 fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
@@ -58,6 +60,7 @@ impl Foreground {
                 .with_hint("leave out -t when standard input is a pipe or a file"));
         }
         let mut flows = Vec::new();
+        let mut inputs = 0;
         let mut stdio = Stdio::default();
         if streams.terminal || !streams.interactive {
             let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
@@ -68,6 +71,7 @@ impl Foreground {
             nonblocking(&write).map_err(called::<Errno>(|| "fcntl(O_NONBLOCK)".to_owned()))?;
             flows.push(Flow::new(duplicate(stdin)?, write));
             stdio.input = Some(read);
+            inputs = 1;
         }
         if !streams.terminal {
             for (ours, theirs) in [(stdout, &mut stdio.output), (stderr, &mut stdio.error)] {
@@ -79,7 +83,7 @@ impl Foreground {
             }
         }
         let signals = SignalFd::block_all()?;
-        Ok((Self { streams, signals, flows }, stdio))
+        Ok((Self { streams, signals, flows, inputs }, stdio))
     }
 
     /// The size of the person's terminal, as rows and columns.
@@ -99,12 +103,12 @@ impl Foreground {
             if self.streams.interactive {
                 raw = Some(Raw::set(stdin)?);
                 self.flows.insert(0, Flow::new(duplicate(stdin)?, duplicate(master.as_fd())?));
+                self.inputs = 1;
             }
         }
         let ended = self.until_it_ends(running);
         // What is still in flight belongs before the prompt.
-        let input_first = usize::from(self.streams.interactive && !self.flows.is_empty());
-        for flow in self.flows.iter_mut().skip(input_first) {
+        for flow in self.flows.iter_mut().skip(self.inputs) {
             flow.drain();
         }
         drop(raw);

@@ -1,1 +1,17 @@
-//! Placeholder.
+//! For tests only: a private host for each test, a registry in it, and a snapshot that shows what was left behind.
+//!
+//! A host is namespaces and a cgroup subtree on the real kernel, so tests run in parallel and touch nothing of the
+//! machine. This is not a mock and not a sandbox against malice. Failures panic: a test has nobody to return them to.
+
+pub mod deadline;
+pub mod fixture;
+pub mod host;
+mod host_cgroup;
+pub mod outcome;
+pub mod registry;
+pub mod snapshot;
+
+pub use host::Host;
+pub use outcome::{Outcome, Running};
+pub use registry::Registry;
+pub use snapshot::Snapshot;

@@ -19,9 +19,9 @@ const LINKS: [(&str, &str); 5] = [
     ("pts/ptmx", "ptmx"),
 ];
 
-/// In a user namespace no device node can be made: the host's are opened here, to be bound. Otherwise nothing.
+/// Where device nodes are bound instead of made, the host's are opened here. Otherwise nothing.
 pub fn prepare(plan: &Plan) -> Result<Vec<OwnedFd>> {
-    if !plan.in_user_namespace {
+    if !plan.bind_devices {
         return Ok(Vec::new());
     }
     plan.devices
@@ -34,7 +34,7 @@ pub fn prepare(plan: &Plan) -> Result<Vec<OwnedFd>> {
 
 /// Puts every node and link into the container's /dev.
 pub fn attach(root: &OwnedFd, plan: &Plan, nodes: Vec<OwnedFd>) -> Result<()> {
-    if plan.in_user_namespace {
+    if plan.bind_devices {
         for (device, node) in plan.devices.iter().zip(nodes) {
             let at = target(root.as_fd(), &device.path, Missing::File)?;
             let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;

@@ -10,7 +10,7 @@ use rustix::mount::{
     mount, mount_change, move_mount, open_tree, unmount,
 };
 use std::path::Path;
-use sys::mount_setattr::{MountAttributes, RDONLY, mount_setattr};
+use sys::mount_setattr::{MountAttributes, NODEV, RDONLY, mount_setattr};
 use sys::{Context, Errno, called};
 
 /// Cuts this mount namespace off: what is mounted here must not appear on the host, nor keep its mounts busy.
@@ -22,6 +22,15 @@ pub fn make_private() -> Result<()> {
 
 /// Makes the new root a mount of its own, as pivot_root(2) wants it, and returns it.
 pub fn prepare(plan: &Plan) -> Result<OwnedFd> {
+    let tree = tree(plan)?;
+    if plan.bind_devices {
+        // A node made in here, or carried by an image, opens nothing: only the bound ones do.
+        mount_setattr(tree.as_fd(), false, MountAttributes { set: NODEV, ..MountAttributes::default() })?;
+    }
+    Ok(tree)
+}
+
+fn tree(plan: &Plan) -> Result<OwnedFd> {
     match &plan.root {
         Root::Directory(path) => {
             let tree = open_tree(

@@ -1,0 +1,64 @@
+# `make help` lists the targets.
+CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PROGRAMS := devoxx-container devoxx-runtime
+SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
+
+.DEFAULT_GOAL := build
+# Setup comes before the fixtures, and the style before the tests.
+.NOTPARALLEL:
+.PHONY: build help run test setup fixtures check fmt clean install
+
+build: ## the release programs, in bin/ (the default)
+	$(CARGO) build --release --workspace --bins
+	@mkdir -p bin
+	@for program in $(PROGRAMS); do \
+		if [ -x "$(TARGET)/release/$$program" ]; then \
+			install -m 755 "$(TARGET)/release/$$program" "bin/$$program" && echo "bin/$$program"; \
+		fi || exit 1; \
+	done
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## a container on a scratch copy of this machine's files: a shell, or a greeting without a terminal
+	@if [ -t 0 ] && [ -t 1 ]; then \
+		echo "A shell in a container. It has a scratch copy of this machine's files, thrown away when you leave: exit"; \
+		exec $(SUDO) bin/devoxx-container run --rm -it --rootfs /:O sh; \
+	fi; \
+	exec $(SUDO) bin/devoxx-container run --rm --rootfs /:O sh -c ' \
+		echo "Hello from a container."; \
+		echo "hostname: $$(cat /proc/sys/kernel/hostname)"; \
+		echo "pid:      $$$$"; \
+		echo "files:    a scratch copy of this machine, thrown away now"'
+
+test: setup check fixtures ## all that must hold: style, lints, then every test (as root the whole of it)
+	$(CARGO) test --workspace
+
+setup: ## what the tests need and this machine lacks, by apt
+	tests/setup.sh
+
+fixtures: ## the root file systems and images of the tests
+	tests/fixtures.sh
+
+check: ## style and lints
+	$(CARGO) fmt --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+fmt: ## the sources in their form
+	$(CARGO) fmt
+
+clean: ## removes what was built
+	$(CARGO) clean
+	rm -rf bin
+
+install: build ## the programs into DESTDIR/PREFIX/bin (/usr/local)
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	@for program in $(PROGRAMS); do \
+		if [ -x "bin/$$program" ]; then \
+			install -m 755 "bin/$$program" "$(DESTDIR)$(PREFIX)/bin/$$program" || exit 1; \
+			echo "$(DESTDIR)$(PREFIX)/bin/$$program"; \
+		fi; \
+	done

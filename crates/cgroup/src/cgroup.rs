@@ -1,0 +1,259 @@
+//! The cgroup of one container: planned, made, limited, joined. The end of it is in `kill` and `remove`.
+
+mod create;
+mod entry;
+mod freeze;
+mod kill;
+mod remove;
+
+pub use entry::Entry;
+
+use crate::layout::{Layout, Scope};
+use crate::limits::{self, Batch, Limits};
+use crate::place::{self, Place, Version};
+use crate::{Error, Kind, Result};
+use rustix::fd::OwnedFd;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use sys::{Context, Errno};
+
+/// Longer names the kernel does not take (NAME_MAX, PATH_MAX with room for a mount point and a file).
+const LONGEST_PART: usize = 255;
+const LONGEST_NAME: usize = 3000;
+
+/// A cgroup by name, in every hierarchy of the host. It holds no descriptor, so that a state file can keep it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cgroup {
+    /// The name, from the root of each hierarchy: `/devoxx/web`.
+    pub name: String,
+    /// The hierarchies it is in, v1 before v2.
+    pub places: Vec<Place>,
+}
+
+impl Cgroup {
+    /// Decides where the cgroup will be. Nothing is made, so that the names can be written down before they exist.
+    pub fn plan(layout: &Layout, name: &str, own: &Scope) -> Result<Self> {
+        let part = |part: &str| match part {
+            "" | "." | ".." => false,
+            _ => part.len() <= LONGEST_PART && !part.bytes().any(|byte| byte == 0 || byte == b'\n'),
+        };
+        let sound = name.strip_prefix('/').is_some_and(|rest| rest.split('/').all(part));
+        if !sound || name.len() > LONGEST_NAME {
+            let shown: String = name.chars().take(80).collect();
+            return Err(Error::new(
+                Kind::Refused,
+                format!("plan cgroup {shown:?}: not a name such as /devoxx/web"),
+            ));
+        }
+        let name = match own {
+            Scope::Root => name.to_owned(),
+            Scope::Delegated(given) => format!("{}{name}", given.name),
+        };
+        Ok(Self { name, places: layout.places() })
+    }
+
+    /// Sets limits. They are all translated before the first is written; one that cannot be set is an error that
+    /// names it, and those before it stay set.
+    ///
+    /// `devices` does nothing on v2, see [`Cgroup::enforces_devices`].
+    pub fn apply(&self, limits: &Limits) -> Result<()> {
+        let mut all: Vec<(&str, &Place, Vec<Batch>)> = Vec::new();
+        for controller in limits::CONTROLLERS {
+            let Some(place) = self.place_of(controller) else {
+                if let Some(setting) =
+                    limits.settings(controller, Version::V1)?.first().and_then(|one| one.first())
+                {
+                    return Err(absent(setting.what, controller, Path::new("/sys/fs/cgroup")));
+                }
+                continue;
+            };
+            let batches = limits.settings(controller, place.version)?;
+            if !batches.is_empty() {
+                all.push((controller, place, batches));
+            }
+        }
+        for (controller, place, batches) in all {
+            let dir = self.open(place)?;
+            for batch in batches {
+                self.write(place, &dir, controller, &batch)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether [`Limits::devices`] is enforced here: the v1 devices controller does it, v2 needs an eBPF program.
+    pub fn enforces_devices(&self) -> bool {
+        self.places.iter().any(|place| place.has("devices"))
+    }
+
+    /// The v2 directory, to be born in with `CLONE_INTO_CGROUP` (clone(2)). `None` on v1 and hybrid hosts, where a
+    /// process has to be moved with [`Cgroup::join`].
+    pub fn dir(&self) -> Result<Option<OwnedFd>> {
+        match &self.places[..] {
+            [place] if place.version == Version::V2 => self.open(place).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Moves a process into the cgroup, in every hierarchy. Slow on a busy machine, see [`Cgroup::entry`].
+    pub fn join(&self, pid: u32) -> Result<()> {
+        let text = pid.to_string();
+        for place in &self.places {
+            let dir = self.open(place)?;
+            place::write(&dir, &place.path(&self.name), "cgroup.procs", &text)
+                .within(|| format!("move process {pid} into cgroup {}", self.name))?;
+        }
+        Ok(())
+    }
+
+    /// How many processes of the cgroup the kernel killed because its memory was used up. 0 where memory is not
+    /// accounted for.
+    pub fn memory_events(&self) -> Result<u64> {
+        let doing = || format!("read the memory events of cgroup {}", self.name);
+        let Some(place) = self.place_of("memory") else { return Ok(0) };
+        let file = match place.version {
+            Version::V1 => "memory.oom_control",
+            Version::V2 => "memory.events",
+        };
+        let dir = self.open(place).within(doing)?;
+        match place::read(&dir, &place.path(&self.name), file) {
+            Ok(text) => Ok(place::keyed(&text, "oom_kill").unwrap_or(0)),
+            Err(error) if error.errno == Errno::NOENT => Ok(0),
+            Err(error) => Err(Error::from(error).within(doing())),
+        }
+    }
+
+    /// Where a controller is: in its v1 hierarchy, else in v2, which may lack it too.
+    fn place_of(&self, controller: &str) -> Option<&Place> {
+        let v1 = self.places.iter().find(|place| place.has(controller));
+        v1.or_else(|| self.places.iter().find(|place| place.version == Version::V2))
+    }
+
+    /// Opens the directory in one hierarchy.
+    fn open(&self, place: &Place) -> Result<OwnedFd> {
+        self.find(place)?.ok_or_else(|| {
+            let path = place.path(&self.name);
+            Error::new(Kind::Other, format!("open {path:?}: the cgroup does not exist"))
+        })
+    }
+
+    /// Opens the directory in one hierarchy, if there is one.
+    fn find(&self, place: &Place) -> Result<Option<OwnedFd>> {
+        place::open_beneath(&place.open()?, &self.name)
+            .within(|| format!("open {:?}", place.path(&self.name)))
+    }
+
+    /// Writes a batch, in the other order where the kernel refuses the first one.
+    fn write(&self, place: &Place, dir: &OwnedFd, controller: &str, batch: &Batch) -> Result<()> {
+        let path = place.path(&self.name);
+        let write = |setting: &limits::Setting| place::try_write(dir, &path, setting.file, &setting.value);
+        let mut order: Vec<&limits::Setting> = batch.iter().collect();
+        if let [first, second] = &batch[..] {
+            match write(first) {
+                Ok(()) => order = vec![second],
+                Err(error) if error.errno == Errno::INVAL => order = vec![second, first],
+                // Written again below, it says what is wrong.
+                Err(_) => {}
+            }
+        }
+        for setting in order {
+            let Err(error) = write(setting) else { continue };
+            if error.errno == Errno::NOENT {
+                return Err(self.why_absent(place, dir, controller, setting));
+            }
+            let refused =
+                error.errno == Errno::INVAL || error.errno == Errno::RANGE || error.errno == Errno::NODEV;
+            let mut failure = Error::from(error).within(format!("set {}", setting.what));
+            if refused {
+                failure.kind = Kind::Refused;
+            }
+            return Err(failure);
+        }
+        Ok(())
+    }
+
+    /// A control file is missing: names the topmost directory that lacks the controller.
+    fn why_absent(&self, place: &Place, dir: &OwnedFd, controller: &str, setting: &limits::Setting) -> Error {
+        let path = place.path(&self.name);
+        let lacks = |dir: &OwnedFd, path: &Path| {
+            place::read(dir, path, "cgroup.controllers")
+                .is_ok_and(|list| !list.split_ascii_whitespace().any(|one| one == controller))
+        };
+        if place.version == Version::V2 && lacks(dir, &path) {
+            let Ok(mount) = place.open() else { return absent(setting.what, controller, &path) };
+            let ends = self.name.match_indices('/').map(|(at, _)| at).skip(1).chain([self.name.len()]);
+            let mut above = place.mount.clone();
+            if lacks(&mount, &above) {
+                return absent(setting.what, controller, &above);
+            }
+            for end in ends {
+                let name = &self.name[..end];
+                match place::open_beneath(&mount, name) {
+                    Ok(Some(dir)) if lacks(&dir, &place.path(name)) => break,
+                    _ => above = place.path(name),
+                }
+            }
+            return absent(setting.what, controller, &above).with_hint(format!(
+                "echo +{controller} > {}",
+                above.join("cgroup.subtree_control").display()
+            ));
+        }
+        let what = setting.what;
+        Error::new(
+            Kind::Unsupported,
+            format!("set {what}: this kernel has no {}", path.join(setting.file).display()),
+        )
+    }
+}
+
+fn absent(what: &str, controller: &str, above: &Path) -> Error {
+    let above = above.display();
+    Error::new(
+        Kind::Unsupported,
+        format!("set {what}: the {controller} controller is not available in {above}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Delegation;
+    use proptest::prelude::*;
+    use std::path::PathBuf;
+
+    fn v2() -> Layout {
+        Layout::Unified { mount: PathBuf::from("/sys/fs/cgroup") }
+    }
+
+    #[test]
+    fn plans_a_name() {
+        fn check(name: &str, own: &Scope, expected: Option<&str>) {
+            let planned = Cgroup::plan(&v2(), name, own);
+            assert_eq!(planned.as_ref().ok().map(|one| one.name.as_str()), expected, "{planned:?}");
+        }
+        let given =
+            Scope::Delegated(Delegation { name: "/user.slice/a.scope".into(), controllers: Vec::new() });
+        check("/devoxx/web", &Scope::Root, Some("/devoxx/web"));
+        check("/devoxx/web", &given, Some("/user.slice/a.scope/devoxx/web"));
+        for bad in ["", "/", "devoxx", "/devoxx/", "//x", "/a/../b", "/a/./b", "/a\nb", "/a\0b"] {
+            check(bad, &Scope::Root, None);
+            check(bad, &given, None);
+        }
+        check(&format!("/{}", "x".repeat(255)), &Scope::Root, Some(&format!("/{}", "x".repeat(255))));
+        check(&format!("/{}", "x".repeat(256)), &Scope::Root, None);
+        check(&"/x".repeat(2000), &Scope::Root, None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_plan_stays_beneath_its_mount(name in "(?s).{0,40}") {
+            if let Ok(planned) = Cgroup::plan(&v2(), &name, &Scope::Root) {
+                let path = planned.places[0].path(&planned.name);
+                prop_assert!(path.starts_with("/sys/fs/cgroup") && path != Path::new("/sys/fs/cgroup"));
+                prop_assert!(path.components().all(|part| !matches!(part, std::path::Component::ParentDir)));
+                let text = serde_json::to_string(&planned).unwrap();
+                prop_assert_eq!(serde_json::from_str::<Cgroup>(&text).unwrap(), planned);
+            }
+        }
+    }
+}

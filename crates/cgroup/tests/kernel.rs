@@ -1,0 +1,452 @@
+//! Cgroups of this host's kernel, and of a host that has cgroup v2 alone: a mount namespace that sees only it.
+//! They need root, and say so where they are not run.
+
+use devoxx_cgroup::{Cgroup, DeviceRule, Kind, Layout, Limits, Scope, Version};
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A cgroup that goes also when the test fails, with the processes that the test put into it.
+struct Scratch {
+    cgroup: Cgroup,
+    children: Vec<Child>,
+}
+
+impl Scratch {
+    fn plan() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("/devoxx-test-{}-{number}/one", std::process::id());
+        let cgroup = Cgroup::plan(&Layout::detect().unwrap(), &name, &Scope::Root).unwrap();
+        Self { cgroup, children: Vec::new() }
+    }
+
+    fn made() -> Self {
+        let scratch = Self::plan();
+        scratch.cgroup.create().unwrap();
+        scratch
+    }
+
+    /// Starts a process and puts it into the cgroup before it runs `script`: it waits for its input.
+    fn start(&mut self, script: &str) -> &mut Child {
+        let wait_then = format!("read -r line; {script}");
+        let child = Command::new("sh")
+            .args(["-c", &wait_then])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        self.children.push(child);
+        let child = self.children.last_mut().unwrap();
+        self.cgroup.join(child.id()).unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"go\n").unwrap();
+        child
+    }
+
+    fn directories(&self) -> Vec<PathBuf> {
+        let name = self.cgroup.name.trim_start_matches('/');
+        self.cgroup.places.iter().map(|place| place.mount.join(name)).collect()
+    }
+
+    fn file(&self, controller: &str, file: &str) -> String {
+        let place =
+            self.cgroup.places.iter().find(|place| place.controllers.iter().any(|one| one == controller));
+        let dir = place.unwrap().mount.join(self.cgroup.name.trim_start_matches('/'));
+        fs::read_to_string(dir.join(file)).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let killed = self.cgroup.kill();
+        for child in &mut self.children {
+            // A child that never joined is not in the cgroup; one that is gone is no failure.
+            drop(child.kill());
+            drop(child.wait());
+        }
+        let removed = self.cgroup.remove();
+        if !std::thread::panicking() {
+            killed.unwrap();
+            removed.unwrap();
+        }
+    }
+}
+
+fn root() -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        // The harness shows it for the test that was asked for alone.
+        std::io::Write::write_all(&mut std::io::stderr(), b"skipped: needs root\n").unwrap();
+    }
+    root
+}
+
+fn v1() -> bool {
+    root() && matches!(Layout::detect().unwrap(), Layout::Legacy { .. })
+}
+
+fn signal_of(child: &mut Child) -> Option<i32> {
+    use std::os::unix::process::ExitStatusExt;
+    child.wait().unwrap().signal()
+}
+
+/// What holds on every host.
+fn lifecycle() {
+    let mut one = Scratch::plan();
+    assert!(one.directories().iter().all(|dir| !dir.exists()), "a plan makes nothing");
+    one.cgroup.create().unwrap();
+    assert!(one.directories().iter().all(|dir| dir.is_dir()));
+
+    // An empty leftover is made anew, with what was beneath it.
+    let beneath = one.directories()[0].join("left/deep");
+    fs::create_dir_all(&beneath).unwrap();
+    one.cgroup.create().unwrap();
+    assert!(!beneath.exists());
+
+    // One that is in use is not, also when the process is in a cgroup beneath.
+    one.start("exec sleep 1000");
+    let error = one.cgroup.create().unwrap_err();
+    assert_eq!(error.kind, Kind::InUse, "{error}");
+    assert!(error.to_string().starts_with(&format!("create cgroup {}: ", one.cgroup.name)), "{error}");
+    let pid = one.children[0].id().to_string();
+    for dir in one.directories() {
+        let nested = dir.join("nested");
+        fs::create_dir(&nested).unwrap();
+        if !dir.join("cpuset.cpus").exists() {
+            fs::write(nested.join("cgroup.procs"), &pid).unwrap();
+        }
+    }
+    assert_eq!(one.cgroup.create().unwrap_err().kind, Kind::InUse);
+
+    one.cgroup.kill().unwrap();
+    assert_eq!(signal_of(&mut one.children[0]), Some(9));
+    one.cgroup.remove().unwrap();
+    assert!(one.directories().iter().all(|dir| !dir.exists()));
+    assert!(one.directories().iter().all(|dir| !dir.parent().unwrap().exists()), "our empty parent goes too");
+    one.cgroup.remove().unwrap();
+    one.cgroup.kill().unwrap();
+    assert_eq!(one.cgroup.join(std::process::id()).unwrap_err().kind, Kind::Other);
+}
+
+/// Freezing stops, thawing continues; a kill reaches the frozen.
+fn freezing() {
+    let state = |pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let state = status.lines().find(|line| line.starts_with("State:")).unwrap().to_owned();
+        (stat, state)
+    };
+    let mut one = Scratch::made();
+    let pid = one.start("while :; do :; done").id();
+    one.cgroup.freeze().unwrap();
+    assert!(!state(pid).1.contains('R'), "{:?}", state(pid));
+    one.cgroup.thaw().unwrap();
+    one.cgroup.freeze().unwrap();
+    one.cgroup.kill().unwrap();
+    assert_eq!(signal_of(&mut one.children[0]), Some(9));
+}
+
+/// A process that forks as fast as it can does not outrun the kill.
+fn fork_storm() {
+    let mut one = Scratch::made();
+    one.start(
+        "f() { while :; do sleep 1000 & [ $((n += 1)) -lt 40 ] || wait; done; }; f & f & echo up; wait",
+    );
+    let mut up = [0; 3];
+    std::io::Read::read_exact(one.children[0].stdout.as_mut().unwrap(), &mut up).unwrap();
+    one.cgroup.kill().unwrap();
+    assert_eq!(signal_of(&mut one.children[0]), Some(9));
+    one.cgroup.remove().unwrap();
+    assert!(one.directories().iter().all(|dir| !dir.exists()));
+}
+
+#[test]
+fn it_is_made_used_and_removed() {
+    if root() {
+        lifecycle();
+        freezing();
+        fork_storm();
+    }
+}
+
+#[test]
+fn many_at_once_share_a_parent() {
+    if !root() {
+        return;
+    }
+    let layout = Layout::detect().unwrap();
+    let parent = format!("/devoxx-test-{}-shared", std::process::id());
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let (layout, parent) = (&layout, &parent);
+            scope.spawn(move || {
+                for _ in 0..5 {
+                    let one = Cgroup::plan(layout, &format!("{parent}/{number}"), &Scope::Root).unwrap();
+                    let one = Scratch { cgroup: one, children: Vec::new() };
+                    one.cgroup.create().unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn limits_of_v1_reach_the_kernel() {
+    if !v1() {
+        return;
+    }
+    let one = Scratch::made();
+    let first = Limits {
+        memory: Some(64 << 20),
+        memory_swap: Some(128 << 20),
+        memory_reservation: Some(32 << 20),
+        cpu_quota_us: Some(50_000),
+        cpu_period_us: Some(100_000),
+        cpu_shares: Some(512),
+        cpuset_cpus: Some("0".into()),
+        cpuset_mems: Some("0".into()),
+        pids: Some(20),
+        ..Limits::default()
+    };
+    // Swap may not be accounted for on this kernel; the rest is checked without it then.
+    let first = match one.cgroup.apply(&first) {
+        Err(error) if error.kind == Kind::Unsupported && error.to_string().contains("swap") => {
+            let first = Limits { memory_swap: None, ..first };
+            one.cgroup.apply(&first).unwrap();
+            first
+        }
+        other => {
+            other.unwrap();
+            first
+        }
+    };
+    assert_eq!(one.file("memory", "memory.limit_in_bytes"), (64 << 20).to_string());
+    assert_eq!(one.file("cpu", "cpu.cfs_quota_us"), "50000");
+    assert_eq!(one.file("cpu", "cpu.shares"), "512");
+    assert_eq!(one.file("cpuset", "cpuset.cpus"), "0");
+    assert_eq!(one.file("pids", "pids.max"), "20");
+
+    // Up and down again: memory and memory+swap go in the order that the kernel takes.
+    for size in [512_u64 << 20, 32 << 20] {
+        let swap = first.memory_swap.map(|_| size.cast_signed());
+        one.cgroup.apply(&Limits { memory: Some(size), memory_swap: swap, ..Limits::default() }).unwrap();
+        assert_eq!(one.file("memory", "memory.limit_in_bytes"), size.to_string());
+    }
+
+    let error = one.cgroup.apply(&Limits { cpu_quota_us: Some(1), ..Limits::default() }).unwrap_err();
+    assert_eq!(error.kind, Kind::Refused);
+    assert!(error.to_string().starts_with("set cpu quota: write \"1\" to "), "{error}");
+    assert!(error.to_string().ends_with("cpu.cfs_quota_us\": EINVAL (invalid argument)"), "{error}");
+
+    // A leftover's limits do not stay.
+    one.cgroup.create().unwrap();
+    assert_eq!(one.file("pids", "pids.max"), "max");
+}
+
+#[test]
+fn a_memory_limit_holds() {
+    if !v1() {
+        return;
+    }
+    let mut one = Scratch::made();
+    one.cgroup.apply(&Limits { memory: Some(16 << 20), ..Limits::default() }).unwrap();
+    assert_eq!(one.cgroup.memory_events().unwrap(), 0);
+    let child = one.start("exec tail /dev/zero");
+    assert_eq!(signal_of(child), Some(9));
+    assert!(one.cgroup.memory_events().unwrap() >= 1);
+}
+
+#[test]
+fn a_limit_of_processes_holds() {
+    if !v1() {
+        return;
+    }
+    let mut one = Scratch::made();
+    one.cgroup.apply(&Limits { pids: Some(1), ..Limits::default() }).unwrap();
+    let child = one.start("/bin/true && echo forked");
+    let mut said = String::new();
+    std::io::Read::read_to_string(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+    assert!(!child.wait().unwrap().success());
+    assert_eq!(said, "");
+}
+
+#[test]
+fn devices_are_denied_but_for_the_list() {
+    if !v1() {
+        return;
+    }
+    let mut one = Scratch::made();
+    assert!(one.cgroup.enforces_devices());
+    let rule = |minor| DeviceRule {
+        allow: true,
+        kind: 'c',
+        major: Some(1),
+        minor: Some(minor),
+        access: "rw".to_owned(),
+    };
+    one.cgroup.apply(&Limits { devices: vec![rule(3), rule(5)], ..Limits::default() }).unwrap();
+    let mut ends = |script: &str| one.start(script).wait().unwrap().success();
+    assert!(ends("exec dd if=/dev/zero of=/dev/null count=1 bs=1 status=none"));
+    assert!(!ends("exec dd if=/dev/urandom of=/dev/null count=1 bs=1 status=none"));
+}
+
+#[test]
+fn a_process_takes_itself_in() {
+    if !v1() {
+        return;
+    }
+    let mut one = Scratch::made();
+    let entry = one.cgroup.entry().unwrap();
+    let mut script = String::new();
+    for tasks in &entry.tasks {
+        // What `Entry::enter` writes; here by a shell, for this process has more threads than one.
+        rustix::io::fcntl_setfd(tasks, rustix::io::FdFlags::empty()).unwrap();
+        script += &format!("echo 0 > /proc/self/fd/{}; ", tasks.as_raw_fd());
+    }
+    script += "cat /proc/self/cgroup; exec sleep 1000";
+    let mut child = Command::new("sh").args(["-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
+    one.children.push(child);
+    let suffix = format!(":{}", one.cgroup.name);
+    for _ in &entry.tasks {
+        let line = said.next().unwrap().unwrap();
+        assert!(line.ends_with(&suffix), "{line}");
+    }
+    one.cgroup.kill().unwrap();
+    assert_eq!(signal_of(&mut one.children[0]), Some(9));
+}
+
+#[test]
+fn a_missing_hierarchy_is_named() {
+    if !v1() {
+        return;
+    }
+    let Layout::Legacy { mut hierarchies, .. } = Layout::detect().unwrap() else { return };
+    hierarchies.retain(|one| !one.controllers.iter().any(|controller| controller == "memory"));
+    let layout = Layout::Legacy { hierarchies, unified: None };
+    let name = format!("/devoxx-test-{}-lacking/one", std::process::id());
+    let one = Scratch { cgroup: Cgroup::plan(&layout, &name, &Scope::Root).unwrap(), children: Vec::new() };
+    one.cgroup.create().unwrap();
+    let error = one.cgroup.apply(&Limits { memory: Some(1 << 20), ..Limits::default() }).unwrap_err();
+    assert_eq!(error.kind, Kind::Unsupported);
+    assert_eq!(
+        error.to_string(),
+        "set memory limit: the memory controller is not available in /sys/fs/cgroup"
+    );
+    assert_eq!(one.cgroup.memory_events().unwrap(), 0);
+}
+
+/// Runs one test of this program where `/sys/fs/cgroup` is cgroup v2.
+#[test]
+fn a_host_with_v2_alone() {
+    if !root() {
+        return;
+    }
+    let view = "umount -R /sys/fs/cgroup && mount -t cgroup2 none /sys/fs/cgroup && exec \"$@\"";
+    let program = std::env::current_exe().unwrap();
+    let ran = Command::new("unshare")
+        .args(["-m", "--propagation", "private", "sh", "-c", view, "sh"])
+        .arg(program)
+        .args(["--exact", "inside_v2", "--ignored", "--nocapture"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ran.stdout).into_owned() + &String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[test]
+#[ignore = "run by a_host_with_v2_alone, in its mount namespace"]
+fn inside_v2() {
+    assert_eq!(Layout::detect().unwrap(), Layout::Unified { mount: PathBuf::from("/sys/fs/cgroup") });
+    lifecycle();
+    freezing();
+    fork_storm();
+
+    let mut one = Scratch::made();
+    assert!(one.cgroup.places.iter().all(|place| place.version == Version::V2));
+    assert!(!one.cgroup.enforces_devices());
+    let dir = one.cgroup.dir().unwrap().unwrap();
+    let link = fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).unwrap();
+    assert_eq!(link, one.directories()[0]);
+    one.start("exec sleep 1000");
+    let own = fs::read_to_string(format!("/proc/{}/cgroup", one.children[0].id())).unwrap();
+    assert!(own.lines().any(|line| line == format!("0::{}", one.cgroup.name)), "{own}");
+    one.cgroup.apply(&Limits::default()).unwrap();
+
+    // Where a kernel gives v2 the controllers, the limits hold; where v1 has them, the lack is named.
+    let all = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap();
+    let limits = [
+        ("memory", Limits { memory: Some(64 << 20), ..Limits::default() }, "memory limit"),
+        ("cpu", Limits { cpu_shares: Some(512), ..Limits::default() }, "cpu shares"),
+        ("cpuset", Limits { cpuset_cpus: Some("0".into()), ..Limits::default() }, "processors"),
+        ("pids", Limits { pids: Some(9), ..Limits::default() }, "limit of processes"),
+    ];
+    for (controller, limit, what) in limits {
+        let applied = one.cgroup.apply(&limit);
+        if all.split_whitespace().any(|one| one == controller) {
+            applied.unwrap();
+            continue;
+        }
+        let error = applied.unwrap_err();
+        assert_eq!(error.kind, Kind::Unsupported);
+        let expected = format!("set {what}: the {controller} controller is not available in /sys/fs/cgroup");
+        assert_eq!(error.to_string(), expected);
+    }
+    let given = devoxx_cgroup::delegated(&Layout::detect().unwrap()).expect("root may write its own cgroup");
+    assert!(Path::new("/sys/fs/cgroup").join(given.name.trim_start_matches('/')).is_dir());
+    delegation();
+}
+
+/// Another user has cgroups where root gave it one, and nowhere else.
+fn delegation() {
+    const USER: u32 = 65534;
+    // The program may be where that user cannot go: it is run by descriptor.
+    let program = fs::File::open(std::env::current_exe().unwrap()).unwrap();
+    rustix::io::fcntl_setfd(&program, rustix::io::FdFlags::empty()).unwrap();
+    for (test, given) in [("inside_a_delegation", true), ("outside_a_delegation", false)] {
+        let mut one = Scratch::made();
+        let dir = one.directories().remove(0);
+        if given {
+            for file in ["", "cgroup.procs", "cgroup.subtree_control"] {
+                std::os::unix::fs::chown(dir.join(file), Some(USER), Some(USER)).unwrap();
+            }
+        }
+        let child = one.start(&format!(
+            "exec setpriv --reuid {USER} --regid {USER} --clear-groups /proc/self/fd/{} --exact {test} --ignored 2>&1",
+            program.as_raw_fd()
+        ));
+        let mut said = String::new();
+        std::io::Read::read_to_string(child.stdout.as_mut().unwrap(), &mut said).unwrap();
+        assert!(child.wait().unwrap().success() && said.contains("1 passed"), "{said}");
+    }
+}
+
+#[test]
+#[ignore = "run by inside_v2, as another user"]
+fn inside_a_delegation() {
+    let layout = Layout::detect().unwrap();
+    let given = devoxx_cgroup::delegated(&layout).unwrap();
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+    assert!(own.lines().any(|line| line == format!("0::{}", given.name)), "{own}");
+    let planned = Cgroup::plan(&layout, "/devoxx-test/one", &Scope::Delegated(given)).unwrap();
+    let mut one = Scratch { cgroup: planned, children: Vec::new() };
+    one.cgroup.create().unwrap();
+    one.start("exec sleep 1000");
+    one.cgroup.kill().unwrap();
+    assert_eq!(signal_of(&mut one.children[0]), Some(9));
+    one.cgroup.remove().unwrap();
+    assert!(!one.directories()[0].parent().unwrap().exists());
+}
+
+#[test]
+#[ignore = "run by inside_v2, as another user"]
+fn outside_a_delegation() {
+    let layout = Layout::detect().unwrap();
+    assert_eq!(devoxx_cgroup::delegated(&layout), None);
+    let one = Cgroup::plan(&layout, "/devoxx-test/one", &Scope::Root).unwrap();
+    let error = one.create().unwrap_err();
+    assert_eq!(error.kind, Kind::Permission, "{error}");
+}

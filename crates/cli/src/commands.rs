@@ -1,0 +1,293 @@
+//! Each command: where everything is, one call of the engine, what is printed.
+
+use crate::complain;
+use crate::progress::Progress;
+use crate::run_arguments::RunArguments;
+use engine::user_namespace::{self, Ranges};
+use engine::{Error, Host, Images, Kind, Paths, Result};
+use std::io::{IsTerminal, Read, Write};
+use std::path::PathBuf;
+use sys::called;
+
+/// Pull an image from a registry
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  devoxx-container pull debian:12\n  devoxx-container pull --platform linux/arm64 --quiet alpine")]
+pub struct Pull {
+    /// Name of the image
+    image: String,
+    /// Platform, such as linux/arm64
+    #[arg(long)]
+    platform: Option<String>,
+    /// Print the image's id alone
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// List images
+#[derive(Debug, clap::Args)]
+pub struct ListImages {
+    /// Print ids alone
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Remove images
+#[derive(Debug, clap::Args)]
+pub struct RemoveImages {
+    /// Names or ids
+    #[arg(required = true)]
+    images: Vec<String>,
+}
+
+/// Show what images are made of, as JSON
+#[derive(Debug, clap::Args)]
+pub struct Inspect {
+    /// Names or ids
+    #[arg(required = true)]
+    images: Vec<String>,
+}
+
+/// List containers
+#[derive(Debug, clap::Args)]
+pub struct ListContainers {
+    /// Also those that have ended
+    #[arg(short, long)]
+    all: bool,
+    /// Print ids alone
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Remove containers
+#[derive(Debug, clap::Args)]
+pub struct RemoveContainers {
+    /// Also one that runs
+    #[arg(short, long)]
+    force: bool,
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+/// Check credentials at a registry and keep them
+#[derive(Debug, clap::Args)]
+pub struct Login {
+    /// Host of the registry
+    #[arg(default_value = "docker.io")]
+    registry: String,
+    /// User name
+    #[arg(short, long)]
+    username: String,
+    /// Read the password from standard input
+    #[arg(long)]
+    password_stdin: bool,
+    /// Password; visible to others on this machine
+    #[arg(short, long, conflicts_with = "password_stdin")]
+    password: Option<String>,
+}
+
+/// Forget credentials of a registry
+#[derive(Debug, clap::Args)]
+pub struct Logout {
+    /// Host of the registry
+    #[arg(default_value = "docker.io")]
+    registry: String,
+}
+
+/// Everything that a command works on.
+struct Place {
+    paths: Paths,
+    images: Images,
+    rootless: Option<Ranges>,
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// `$DOCKER_CONFIG/config.json`, or the one in the home directory.
+fn credentials() -> PathBuf {
+    variable("DOCKER_CONFIG")
+        .unwrap_or_else(|| variable("HOME").unwrap_or_else(|| "/root".into()).join(".docker"))
+        .join("config.json")
+}
+
+/// Enters a user namespace where this is an ordinary user, and opens what is there.
+fn place() -> Result<Place> {
+    let uid = rustix::process::getuid().as_raw();
+    let rootless = user_namespace::is_needed();
+    let (data, run) = if rootless {
+        let home = variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")));
+        let data = home.ok_or_else(|| Error::new(Kind::Failed, "HOME is not set"))?;
+        let run = variable("XDG_RUNTIME_DIR").map(|directory| directory.join("devoxx-container"));
+        (data.join("devoxx-container"), run.unwrap_or_else(|| format!("/tmp/devoxx-container-{uid}").into()))
+    } else {
+        ("/var/lib/devoxx-container".into(), "/run/devoxx-container".into())
+    };
+    let entered = if rootless { Some(user_namespace::enter()?) } else { None };
+    let paths =
+        Paths::make(variable("DEVOXX_ROOT").unwrap_or(data), variable("DEVOXX_RUN").unwrap_or(run))?;
+    let images = Images::open(&paths, rootless, credentials())?;
+    Ok(Place { paths, images, rootless: entered })
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        // Who reads no more wants no more.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other.map_err(called(|| "write(stdout)".to_owned()))?),
+    }
+}
+
+/// `run`.
+pub fn run(arguments: &RunArguments) -> Result<i32> {
+    let wish = arguments.wish()?;
+    let place = place()?;
+    let progress = Progress::new(arguments.quiet);
+    let host = Host {
+        paths: &place.paths,
+        images: &place.images,
+        rootless: place.rootless,
+        progress: &|event| progress.hear(event),
+        warn: &|text| complain(&format!("devoxx-container: warning: {text}")),
+    };
+    engine::run(&host, &wish)
+}
+
+/// `pull`.
+pub fn pull(arguments: &Pull) -> Result<i32> {
+    engine::Reference::parse(&arguments.image).map_err(|error| error.recast(|_| Kind::Usage))?;
+    let place = place()?;
+    let progress = Progress::new(arguments.quiet);
+    let image =
+        place.images.pull(&arguments.image, arguments.platform.as_deref(), &|event| progress.hear(event))?;
+    print(&image.id)?;
+    Ok(0)
+}
+
+/// `images`.
+pub fn images(arguments: &ListImages) -> Result<i32> {
+    let place = place()?;
+    let mut lines = Vec::new();
+    for image in place.images.list()? {
+        let hex = image.id.split_once(':').map_or(image.id.as_str(), |(_, hex)| hex);
+        let short = hex.get(..12).unwrap_or(hex).to_owned();
+        if arguments.quiet {
+            lines.push(short);
+            continue;
+        }
+        let name = image.reference.unwrap_or_else(|| "<none>".to_owned());
+        let created = image.created.unwrap_or_default();
+        let day = created.get(..10).unwrap_or("-");
+        lines.push(format!("{name:<50} {short:<14} {day:<12} {:>9}", human(image.size)));
+    }
+    if !arguments.quiet {
+        lines.insert(0, format!("{:<50} {:<14} {:<12} {:>9}", "IMAGE", "ID", "CREATED", "SIZE"));
+    }
+    for line in lines {
+        print(&line)?;
+    }
+    Ok(0)
+}
+
+/// A size as docker shows it: powers of a thousand.
+fn human(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes}B") } else { format!("{value:.1}{}", UNITS[unit]) }
+}
+
+/// `rmi`.
+pub fn rmi(arguments: &RemoveImages) -> Result<i32> {
+    let place = place()?;
+    for name in &arguments.images {
+        let removed = place.images.remove(&place.paths, name)?;
+        for untagged in removed.untagged {
+            print(&format!("Untagged: {untagged}"))?;
+        }
+        for deleted in removed.deleted {
+            print(&format!("Deleted: {deleted}"))?;
+        }
+    }
+    Ok(0)
+}
+
+/// `inspect`.
+pub fn inspect(arguments: &Inspect) -> Result<i32> {
+    let place = place()?;
+    let all = arguments.images.iter().map(|name| place.images.inspect(name)).collect::<Result<Vec<_>>>()?;
+    let text = serde_json::to_string_pretty(&all).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+    print(&text)?;
+    Ok(0)
+}
+
+/// `ps`.
+pub fn ps(arguments: &ListContainers) -> Result<i32> {
+    let place = place()?;
+    if !arguments.quiet {
+        print(&format!("{:<14} {:<40} {:<12} {:<24} COMMAND", "ID", "IMAGE", "STATUS", "NAME"))?;
+    }
+    for (record, alive) in engine::list(&place.paths)? {
+        if !alive && !arguments.all {
+            continue;
+        }
+        let short = record.id.get(..12).unwrap_or_default();
+        if arguments.quiet {
+            print(short)?;
+            continue;
+        }
+        let status = match (alive, record.exit_code) {
+            (true, _) => "running".to_owned(),
+            (false, Some(code)) => format!("exited ({code})"),
+            (false, None) => "dead".to_owned(),
+        };
+        print(&format!("{short:<14} {:<40} {status:<12} {:<24} {}", record.image, record.name, record.command.join(" ")))?;
+    }
+    Ok(0)
+}
+
+/// `rm`.
+pub fn rm(arguments: &RemoveContainers) -> Result<i32> {
+    let place = place()?;
+    for name in &arguments.containers {
+        engine::remove(&place.paths, name, arguments.force)?;
+        print(name)?;
+    }
+    Ok(0)
+}
+
+/// `login`.
+pub fn login(arguments: &Login) -> Result<i32> {
+    let password = match &arguments.password {
+        Some(password) => password.clone(),
+        None => {
+            if std::io::stdin().is_terminal() {
+                return Err(Error::new(Kind::Usage, "the password is read from standard input")
+                    .with_hint("pipe it in, with --password-stdin"));
+            }
+            let mut text = String::new();
+            std::io::stdin()
+                .take(64 * 1024)
+                .read_to_string(&mut text)
+                .map_err(called(|| "read(stdin)".to_owned()))?;
+            text.trim_end_matches(['\n', '\r']).to_owned()
+        }
+    };
+    engine::login(&credentials(), &arguments.registry, &arguments.username, &password)?;
+    print("Login Succeeded")?;
+    Ok(0)
+}
+
+/// `logout`.
+pub fn logout(arguments: &Logout) -> Result<i32> {
+    let known = engine::logout(&credentials(), &arguments.registry)?;
+    let text = if known { "Removed login credentials for" } else { "Not logged in to" };
+    print(&format!("{text} {}", arguments.registry))?;
+    Ok(0)
+}

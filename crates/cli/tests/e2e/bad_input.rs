@@ -1,0 +1,185 @@
+//! Bad input: one line that names it, docker's code, and a host as it was before.
+
+use crate::world::{BUSYBOX, FAILED, World, program};
+use std::fs;
+use testkit::{Host, Outcome, Registry, Snapshot};
+
+/// A host that has run a container already, so that what is made once for all of them is there.
+fn used() -> World {
+    let world = World::root();
+    world.sh(&["-p", "8080:80", "-m", "64m"], "true").ok();
+    world
+}
+
+#[test]
+fn arguments() {
+    let world = used();
+    let before = Snapshot::take(&world.host);
+    let check = |args: &[&str], code: i32, words: &[&str]| {
+        world.host.run(args).refuses(code, words);
+        before.assert_same(&world.host, &format!("{args:?}"));
+    };
+    check(&["run", "--no-such-option", BUSYBOX], 125, &["--no-such-option"]);
+    check(&["run"], 125, &["image"]);
+    check(&["no-such-command"], 125, &["no-such-command"]);
+    check(&["run", "UPPER/Case"], 125, &["UPPER/Case"]);
+    check(&["run", "a b"], 125, &["a b"]);
+    check(&["run", ""], 125, &["reference"]);
+    check(&["run", "x:"], 125, &["x:"]);
+    check(&["run", "x@sha256:1234"], 125, &["sha256:1234"]);
+    check(&["run", "127.0.0.1:99999/x"], 125, &["99999"]);
+    check(&["run", "--rm", BUSYBOX, "no-such-program"], 127, &["no-such-program"]);
+    check(&["run", "--rm", BUSYBOX, "/etc/passwd"], 126, &["/etc/passwd"]);
+    check(&["run", "--rm", "--rootfs", "/no/such/dir", "true"], 125, &["/no/such/dir"]);
+    check(&["run", "--rm", "--rootfs", "/etc/passwd", "true"], 125, &["/etc/passwd"]);
+    check(&["run", "--rm", "--mount", "type=bind,src=/no/such,dst=/x", BUSYBOX, "true"], 125, &["/no/such"]);
+    check(&["run", "--rm", "--mount", "type=odd,dst=/x", BUSYBOX, "true"], 125, &["odd"]);
+    check(&["run", "--rm", "-v", "/tmp", "-v", "relative/path:/x", BUSYBOX, "true"], 125, &["relative/path"]);
+    check(&["run", "--rm", "-v", "/tmp:/x:odd", BUSYBOX, "true"], 125, &["odd"]);
+    check(&["run", "--rm", "-v", "/tmp:/", BUSYBOX, "true"], 125, &["/"]);
+    check(&["run", "--rm", "-m", "1k", BUSYBOX, "true"], 125, &["memory"]);
+    check(&["run", "--rm", "-m", "lots", BUSYBOX, "true"], 125, &["lots"]);
+    check(&["run", "--rm", "--cpus", "-1", BUSYBOX, "true"], 125, &["cpus"]);
+    check(&["run", "--rm", "--cpus", "100000", BUSYBOX, "true"], 125, &["cpus"]);
+    check(&["run", "--rm", "--cpuset-cpus", "9999", BUSYBOX, "true"], 125, &["9999"]);
+    check(&["run", "--rm", "-p", "nothing", BUSYBOX, "true"], 125, &["nothing"]);
+    check(&["run", "--rm", "-p", "5000:80", BUSYBOX, "true"], 125, &["5000"]);
+    check(&["run", "--rm", "--net", "no-such-net", BUSYBOX, "true"], 125, &["no-such-net"]);
+    check(&["run", "--rm", "--name", "-bad", BUSYBOX, "true"], 125, &["-bad"]);
+    check(&["run", "--rm", "--name", "a/b", BUSYBOX, "true"], 125, &["a/b"]);
+    check(&["run", "--rm", "--env-file", "/no/such/file", BUSYBOX, "true"], 125, &["/no/such/file"]);
+    check(&["run", "--rm", "--device", "/no/such/device", BUSYBOX, "true"], 125, &["/no/such/device"]);
+    check(&["run", "--rm", "--add-host", "bad", BUSYBOX, "true"], 125, &["bad"]);
+    check(&["run", "--rm", "--hostname", &"h".repeat(65), BUSYBOX, "true"], 125, &["hostname"]);
+}
+
+#[test]
+fn a_name_that_is_taken() {
+    let world = used();
+    world.host.run(["run", "--name", "taken", BUSYBOX, "true"]).ok();
+    let before = Snapshot::take(&world.host);
+    world.run(&["--name", "taken"], &["true"]).refuses(125, &["taken", "in use"]);
+    before.assert_same(&world.host, "a name that is taken");
+}
+
+#[test]
+fn registries() {
+    let world = used();
+    let closed = Registry::settings(&world.host).port(5001).login().start();
+    let before = Snapshot::take(&world.host);
+    let check = |image: &str, words: &[&str]| {
+        let began = std::time::Instant::now();
+        world.host.run(["run", "--rm", image, "true"]).refuses(125, words);
+        world.host.run(["pull", image]).refuses(FAILED, words);
+        assert!(began.elapsed().as_secs() < 30, "{image}: it must not hang");
+        before.assert_same(&world.host, image);
+    };
+    check("127.0.0.1:5000/no-such-image", &["no-such-image"]);
+    check("127.0.0.1:5000/busybox:no-such-tag", &["no-such-tag"]);
+    check(&format!("127.0.0.1:5000/busybox@sha256:{}", "0".repeat(64)), &["000000"]);
+    check("127.0.0.1:1/x", &["127.0.0.1:1", "refused"]);
+    check("no-such-registry.invalid/x", &["no-such-registry.invalid"]);
+    // The host has loopback alone: an address elsewhere is out of reach.
+    check("192.0.2.1:5000/x", &["192.0.2.1", "unreachable"]);
+    check("127.0.0.1:5000/team/arm64:1", &["platform"]);
+    check(&closed.image("busybox"), &["5001"]);
+}
+
+#[test]
+fn wrong_credentials() {
+    let host = Host::root(&program());
+    let registry = Registry::settings(&host).login().start();
+    let before = Snapshot::take(&host);
+    let outcome = host.sh(&format!("echo wrong | $C login -u tester --password-stdin {}", registry.address));
+    outcome.refuses(FAILED, &["127.0.0.1:5000"]);
+    before.assert_same(&host, "a wrong password");
+}
+
+/// Pulls an image whose storage was changed by `break_it`; nothing of it may stay.
+fn check_broken(what: &str, words: &[&str], break_it: impl Fn(&Registry)) {
+    let world = used();
+    let registry = Registry::settings(&world.host).port(5002).copy().start();
+    break_it(&registry);
+    let image = registry.image("team/zstd:1");
+    let before = Snapshot::take(&world.host);
+    world.host.run(["pull", &image]).refuses(FAILED, words);
+    before.assert_same(&world.host, what);
+    world.host.run(["run", "--rm", &image, "true"]).refuses(125, words);
+    before.assert_same(&world.host, what);
+    assert!(
+        !world.host.run(["images"]).ok().stdout.contains("team/zstd"),
+        "{what}: not an image of the store"
+    );
+    world.run(&[], &["true"]).ok();
+}
+
+#[test]
+fn broken_blobs() {
+    check_broken("a layer that was changed", &["digest"], |registry| {
+        let file = registry.layer("team/zstd", "1");
+        let mut bytes = fs::read(&file).expect("layer");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&file, bytes).expect("layer");
+    });
+    check_broken("a layer cut short", &["team/zstd"], |registry| {
+        let file = registry.layer("team/zstd", "1");
+        let bytes = fs::read(&file).expect("layer");
+        fs::write(&file, &bytes[..bytes.len() / 2]).expect("layer");
+    });
+    check_broken("a layer that is gone", &["404"], |registry| {
+        fs::remove_file(registry.layer("team/zstd", "1")).expect("layer");
+    });
+    check_broken("a layer that is longer", &["team/zstd"], |registry| {
+        let file = registry.layer("team/zstd", "1");
+        let mut bytes = fs::read(&file).expect("layer");
+        bytes.extend([0; 4096]);
+        fs::write(&file, bytes).expect("layer");
+    });
+    check_broken("a configuration that is no JSON", &["digest"], |registry| {
+        let manifest = registry.manifest(&registry.digest("team/zstd", "1"));
+        let config = manifest["config"]["digest"].as_str().expect("config");
+        let file = registry.blob(config);
+        let length = fs::metadata(&file).expect("config").len();
+        fs::write(&file, "x".repeat(usize::try_from(length).expect("small"))).expect("config");
+    });
+}
+
+#[test]
+fn layers_that_try_to_leave_the_root() {
+    let world = used();
+    let before = Snapshot::take(&world.host);
+    let escaped = |outcome: &Outcome| {
+        let found =
+            world.host.admin("find / -xdev -name devoxx-escaped; find /tmp -name devoxx-escaped").stdout;
+        // Inside the image's own tree is where such a name may be: relative to the root that it was unpacked in.
+        assert!(found.lines().all(|path| path.starts_with("/tmp/data/")), "{outcome}\nwrote {found}");
+    };
+    let check = |image: &str, words: &[&str]| {
+        let outcome = world.host.run(["run", "--rm", &world.registry.image(image), "true"]);
+        escaped(&outcome);
+        outcome.refuses(125, words);
+        before.assert_same(&world.host, image);
+    };
+    check("team/evil-dotdot:1", &["devoxx-escaped"]);
+    check("team/evil-hardlink:1", &["hard"]);
+    check("team/evil-noise:1", &["evil-noise"]);
+    // A link and then a path through it: refused, or kept inside (then the image has no program to run).
+    let outcome = world.host.run(["pull", &world.registry.image("team/evil-symlink:1")]);
+    escaped(&outcome);
+}
+
+#[test]
+fn a_full_disk() {
+    let world = World::of(Host::root(&program()));
+    world.host.admin("mkdir /tmp/small; mount -t tmpfs -o size=8m small /tmp/small");
+    let run =
+        |args: &[&str]| testkit::outcome::run(world.host.command(args).env("DEVOXX_ROOT", "/tmp/small"));
+    run(&["run", "--rm", BUSYBOX, "true"]).ok();
+    let files = "find /tmp/small -xdev -not -path '*/layers/*' | sort; du -sk /tmp/small";
+    let before = world.host.admin(files).stdout;
+    let image = world.registry.image("debian:12");
+    run(&["pull", &image]).refuses(FAILED, &["no space left"]);
+    assert_eq!(world.host.admin(files).stdout, before, "left on a full disk");
+    run(&["run", "--rm", BUSYBOX, "echo", "works"]).ok().prints("works");
+}

@@ -1,0 +1,236 @@
+//! What a process inside sees and may do: docker's defaults, and the options that change them.
+
+use crate::world::{BUSYBOX, World};
+
+const DEFAULT_CAPABILITIES: &str = "00000000a80425fb";
+const ALL_NAMESPACES: [&str; 6] = ["cgroup", "ipc", "mnt", "net", "pid", "uts"];
+
+#[test]
+fn namespaces_are_its_own() {
+    let world = World::root();
+    let links = |names: &str| format!("cd /proc/self/ns; for n in {names}; do echo $n $(readlink $n); done");
+    let all = ALL_NAMESPACES.join(" ");
+    let host = world.host.sh(&links(&all)).ok().stdout;
+    let check = |options: &[&str], names: &[&str], shared: bool| {
+        let inside = world.sh(options, &links(&names.join(" "))).ok();
+        for line in inside.stdout.lines() {
+            assert_eq!(host.lines().any(|own| own == line), shared, "{options:?}: {line}");
+        }
+        assert_eq!(inside.stdout.lines().count(), names.len());
+    };
+    // The cgroup namespace is docker's only on cgroup v2.
+    check(&[], &["ipc", "mnt", "net", "pid", "uts"], false);
+    check(&["--net", "host"], &["net"], true);
+    check(&["--pid", "host"], &["pid"], true);
+    check(&["--ipc", "host"], &["ipc"], true);
+    check(&["--uts", "host"], &["uts"], true);
+    check(&["--cgroupns", "private"], &["cgroup"], false);
+    world.sh(&[], "set -- /proc/[0-9]*; echo $# $$").ok().prints("1 1");
+}
+
+#[test]
+fn mounts_are_dockers_and_none_of_the_hosts() {
+    for world in [World::root(), World::cgroup2()] {
+        let table = world.run(&[], &["cat", "/proc/self/mountinfo"]).ok().stdout;
+        let of = |point: &str| {
+            let found = table.lines().find(|line| line.split(' ').nth(4) == Some(point));
+            found.unwrap_or_else(|| panic!("{point} is not mounted:\n{table}")).to_owned()
+        };
+        let check = |point: &str, kind: &str, options: &[&str]| {
+            let line = of(point);
+            assert!(line.contains(&format!(" - {kind} ")), "{point} is {kind}: {line}");
+            let set: Vec<_> = line.split(' ').nth(5).unwrap_or_default().split(',').collect();
+            for option in options {
+                assert!(set.contains(option), "{point} has {option}: {line}");
+            }
+        };
+        check("/", "overlay", &["rw"]);
+        check("/proc", "proc", &["nosuid", "nodev", "noexec"]);
+        check("/dev", "tmpfs", &["nosuid"]);
+        check("/dev/pts", "devpts", &["nosuid", "noexec"]);
+        check("/dev/mqueue", "mqueue", &["nosuid", "nodev", "noexec"]);
+        check("/dev/shm", "tmpfs", &["nosuid", "nodev", "noexec"]);
+        check("/sys", "sysfs", &["ro", "nosuid", "nodev", "noexec"]);
+        check("/proc/sys", "proc", &["ro"]);
+        for line in table.lines() {
+            let fields: Vec<_> = line.split(' ').collect();
+            assert!(!fields[4].contains("fixtures") && fields[4] != "/tmp", "a mount of the host: {line}");
+            let propagation = fields[6..].iter().take_while(|field| **field != "-");
+            assert!(
+                propagation.clone().all(|field| !field.starts_with("shared")),
+                "shared with the host: {line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn masked_and_read_only_paths() {
+    let world = World::root();
+    let check = |script: &str, expected: &str| drop(world.sh(&[], script).ok().prints(expected));
+    for file in ["/proc/kcore", "/proc/keys", "/proc/timer_list"] {
+        check(
+            &format!("test ! -e {file} || head -c 1 {file} | wc -c"),
+            if exists(&world, file) { "0" } else { "" },
+        );
+    }
+    for directory in ["/proc/acpi", "/proc/scsi", "/sys/firmware"] {
+        check(&format!("ls -A {directory} 2>/dev/null | wc -l"), "0");
+    }
+    for file in
+        ["/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/sys/kernel/mm/transparent_hugepage/enabled"]
+    {
+        check(&format!("test ! -e {file} || (echo x >{file}) 2>/dev/null || echo refused"), "refused");
+    }
+    world
+        .sh(&["--privileged"], "echo x >/proc/sys/kernel/hostname && cat /proc/sys/kernel/hostname")
+        .ok()
+        .prints("x");
+}
+
+fn exists(world: &World, file: &str) -> bool {
+    world.host.path(file).exists()
+}
+
+#[test]
+fn capabilities_are_dockers() {
+    let world = World::root();
+    let check = |options: &[&str], set: &str, expected: &str| {
+        let script = format!("sed -n 's/^{set}:[[:space:]]*//p' /proc/self/status");
+        world.sh(options, &script).ok().prints(expected);
+    };
+    for set in ["CapEff", "CapPrm", "CapBnd"] {
+        check(&[], set, DEFAULT_CAPABILITIES);
+    }
+    for set in ["CapInh", "CapAmb"] {
+        check(&[], set, "0000000000000000");
+    }
+    check(&["-u", "app"], "CapEff", "0000000000000000");
+    check(&["-u", "app"], "CapBnd", DEFAULT_CAPABILITIES);
+    check(&["--cap-drop", "ALL"], "CapBnd", "0000000000000000");
+    check(&["--cap-drop", "all", "--cap-add", "NET_ADMIN"], "CapEff", "0000000000001000");
+    check(&["--cap-add", "cap_net_admin"], "CapEff", "00000000a80435fb");
+    check(&["--cap-drop", "CHOWN"], "CapEff", "00000000a80425fa");
+    check(&[], "NoNewPrivs", "0");
+    check(&["--security-opt", "no-new-privileges"], "NoNewPrivs", "1");
+    check(&[], "Seccomp", "2");
+    check(&["--security-opt", "seccomp=unconfined"], "Seccomp", "0");
+    check(&["--privileged"], "Seccomp", "0");
+    world.sh(&["--cap-add", "NO_SUCH"], "true").refuses(125, &["NO_SUCH"]);
+}
+
+#[test]
+fn forbidden_acts_fail() {
+    let world = World::root();
+    let check = |options: &[&str], script: &str, allowed: bool| {
+        let outcome = world.sh(options, &format!("({script}) >/dev/null 2>&1"));
+        assert_eq!(outcome.code == 0, allowed, "{options:?} {script}: {outcome}");
+    };
+    check(&[], "mount -t tmpfs x /mnt || mount -t tmpfs x /tmp", false);
+    check(&["--privileged"], "mount -t tmpfs x /tmp", true);
+    check(&[], "unshare -m true", false);
+    check(&[], "unshare -r true", false);
+    check(&["--cap-add", "SYS_ADMIN"], "unshare -m true", true);
+    check(&[], "mknod /tmp/kmsg c 1 11 && head -c 1 /tmp/kmsg", false);
+    check(&[], "ip link set lo down", false);
+    check(&["--cap-add", "NET_ADMIN"], "ip link set lo down", true);
+    check(&[], "hostname changed", false);
+    check(&[], "umount /proc/sys", false);
+    check(&[], "chroot / true", true);
+}
+
+#[test]
+fn devices() {
+    let world = World::root();
+    let check = |options: &[&str], script: &str, expected: &str| {
+        drop(world.sh(options, script).ok().prints(expected))
+    };
+    check(
+        &[],
+        "cd /dev; ls -d *",
+        "core\nfd\nfull\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero",
+    );
+    for (node, number) in [
+        ("null", "1:3"),
+        ("zero", "1:5"),
+        ("full", "1:7"),
+        ("random", "1:8"),
+        ("urandom", "1:9"),
+        ("tty", "5:0"),
+    ] {
+        check(&[], &format!("stat -c '%a %t:%T' /dev/{node}"), &format!("666 {number}"));
+    }
+    check(
+        &[],
+        "for link in fd stdin ptmx; do readlink /dev/$link; done",
+        "/proc/self/fd\n/proc/self/fd/0\npts/ptmx",
+    );
+    check(&[], "head -c 4 /dev/zero | wc -c; echo x >/dev/null; echo x >/dev/full", "4");
+    check(&["--device", "/dev/full:/dev/mine"], "stat -c '%t:%T' /dev/mine", "1:7");
+    check(
+        &["--device", "/dev/null:/dev/mine:r"],
+        "cat /dev/mine; (echo x >/dev/mine) 2>/dev/null || echo refused",
+        "refused",
+    );
+    check(&[], "df -k /dev/shm | awk 'NR==2 {print $2}'; stat -c %a /dev/shm", "65536\n1777");
+    check(&["--shm-size", "1m"], "df -k /dev/shm | awk 'NR==2 {print $2}'", "1024");
+    check(&["--privileged"], "test -c /dev/kmsg && echo all", "all");
+}
+
+#[test]
+fn root_file_system_options() {
+    let world = World::root();
+    let check = |options: &[&str], script: &str, expected: &str| {
+        drop(world.sh(options, script).ok().prints(expected))
+    };
+    check(&[], "echo x >/new && cat /new", "x");
+    check(
+        &["--read-only"],
+        "(echo x >/new) 2>/dev/null || echo refused; echo y >/dev/shm/x && cat /dev/shm/x",
+        "refused\ny",
+    );
+    check(
+        &["--read-only", "--tmpfs", "/scratch"],
+        "echo x >/scratch/f && cat /scratch/f; stat -f -c %T /scratch",
+        "x\ntmpfs",
+    );
+    check(
+        &["--tmpfs", "/s:size=64k,mode=700"],
+        "df -k /s | awk 'NR==2 {print $2}'; stat -c %a /s",
+        "64\n700",
+    );
+    check(
+        &["--tmpfs", "/s:noexec"],
+        "cp /bin/busybox /s/true; /s/true 2>/dev/null || echo refused",
+        "refused",
+    );
+}
+
+#[test]
+fn limits_of_processes_and_kernel_settings() {
+    let world = World::root();
+    let check = |options: &[&str], script: &str, expected: &str| {
+        drop(world.sh(options, script).ok().prints(expected))
+    };
+    check(&["--ulimit", "nofile=512:1024"], "ulimit -Sn; ulimit -Hn", "512\n1024");
+    check(&["--ulimit", "nofile=300"], "ulimit -Sn; ulimit -Hn", "300\n300");
+    check(&["--ulimit", "core=0"], "ulimit -c", "0");
+    check(&["--sysctl", "net.ipv4.ip_default_ttl=77"], "cat /proc/sys/net/ipv4/ip_default_ttl", "77");
+    check(&["--sysctl", "kernel.shm_rmid_forced=1"], "cat /proc/sys/kernel/shm_rmid_forced", "1");
+    check(&["--oom-score-adj", "500"], "cat /proc/self/oom_score_adj", "500");
+    world.sh(&["--sysctl", "kernel.panic=1"], "true").refuses(125, &["kernel.panic"]);
+    world.sh(&["--ulimit", "nothing=1"], "true").refuses(125, &["nothing"]);
+}
+
+#[test]
+fn init_reaps_and_passes_signals() {
+    let world = World::root();
+    let pid = world.sh(&["--init"], "echo $$").ok();
+    assert_ne!(pid.line(), "1");
+    // The orphan's end is the event: its parent is then pid 1, who must collect it.
+    let script = "(sleep 0.01 & echo $! >/tmp/orphan); p=$(cat /tmp/orphan); n=0
+        while [ -e /proc/$p ] && [ $n -lt 500 ]; do usleep 10000; n=$((n+1)); done; test ! -e /proc/$p && echo reaped";
+    world.sh(&["--init"], script).ok().prints("reaped");
+    world.sh(&["--init"], "exit 9").code(9);
+    assert_eq!(world.host.run(["run", "--rm", "--init", BUSYBOX, "true"]).ok().stdout, "");
+}

@@ -1,0 +1,80 @@
+//! Limits hold, and are where an administrator looks for them.
+
+use crate::world::{World, await_file};
+
+/// The first content of one of these files in a cgroup that was made in the host, below those of the host itself.
+fn limit(world: &World, file: &str) -> Option<String> {
+    let found =
+        world.host.cgroups().into_iter().rev().find_map(|cgroup| world.host.cgroup_file(&cgroup, file));
+    found.map(|text| text.trim().to_owned())
+}
+
+#[test]
+fn memory() {
+    let world = World::root();
+    if limit_is_absent(&world, "memory") {
+        return;
+    }
+    let check = |options: &[&str], script: &str, code: i32| drop(world.sh(options, script).code(code));
+    check(&["-m", "32m"], "exec tail /dev/zero", 137);
+    check(&["--memory", "32m", "--memory-swap", "32m"], "tail /dev/zero; exit $?", 137);
+    check(&["-m", "64m"], "head -c 10000000 /dev/zero | tail -c 5000000 >/dev/null", 0);
+}
+
+#[test]
+fn processes() {
+    let world = World::root();
+    if limit_is_absent(&world, "pids") {
+        return;
+    }
+    let many = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 30 & done";
+    let refused = world.sh(&["--pids-limit", "6"], many);
+    assert!(refused.code != 0 && refused.stderr.contains("fork"), "{refused}");
+    world.sh(&["--pids-limit", "100"], many).ok();
+}
+
+#[test]
+fn values_stand_in_the_cgroup() {
+    let world = World::root();
+    world.host.admin("mkdir -m 777 /tmp/shared");
+    let check = |options: &[&str], v1: (&str, &str), v2: (&str, &str)| {
+        std::fs::remove_file(world.host.path("/tmp/shared/up")).ok();
+        let options = [options, &["-v", "/tmp/shared:/shared"]].concat();
+        let running = world.start(&options, "echo up >/shared/up; exec sleep 60");
+        await_file(&world.host, "/tmp/shared/up");
+        let value = limit(&world, v1.0)
+            .map(|value| (value, v1.1))
+            .or_else(|| limit(&world, v2.0).map(|value| (value, v2.1)));
+        let (value, expected) = value.unwrap_or_else(|| panic!("{options:?}: neither {} nor {}", v1.0, v2.0));
+        assert_eq!(value, expected, "{options:?}");
+        drop(running);
+    };
+    check(&["--cpus", "0.5"], ("cpu.cfs_quota_us", "50000"), ("cpu.max", "50000 100000"));
+    check(&["--cpu-shares", "512"], ("cpu.shares", "512"), ("cpu.weight", "59"));
+    check(&["-m", "64m"], ("memory.limit_in_bytes", "67108864"), ("memory.max", "67108864"));
+    check(&["--pids-limit", "33"], ("pids.max", "33"), ("pids.max", "33"));
+    check(&["--cpuset-cpus", "0"], ("cpuset.cpus", "0"), ("cpuset.cpus", "0"));
+    world
+        .sh(&["--cpuset-cpus", "0"], "sed -n 's/^Cpus_allowed_list:[[:space:]]*//p' /proc/self/status")
+        .ok()
+        .prints("0");
+}
+
+/// A host whose kernel lacks a controller cannot show that the limit holds; the tests of bad input show what is said.
+fn limit_is_absent(world: &World, controller: &str) -> bool {
+    let v1 = world.host.path(format!("/sys/fs/cgroup/{controller}")).is_dir();
+    let v2 =
+        std::fs::read_to_string(world.host.path("/sys/fs/cgroup/cgroup.controllers")).unwrap_or_default();
+    !v1 && !v2.split_whitespace().any(|name| name == controller)
+}
+
+#[test]
+fn a_limit_that_the_host_cannot_hold_is_refused() {
+    let world = World::cgroup2();
+    if !limit_is_absent(&world, "memory") {
+        return;
+    }
+    world.sh(&["-m", "64m"], "true").refuses(125, &["memory"]);
+    world.sh(&["--pids-limit", "64"], "true").refuses(125, &["pids"]);
+    world.sh(&[], "echo runs").ok().prints("runs");
+}

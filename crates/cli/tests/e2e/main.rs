@@ -1,0 +1,16 @@
+//! The program as a person meets it, on the real kernel, in private hosts with a real registry.
+//!
+//! The program is the one that was just built, or that `DEVOXX_CONTAINER` names. Needs root and `tests/fixtures.sh`.
+
+mod bad_input;
+mod demo;
+mod images;
+mod isolation;
+mod limits;
+mod network;
+mod rootfs;
+mod rootless;
+mod run_basic;
+mod signals;
+mod volumes;
+mod world;

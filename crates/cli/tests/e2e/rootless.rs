@@ -1,0 +1,85 @@
+//! The same for an ordinary user: no step asks for root.
+
+use crate::world::{BUSYBOX, World, await_file};
+use std::os::unix::fs::MetadataExt;
+use testkit::Snapshot;
+use testkit::deadline::wait_for;
+
+#[test]
+fn runs_as_root_inside_and_as_the_user_outside() {
+    let world = World::rootless();
+    let check = |options: &[&str], script: &str, expected: &str| {
+        drop(world.sh(options, script).ok().prints(expected))
+    };
+    check(&[], "id -u; echo $$", "0\n1");
+    check(&["-u", "app"], "id -u; id -G", "1000\n1000 2000");
+    check(&[], "chown 1000:1000 /tmp && stat -c %u /tmp", "1000");
+    check(&["--hostname", "named"], "hostname", "named");
+    check(&["--net", "none"], "ls /sys/class/net", "lo");
+    check(&["--read-only"], "(echo x >/new) 2>/dev/null || echo refused", "refused");
+    check(&[], "sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status", "00000000a80425fb");
+    check(&[], "ls -d /dev/null /dev/zero /dev/full /dev/tty /dev/urandom | wc -l", "5");
+    world.sh(&[], "exit 42").code(42);
+    world.run(&[], &["no-such-program"]).code(127);
+}
+
+#[test]
+fn every_form_of_an_image() {
+    let world = World::rootless();
+    for image in ["team/zstd:1", "team/plain:1", "team/docker:1", "debian:12"] {
+        let image = world.registry.image(image);
+        world
+            .host
+            .run(["run", "--rm", "--entrypoint", "/bin/sh", &image, "-c", "echo runs"])
+            .ok()
+            .prints("runs");
+    }
+    let debian = world.registry.image("debian:12");
+    let script =
+        "ls /opt/app; stat -c %U:%G /etc/shadow; test ! -e /etc/issue && echo removed; ls -A /opt/app/opaque";
+    let expected = "kept\nopaque\nsecond\nthird\nroot:shadow\nremoved\nshown";
+    world.host.run(["run", "--rm", &debian, "sh", "-c", script]).ok().prints(expected);
+}
+
+#[test]
+fn volumes_belong_to_the_user() {
+    let world = World::rootless();
+    world.host.admin("install -d -o devoxx-test /tmp/shared");
+    world.sh(&["-v", "/tmp/shared:/in"], "echo x >/in/f; stat -c %u /in/f").ok().prints("0");
+    let file = std::fs::metadata(world.host.path("/tmp/shared/f")).expect("the file is on the host");
+    let user = std::fs::metadata(world.host.path("/tmp/data")).expect("the data root is there").uid();
+    assert_eq!(file.uid(), user);
+    world.sh(&["-v", "named:/data"], "echo x >/data/f").ok();
+    world.sh(&["-v", "named:/data"], "cat /data/f").ok().prints("x");
+}
+
+#[test]
+fn a_published_port_answers() {
+    let world = World::rootless();
+    world.host.admin("install -d -o devoxx-test /tmp/shared");
+    let script =
+        "mkdir /www; echo rootless >/www/index.html; echo up >/shared/up; exec httpd -f -p 80 -h /www";
+    let _server = world.start(&["-p", "8080:80", "-v", "/tmp/shared:/shared"], script);
+    await_file(&world.host, "/tmp/shared/up");
+    let answer = wait_for("the port answers", || {
+        Some(world.host.sh("curl -sf --max-time 5 http://127.0.0.1:8080/"))
+            .filter(|outcome| outcome.code == 0)
+    });
+    assert_eq!(answer.line(), "rootless");
+}
+
+#[test]
+fn nothing_is_left() {
+    let world = World::rootless();
+    world.sh(&["-p", "8080:80"], "true").ok();
+    let before = Snapshot::take(&world.host);
+    let check = |options: &[&str]| {
+        world.sh(options, "true").ok();
+        before.assert_same(&world.host, &format!("run {options:?}"));
+    };
+    check(&[]);
+    check(&["-p", "8080:80"]);
+    check(&["--net", "none"]);
+    world.host.run(["run", "--rm", BUSYBOX, "no-such-program"]).refuses(127, &["no-such-program"]);
+    before.assert_same(&world.host, "a program that is not there");
+}

@@ -1,0 +1,86 @@
+//! Signals to the client, and a store that stays whole whenever a pull is stopped.
+
+use crate::world::{BUSYBOX, World, await_file, program};
+use rustix::process::{Pid, Signal, kill_process};
+use testkit::deadline::wait_for;
+use testkit::{Host, Snapshot};
+
+#[test]
+fn a_signal_reaches_the_container() {
+    let world = World::root();
+    world.host.admin("mkdir -m 777 /tmp/shared");
+    world.sh(&[], "true").ok();
+    let before = Snapshot::take(&world.host);
+    let check = |signal: Signal, name: &str, code: i32| {
+        std::fs::remove_file(world.host.path("/tmp/shared/up")).ok();
+        let script =
+            format!("trap 'exit {code}' {name}; echo up >/shared/up; while :; do usleep 10000; done");
+        let running = world.start(&["-v", "/tmp/shared:/shared"], &script);
+        await_file(&world.host, "/tmp/shared/up");
+        running.signal(signal);
+        running.wait().code(code);
+        std::fs::remove_file(world.host.path("/tmp/shared/up")).ok();
+        before.assert_same(&world.host, name);
+    };
+    check(Signal::TERM, "TERM", 41);
+    check(Signal::INT, "INT", 42);
+    check(Signal::HUP, "HUP", 43);
+    check(Signal::USR1, "USR1", 44);
+    check(Signal::QUIT, "QUIT", 45);
+}
+
+#[test]
+fn a_client_that_is_killed_leaves_nothing_that_rm_does_not_end() {
+    let world = World::root();
+    world.host.admin("mkdir -m 777 /tmp/shared");
+    world.sh(&[], "true").ok();
+    let before = Snapshot::take(&world.host);
+    let running = world
+        .start(&["--name", "orphan", "-v", "/tmp/shared:/shared"], "echo up >/shared/up; exec sleep 600");
+    await_file(&world.host, "/tmp/shared/up");
+    running.signal(Signal::KILL);
+    running.wait();
+    // With --rm its own supervisor may have removed it already: then rm has nothing to do.
+    world.host.run(["rm", "-f", "orphan"]);
+    std::fs::remove_file(world.host.path("/tmp/shared/up")).ok();
+    before.assert_same(&world.host, "kill -9 of the client and rm -f");
+}
+
+/// Stops a pull in the middle: the registry is halted as soon as something of the image is on the disk.
+fn interrupt(world: &World, signal: Signal) {
+    let registry = Pid::from_raw(world.registry.pid()).expect("the registry runs");
+    let kilobytes =
+        || world.host.admin("du -sk /tmp/data | cut -f1").line().parse::<u64>().unwrap_or_default();
+    let empty = kilobytes();
+    let pull = world.host.spawn(["pull", &world.registry.image("debian:12")]);
+    wait_for("the pull has begun", || (kilobytes() > empty + 1000).then_some(()));
+    kill_process(registry, Signal::STOP).expect("halt the registry");
+    pull.signal(signal);
+    let outcome = pull.wait();
+    kill_process(registry, Signal::CONT).expect("let the registry go on");
+    assert_ne!(outcome.code, 0, "{outcome}");
+    assert!(outcome.stderr.lines().count() <= 1 || signal == Signal::KILL, "{outcome}");
+    assert!(!world.host.run(["images"]).ok().stdout.contains("debian"), "half an image is none");
+}
+
+#[test]
+fn an_interrupted_pull_leaves_a_whole_store() {
+    let world = World::of(Host::root(&program()));
+    world.host.run(["pull", BUSYBOX]).ok();
+    for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
+        interrupt(&world, signal);
+        world.run(&[], &["echo", "whole"]).ok().prints("whole");
+    }
+    let image = world.registry.image("debian:12");
+    world.host.run(["pull", &image]).ok();
+    world.host.run(["run", "--rm", &image, "dpkg", "--audit"]).ok().prints("");
+}
+
+#[test]
+fn a_pull_that_is_interrupted_leaves_no_files_but_those_it_may_resume() {
+    let world = World::of(Host::root(&program()));
+    world.host.run(["pull", BUSYBOX]).ok();
+    let before = Snapshot::take(&world.host);
+    interrupt(&world, Signal::INT);
+    before.assert_same(&world.host, "Ctrl-C in a pull");
+}

@@ -1,0 +1,119 @@
+//! Directories of the host and named volumes inside a container, and what they hold afterwards.
+
+use crate::world::World;
+use std::os::unix::fs::MetadataExt;
+use testkit::Snapshot;
+
+#[test]
+fn a_directory_of_the_host() {
+    let world = World::root();
+    world.host.admin("mkdir -p /tmp/shared/sub; echo host >/tmp/shared/file");
+    let check =
+        |option: &[&str], script: &str, expected: &str| drop(world.sh(option, script).ok().prints(expected));
+    check(
+        &["-v", "/tmp/shared:/in"],
+        "cat /in/file; echo inside >/in/written; ls /in",
+        "host\nfile\nsub\nwritten",
+    );
+    assert_eq!(
+        std::fs::read_to_string(world.host.path("/tmp/shared/written")).ok().as_deref(),
+        Some("inside\n")
+    );
+    check(
+        &["-v", "/tmp/shared:/in:ro"],
+        "cat /in/file; (echo x >/in/file) 2>/dev/null || echo refused",
+        "host\nrefused",
+    );
+    check(&["-v", "/tmp/shared:/a/new/place"], "cat /a/new/place/file", "host");
+    check(&["-v", "/tmp/shared/file:/etc/one"], "cat /etc/one", "host");
+    check(
+        &["-v", "/tmp/shared:/in", "-v", "/tmp/shared/sub:/in/file2"],
+        "test -d /in/file2 && echo both",
+        "both",
+    );
+    check(&["--mount", "type=bind,source=/tmp/shared,target=/in"], "cat /in/file", "host");
+    check(
+        &["--mount", "type=bind,src=/tmp/shared,dst=/in,readonly"],
+        "(echo x >/in/file) 2>/dev/null || echo refused",
+        "refused",
+    );
+    check(&["--mount", "type=tmpfs,target=/t,tmpfs-size=65536"], "df -k /t | awk 'NR==2 {print $2}'", "64");
+    assert_eq!(std::fs::read_to_string(world.host.path("/tmp/shared/file")).ok().as_deref(), Some("host\n"));
+}
+
+#[test]
+fn read_only_holds_for_what_is_mounted_below() {
+    let world = World::root();
+    world.host.admin("mkdir -p /tmp/shared/below; mount -t tmpfs below /tmp/shared/below");
+    world
+        .sh(&["-v", "/tmp/shared:/in:ro"], "(echo x >/in/below/f) 2>/dev/null || echo refused")
+        .ok()
+        .prints("refused");
+}
+
+#[test]
+fn owners_on_the_host_are_those_inside() {
+    let world = World::root();
+    world.host.admin("mkdir -m 777 /tmp/shared");
+    world.sh(&["-v", "/tmp/shared:/in", "-u", "1000:2000"], "echo x >/in/f").ok();
+    let file = std::fs::metadata(world.host.path("/tmp/shared/f")).expect("the file is on the host");
+    assert_eq!((file.uid(), file.gid()), (1000, 2000));
+}
+
+#[test]
+fn a_named_volume_lasts() {
+    let world = World::root();
+    let check =
+        |option: &[&str], script: &str, expected: &str| drop(world.sh(option, script).ok().prints(expected));
+    check(&["-v", "kept:/data"], "ls /data; echo first >/data/f", "");
+    check(&["-v", "kept:/other"], "cat /other/f", "first");
+    check(&["--mount", "type=volume,source=kept,target=/data"], "cat /data/f", "first");
+    check(&["-v", "kept:/data:ro"], "(echo x >/data/f) 2>/dev/null || echo refused", "refused");
+    // A new volume begins with what the image has at that place, owner and mode as well.
+    check(&["-v", "home:/home/app"], "stat -c '%u:%g' /home/app", "1000:1000");
+    let listed = world.host.run(["volume", "ls"]).ok();
+    assert!(listed.stdout.contains("kept") && listed.stdout.contains("home"), "{listed}");
+    world.host.run(["volume", "rm", "kept"]).ok();
+    check(&["-v", "kept:/data"], "ls /data", "");
+}
+
+#[test]
+fn volumes_of_the_image_end_with_rm() {
+    let world = World::root();
+    let image = "127.0.0.1:5000/team/config:1";
+    world.host.run(["pull", image]).ok();
+    let run = [
+        "run",
+        "--rm",
+        "-u",
+        "root",
+        "--entrypoint",
+        "sh",
+        image,
+        "-c",
+        "echo x >/data/f; grep -c ' /data ' /proc/self/mountinfo",
+    ];
+    world.host.run(run).ok().prints("1");
+    let before = Snapshot::take(&world.host);
+    world.host.run(run).ok().prints("1");
+    before.assert_same(&world.host, "a volume of the image");
+}
+
+#[test]
+fn a_link_in_the_image_does_not_lead_out() {
+    let world = World::root();
+    world.host.admin("mkdir -p /tmp/shared /tmp/victim; cp -a /tmp/fixtures/rootfs/busybox /tmp/tree; ln -s /tmp/victim /tmp/tree/link; ln -s ../../../../tmp/victim /tmp/tree/up");
+    for target in ["/link/x", "/up/y"] {
+        world.host.run([
+            "run",
+            "--rm",
+            "-v",
+            &format!("/tmp/shared:{target}"),
+            "--rootfs",
+            "/tmp/tree",
+            "true",
+        ]);
+        let made = std::fs::read_dir(world.host.path("/tmp/victim")).expect("the directory is there").count();
+        assert_eq!(made, 0, "{target} made something on the host");
+    }
+}

@@ -1,0 +1,276 @@
+//! A wish and an image's config as a config.json: docker's meaning of both in the words of the specification.
+
+use crate::error::{Error, Kind, Result};
+use crate::mount::VolumeMount;
+use crate::wish::{Network, Wish};
+use oci_spec::image::Config;
+use oci_spec::runtime::Spec;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// The PATH of an image that has none.
+const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Paths of the kernel that tell or change too much; docker's lists.
+const MASKED: [&str; 12] = [
+    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+    "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+
+/// What is settled before the bundle: the half of a container that comes from this host.
+#[derive(Debug)]
+pub struct Settled {
+    /// The container's id.
+    pub id: String,
+    /// Its host name.
+    pub hostname: String,
+    /// Files for /etc and where they go.
+    pub etc: Vec<(PathBuf, &'static str)>,
+    /// Binds: source, target, options.
+    pub binds: Vec<(PathBuf, PathBuf, Vec<String>)>,
+    /// Capabilities by name.
+    pub capabilities: Vec<String>,
+    /// Devices of the host: path in the container, `b` or `c`, numbers, mode, owner, access.
+    pub devices: Vec<Value>,
+    /// Rules for them.
+    pub device_rules: Vec<Value>,
+    /// In a user namespace.
+    pub rootless: bool,
+    /// Whether mounts must refuse devices, because the cgroup does not.
+    pub no_devices: bool,
+    /// Whether there is a cgroup.
+    pub has_cgroup: bool,
+    /// Whether group 5, tty's, exists here.
+    pub has_tty_group: bool,
+    /// Size of the terminal.
+    pub size: Option<(u16, u16)>,
+}
+
+/// The command: what was typed, else the image's. An entrypoint that was typed discards the image's command.
+pub fn command(wish: &Wish, config: &Config) -> Result<Vec<String>> {
+    let mut command: Vec<String> = match &wish.entrypoint {
+        Some(entrypoint) if entrypoint.is_empty() => Vec::new(),
+        Some(entrypoint) => vec![entrypoint.clone()],
+        None => config.entrypoint().clone().unwrap_or_default(),
+    };
+    if !wish.command.is_empty() {
+        command.extend(wish.command.iter().cloned());
+    } else if wish.entrypoint.is_none() {
+        command.extend(config.cmd().iter().flatten().cloned());
+    }
+    if command.is_empty() {
+        return Err(Error::new(Kind::Failed, "no command was given and the image has none")
+            .with_hint("add a command after the image's name"));
+    }
+    if command[0].is_empty() {
+        return Err(Error::new(Kind::Usage, "the command is empty"));
+    }
+    Ok(command)
+}
+
+/// The environment: the defaults, the image's, what was typed; a later value replaces an earlier one in its place.
+pub fn environment(wish: &Wish, config: &Config, hostname: &str) -> Vec<String> {
+    let mut env: Vec<String> = vec![PATH.to_owned(), format!("HOSTNAME={hostname}")];
+    if wish.terminal {
+        env.push("TERM=xterm".to_owned());
+    }
+    let mut set = |entry: &str| {
+        let key = entry.split('=').next().unwrap_or_default();
+        let same = |one: &String| one.split('=').next() == Some(key);
+        match env.iter().position(same) {
+            Some(index) => env[index] = entry.to_owned(),
+            None => env.push(entry.to_owned()),
+        }
+    };
+    config.env().iter().flatten().for_each(|entry| set(entry));
+    wish.env.iter().for_each(|entry| set(entry));
+    env
+}
+
+fn mount(target: &str, kind: &str, options: &[&str]) -> Value {
+    json!({"destination": target, "type": kind, "source": kind, "options": options})
+}
+
+fn mounts(wish: &Wish, settled: &Settled) -> Vec<Value> {
+    let mut pts = vec!["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
+    if settled.has_tty_group {
+        pts.push("gid=5");
+    }
+    let access = if wish.privileged { "rw" } else { "ro" };
+    let mut dev = vec!["nosuid", "strictatime", "mode=755", "size=65536k"];
+    if settled.no_devices {
+        dev.push("nodev");
+    }
+    let mut mounts = vec![
+        mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount("/dev", "tmpfs", &dev),
+        mount("/dev/pts", "devpts", &pts),
+        mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
+    ];
+    if settled.rootless && wish.network == Network::Host {
+        // sysfs belongs to the network namespace: in a user namespace the host's can only be bound.
+        mounts.push(json!({"destination": "/sys", "type": "bind", "source": "/sys",
+            "options": ["rbind", "rro", "nosuid", "noexec", "nodev"]}));
+    } else {
+        mounts.push(mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", access]));
+        if settled.has_cgroup || !settled.rootless {
+            mounts.push(mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", access]));
+        }
+    }
+    for (source, target) in &settled.etc {
+        mounts.push(json!({"destination": target, "type": "bind", "source": source, "options": ["bind", "rprivate"]}));
+    }
+    for (source, target, options) in &settled.binds {
+        let mut options = options.clone();
+        if settled.no_devices && !options.iter().any(|option| option == "nodev") {
+            options.push("nodev".to_owned());
+        }
+        mounts.push(json!({"destination": target, "type": "bind", "source": source, "options": options}));
+    }
+    for wanted in &wish.mounts {
+        if let VolumeMount::Tmpfs { target, options } = wanted {
+            let mut all = vec!["nosuid".to_owned(), "nodev".to_owned(), "noexec".to_owned()];
+            all.extend(options.iter().cloned());
+            mounts.push(json!({"destination": target, "type": "tmpfs", "source": "tmpfs", "options": all}));
+        }
+    }
+    if wish.read_only && !wish.mounts.iter().any(|one| one.target() == Path::new("/tmp")) {
+        // As docker: a read-only root has no writable /tmp unless one is asked for.
+        debug_assert!(wish.read_only);
+    }
+    // A mount inside another comes after it, whatever the order in which they were typed.
+    let fixed = 5;
+    mounts[fixed..].sort_by_key(|mount| mount["destination"].as_str().unwrap_or_default().matches('/').count());
+    mounts
+}
+
+fn resources(wish: &Wish, settled: &Settled) -> Value {
+    let mut resources = json!({});
+    let memory = wish.memory.filter(|bytes| *bytes > 0);
+    if memory.is_some() || wish.memory_swap.is_some_and(|swap| swap != 0) {
+        resources["memory"] = json!({});
+        if let Some(memory) = memory {
+            resources["memory"]["limit"] = json!(memory);
+            // As docker: as much swap again, unless said otherwise.
+            let swap = wish.memory_swap.filter(|swap| *swap != 0);
+            resources["memory"]["swap"] = json!(swap.unwrap_or_else(|| i64::try_from(memory.saturating_mul(2)).unwrap_or(i64::MAX)));
+        }
+    }
+    if wish.milli_cpus.is_some() || wish.cpu_shares.is_some() || wish.cpuset_cpus.is_some() {
+        let mut cpu = json!({});
+        if let Some(milli) = wish.milli_cpus {
+            cpu["period"] = json!(100_000);
+            cpu["quota"] = json!(milli * 100);
+        }
+        if let Some(shares) = wish.cpu_shares {
+            cpu["shares"] = json!(shares);
+        }
+        if let Some(cpus) = &wish.cpuset_cpus {
+            cpu["cpus"] = json!(cpus);
+        }
+        resources["cpu"] = cpu;
+    }
+    if let Some(limit) = wish.pids_limit.filter(|limit| *limit > 0) {
+        resources["pids"] = json!({"limit": limit});
+    }
+    resources["devices"] = Value::Array(device_rules(wish, settled));
+    resources
+}
+
+/// Nothing but the harmless ones may be opened; docker's list.
+fn device_rules(wish: &Wish, settled: &Settled) -> Vec<Value> {
+    if wish.privileged {
+        return vec![json!({"allow": true, "access": "rwm"})];
+    }
+    let mut rules = vec![json!({"allow": false, "access": "rwm"})];
+    // Making any node is allowed: without the right to open it, it is only a name.
+    for kind in ["c", "b"] {
+        rules.push(json!({"allow": true, "type": kind, "access": "m"}));
+    }
+    for (major, minor) in [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2)] {
+        rules.push(json!({"allow": true, "type": "c", "major": major, "minor": minor, "access": "rwm"}));
+    }
+    rules.push(json!({"allow": true, "type": "c", "major": 136, "access": "rwm"}));
+    rules.extend(settled.device_rules.iter().cloned());
+    rules
+}
+
+fn namespaces(wish: &Wish) -> Value {
+    let mut kinds = vec!["pid", "uts", "mount", "ipc", "cgroup"];
+    if wish.network != Network::Host {
+        kinds.push("network");
+    }
+    kinds.into_iter().map(|kind| json!({"type": kind})).collect()
+}
+
+fn no_new_privileges(wish: &Wish) -> Result<bool> {
+    let mut wanted = false;
+    for option in &wish.security_opt {
+        match option.as_str() {
+            "no-new-privileges" | "no-new-privileges=true" | "no-new-privileges:true" => wanted = true,
+            "no-new-privileges=false" | "no-new-privileges:false" => wanted = false,
+            // What the container has today: the profile comes with the next version.
+            "seccomp=unconfined" | "apparmor=unconfined" | "label=disable" => {}
+            _ => {
+                return Err(Error::new(Kind::Usage, format!("invalid value {option:?} for --security-opt: not supported"))
+                    .with_hint("known are no-new-privileges, seccomp=unconfined, apparmor=unconfined and label=disable"));
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+/// The config.json of a container.
+pub fn spec(wish: &Wish, config: &Config, settled: &Settled) -> Result<Spec> {
+    let working = match (&wish.workdir, config.working_dir()) {
+        (Some(typed), _) => typed.clone(),
+        (None, Some(image)) if !image.is_empty() => PathBuf::from("/").join(image),
+        _ => PathBuf::from("/"),
+    };
+    if !working.is_absolute() {
+        return Err(Error::new(Kind::Usage, format!("--workdir {}: not an absolute path", working.display())));
+    }
+    let all = &settled.capabilities;
+    let limits: Vec<Value> = wish
+        .ulimits
+        .iter()
+        .map(|limit| json!({"type": limit.name, "soft": limit.soft, "hard": limit.hard}))
+        .collect();
+    let (rows, columns) = settled.size.unwrap_or((0, 0));
+    let sysctls: serde_json::Map<String, Value> =
+        wish.sysctls.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+    let (masked, read_only): (Vec<&str>, Vec<&str>) =
+        if wish.privileged { Default::default() } else { (MASKED.to_vec(), READ_ONLY.to_vec()) };
+    let mut written = json!({
+        "ociVersion": "1.2.0",
+        "process": {
+            "terminal": wish.terminal,
+            "consoleSize": {"height": rows, "width": columns},
+            "user": {"uid": 0, "gid": 0},
+            "args": command(wish, config)?,
+            "env": environment(wish, config, &settled.hostname),
+            "cwd": working,
+            "capabilities": {"bounding": all, "effective": all, "permitted": all},
+            "rlimits": limits,
+            "noNewPrivileges": no_new_privileges(wish)?,
+        },
+        "root": {"path": "rootfs", "readonly": wish.read_only},
+        "hostname": settled.hostname,
+        "mounts": mounts(wish, settled),
+        "linux": {
+            "sysctl": sysctls,
+            "resources": resources(wish, settled),
+            "namespaces": namespaces(wish),
+            "devices": settled.devices,
+            "maskedPaths": masked,
+            "readonlyPaths": read_only,
+        },
+    });
+    if settled.has_cgroup {
+        written["linux"]["cgroupsPath"] = json!(format!("/devoxx/{}", settled.id));
+    }
+    serde_json::from_value(written).map_err(|error| Error::new(Kind::Failed, format!("bundle: {error}")))
+}

@@ -1,0 +1,110 @@
+//! Images as commands mean them: pull, list, remove, inspect.
+
+use crate::error::{Error, Kind, Result, of_image};
+use crate::paths::Paths;
+use crate::record;
+use crate::wish::PullPolicy;
+use image::{CredentialSource, Event, Image, Ownership, Platform, PullOptions, Reference, Removed, Store};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+/// The images of this user.
+pub struct Images {
+    store: Store,
+    credentials: PathBuf,
+}
+
+/// What listens to a pull; named so that callers can hold one.
+pub type Progress<'a> = &'a (dyn Fn(Event) + Sync);
+
+impl Images {
+    /// Opens the store; `credentials` is docker's config.json.
+    pub fn open(paths: &Paths, rootless: bool, credentials: PathBuf) -> Result<Self> {
+        let ownership = if rootless { Ownership::UserNamespace } else { Ownership::Root };
+        Ok(Self { store: Store::open(&paths.images(), ownership).map_err(of_image)?, credentials })
+    }
+
+    /// Pulls an image by name.
+    pub fn pull(&self, name: &str, platform: Option<&str>, progress: Progress<'_>) -> Result<Image> {
+        let reference = Reference::parse(name).map_err(of_image)?;
+        let platform = platform.map(Platform::parse).transpose().map_err(of_image)?;
+        let options = PullOptions {
+            platform,
+            progress,
+            // A kill at any moment leaves a store that is whole, so Ctrl-C needs no more than its default.
+            cancelled: &AtomicBool::new(false),
+            credentials: CredentialSource::File(self.credentials.clone()),
+        };
+        image::pull(&self.store, &reference, &options).map_err(of_image)
+    }
+
+    /// The image of a wish: here, or pulled, as the policy has it.
+    pub fn need(&self, name: &str, platform: Option<&str>, policy: PullPolicy, progress: Progress<'_>) -> Result<Image> {
+        if policy == PullPolicy::Always {
+            return self.pull(name, platform, progress);
+        }
+        if let Some(image) = self.find(name, platform)? {
+            return Ok(image);
+        }
+        if policy == PullPolicy::Never {
+            return Err(Error::new(Kind::Failed, format!("no such image: {name}")).with_hint("leave out --pull=never"));
+        }
+        self.pull(name, platform, progress)
+    }
+
+    fn find(&self, name: &str, platform: Option<&str>) -> Result<Option<Image>> {
+        let wanted = platform.map(Platform::parse).transpose().map_err(of_image)?;
+        if let Ok(reference) = Reference::parse(name)
+            && let Some(image) = self.store.find(&reference, wanted.as_ref()).map_err(of_image)?
+        {
+            return Ok(Some(image));
+        }
+        if wanted.is_some() {
+            return Ok(None);
+        }
+        self.store.find_by_name_or_id(name).map_err(of_image)
+    }
+
+    /// The raw config of an image that is here, with its names.
+    pub fn inspect(&self, name: &str) -> Result<serde_json::Value> {
+        let image = self.store.find_by_name_or_id(name).map_err(of_image)?;
+        let image = image.ok_or_else(|| Error::new(Kind::Failed, format!("no such image: {name}")))?;
+        let config: serde_json::Value = serde_json::from_slice(&image.raw_config)
+            .map_err(|error| Error::new(Kind::Failed, format!("config of {name}: {error}")))?;
+        Ok(serde_json::json!({
+            "Id": image.id,
+            "RepoTags": [image.reference],
+            "RepoDigests": [image.manifest_digest],
+            "Created": config.get("created"),
+            "Architecture": config.get("architecture"),
+            "Os": config.get("os"),
+            "Size": image.size,
+            "Config": config.get("config"),
+            "RootFS": {"Type": "layers", "Layers": config.pointer("/rootfs/diff_ids")},
+        }))
+    }
+
+    /// Every image: name, id, when it was made, size.
+    pub fn list(&self) -> Result<Vec<image::Listed>> {
+        self.store.list().map_err(of_image)
+    }
+
+    /// Removes an image's name, and the image with its last name; refused while a container has it.
+    pub fn remove(&self, paths: &Paths, name: &str) -> Result<Removed> {
+        let containers = record::list(paths)?;
+        let in_use = |id: &str| {
+            containers.iter().find(|(record, _)| record.image_id == id).map(|(record, _)| record.name.clone())
+        };
+        self.store.remove(name, &in_use).map_err(of_image)
+    }
+}
+
+/// Checks credentials at the registry and keeps them.
+pub fn login(config: &Path, registry: &str, user: &str, password: &str) -> Result<()> {
+    image::credentials::login(config, registry, user, password).map_err(of_image)
+}
+
+/// Forgets credentials; whether there were any.
+pub fn logout(config: &Path, registry: &str) -> Result<bool> {
+    image::credentials::logout(config, registry).map_err(of_image)
+}

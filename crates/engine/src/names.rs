@@ -1,0 +1,90 @@
+//! Ids and names of containers.
+
+use crate::error::{Error, Kind, Result};
+use crate::paths::Paths;
+use rustix::rand::{GetRandomFlags, getrandom};
+use sys::{Errno, called};
+
+/// A new id: 64 hex digits.
+pub fn new_id() -> Result<String> {
+    let mut bytes = [0u8; 32];
+    let read = getrandom(&mut bytes[..], GetRandomFlags::empty()).map_err(called::<Errno>(|| "getrandom".to_owned()))?;
+    debug_assert_eq!(read, bytes.len());
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The first twelve digits, which people see.
+pub fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+/// A name from an id, for a container that was given none.
+pub fn from_id(id: &str) -> String {
+    const FIRST: [&str; 32] = [
+        "amber", "brave", "calm", "clever", "cosy", "crisp", "daring", "eager", "fair", "fresh", "gentle", "glad",
+        "happy", "jolly", "keen", "kind", "lively", "lucky", "mellow", "merry", "neat", "nimble", "proud", "quick",
+        "quiet", "rapid", "sharp", "shiny", "solid", "steady", "sunny", "swift",
+    ];
+    const SECOND: [&str; 32] = [
+        "badger", "beaver", "bison", "camel", "crane", "dolphin", "eagle", "falcon", "ferret", "finch", "fox",
+        "gecko", "heron", "ibis", "jackal", "koala", "lark", "lemur", "lynx", "marmot", "marten", "newt", "otter",
+        "owl", "panda", "puffin", "raven", "seal", "stork", "swan", "tapir", "wren",
+    ];
+    let number = u64::from_str_radix(id.get(..10).unwrap_or("0"), 16).unwrap_or(0);
+    let pick = |words: [&'static str; 32], shift: u32| words[(number >> shift) as usize & 31];
+    format!("{}_{}_{:x}", pick(FIRST, 0), pick(SECOND, 5), (number >> 10) & 0xffff)
+}
+
+/// Checks a name that was given.
+pub fn check(name: &str) -> Result<()> {
+    let fine = name.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && (2..=128).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
+    if fine {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Usage, format!("invalid container name {name:?}"))
+        .with_hint("use letters, digits, _, . and -, at least two, with a letter or digit first"))
+}
+
+/// Gives `name` to container `id`, whose directory is there. One link, made or not: no lock is needed.
+pub fn claim(paths: &Paths, name: &str, id: &str) -> Result<()> {
+    let link = paths.names().join(name);
+    loop {
+        match rustix::fs::symlink(id, &link) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(called::<Errno>(|| format!("symlink({link:?})"))(errno).into()),
+        }
+        let owner = std::fs::read_link(&link).map(|owner| owner.display().to_string()).unwrap_or_default();
+        if !owner.is_empty() && paths.container(&owner).is_dir() {
+            let message = format!("the name {name:?} is already taken by container {}", short(&owner));
+            return Err(Error::new(Kind::Failed, message)
+                .with_hint(format!("remove it with: devoxx-container rm {name}")));
+        }
+        // A removal was killed between the container and its name.
+        release(paths, name)?;
+    }
+}
+
+/// Gives a name back.
+pub fn release(paths: &Paths, name: &str) -> Result<()> {
+    let link = paths.names().join(name);
+    match rustix::fs::unlink(&link) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(called::<Errno>(|| format!("unlink({link:?})"))(errno).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert!(check(&from_id(&new_id().expect("an id"))).is_ok());
+        for bad in ["", "a", "-a", "a/b", "a b", "../x", &"x".repeat(129)] {
+            assert!(check(bad).is_err(), "{bad}");
+        }
+    }
+}

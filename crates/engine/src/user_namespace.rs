@@ -1,0 +1,144 @@
+//! Rootless: this process becomes root of a user namespace of its own, and everything after is as for root.
+//!
+//! The ranges of /etc/subuid and /etc/subgid are mapped by newuidmap(1) and newgidmap(1), the programs that may.
+//! They have to run outside of the namespace, so a child is started before it is made and waits for it.
+
+use crate::error::{Error, Kind, Result};
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
+use std::process::{Command, Stdio};
+use sys::clone3::{Child, Namespaces, clone3, unshare};
+use sys::{Context, Errno, called};
+
+/// What a user namespace was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ranges {
+    /// Whether more than one id is mapped.
+    pub subordinate: bool,
+}
+
+/// Whether this process has to enter a user namespace first: it is not root.
+pub fn is_needed() -> bool {
+    !rustix::process::geteuid().is_root()
+}
+
+/// The first range of `user` in the text of /etc/subuid or /etc/subgid (subuid(5)).
+fn range(text: &str, user: &str, uid: u32) -> Option<(u32, u32)> {
+    text.lines().find_map(|line| {
+        let mut fields = line.trim().split(':');
+        let owner = fields.next()?;
+        let (start, count) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        (count > 0 && (owner == user || owner == uid.to_string())).then_some((start, count))
+    })
+}
+
+fn user_name(uid: u32) -> String {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()));
+    line.and_then(|line| line.split(':').next()).unwrap_or_default().to_owned()
+}
+
+/// Enters a new user namespace as its root. The process must have one thread.
+pub fn enter() -> Result<Ranges> {
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let name = user_name(uid);
+    let read = |path: &str| range(&std::fs::read_to_string(path).unwrap_or_default(), &name, uid);
+    match (read("/etc/subuid"), read("/etc/subgid")) {
+        (Some(uids), Some(gids)) => {
+            map_ranges(uid, gid, uids, gids).within(|| "enter a user namespace")?;
+            become_root()?;
+            Ok(Ranges { subordinate: true })
+        }
+        _ => {
+            unshare(Namespaces::USER).map_err(denied)?;
+            map_self(uid, gid).within(|| "enter a user namespace")?;
+            become_root()?;
+            Ok(Ranges { subordinate: false })
+        }
+    }
+}
+
+fn denied(error: sys::CallError) -> Error {
+    Error::new(Kind::Failed, format!("permission denied: run with sudo: {error}"))
+}
+
+fn become_root() -> Result<()> {
+    let (uid, gid) = (rustix::fs::Uid::ROOT, rustix::fs::Gid::ROOT);
+    set_thread_res_gid(gid, gid, gid).map_err(called::<Errno>(|| "setresgid(0)".to_owned()))?;
+    set_thread_res_uid(uid, uid, uid).map_err(called::<Errno>(|| "setresuid(0)".to_owned()))?;
+    Ok(())
+}
+
+/// One id: all that an ordinary user may map alone (user_namespaces(7)).
+pub fn map_self(uid: u32, gid: u32) -> Result<()> {
+    let files = [
+        ("/proc/self/setgroups", "deny".to_owned()),
+        ("/proc/self/uid_map", format!("0 {uid} 1")),
+        ("/proc/self/gid_map", format!("0 {gid} 1")),
+    ];
+    for (path, text) in files {
+        std::fs::write(path, &text).map_err(called(|| format!("write({path:?}, {text:?})")))?;
+    }
+    Ok(())
+}
+
+fn map_ranges(uid: u32, gid: u32, uids: (u32, u32), gids: (u32, u32)) -> Result<()> {
+    let (wait_for_go, mut go) = pipe_with(PipeFlags::CLOEXEC).map_err(called::<Errno>(|| "pipe2".to_owned()))?;
+    let target = rustix::process::getpid().as_raw_nonzero().to_string();
+    let parents_end = &mut go;
+    let mapper: Child = clone3(Namespaces::NONE, None, move || {
+        // Our copy of the writing end would keep the pipe open after the parent's death.
+        if rustix::io::dup2(rustix::stdio::stderr(), parents_end).is_err() {
+            return 1;
+        }
+        let mut byte = [0u8; 1];
+        if !matches!(rustix::io::read(&wait_for_go, &mut byte), Ok(1)) {
+            return 1;
+        }
+        let map = |program: &str, own: u32, (start, count): (u32, u32)| {
+            let numbers = [0, own, 1, 1, start, count].map(|number| number.to_string());
+            Command::new(program).arg(&target).args(numbers).stdin(Stdio::null()).stdout(Stdio::null()).status()
+        };
+        for (program, own, range, missing, failed) in
+            [("newuidmap", uid, uids, 10, 11), ("newgidmap", gid, gids, 12, 13)]
+        {
+            match map(program, own, range) {
+                Err(_) => return missing,
+                Ok(status) if !status.success() => return failed,
+                Ok(_) => {}
+            }
+        }
+        0
+    })?;
+    // On failure the child ends by itself, when the pipe closes.
+    unshare(Namespaces::USER).map_err(denied)?;
+    rustix::io::write(&go, b"g").map_err(called::<Errno>(|| "write(pipe)".to_owned()))?;
+    let code = runtime::container::wait(&mapper).map_err(crate::error::of_runtime)?;
+    let failure = |message: &str, hint: &str| Err(Error::new(Kind::Failed, message).with_hint(hint));
+    match code {
+        0 => Ok(()),
+        10 | 12 => failure("newuidmap and newgidmap are not installed", "apt install uidmap"),
+        11 => failure("newuidmap refused the range", "the range of /etc/subuid must belong to this user"),
+        13 => failure("newgidmap refused the range", "the range of /etc/subgid must belong to this user"),
+        _ => failure("the mapping of user ids failed", "check /etc/subuid and /etc/subgid"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_users() {
+        fn check(text: &str, expected: Option<(u32, u32)>) {
+            assert_eq!(range(text, "ann", 1000), expected, "{text:?}");
+        }
+        check("ann:100000:65536\n", Some((100_000, 65_536)));
+        check("bob:1:2\n1000:5:6\n", Some((5, 6)));
+        check("bob:1:2\n", None);
+        check("ann:x:2\n", None);
+        check("ann:1\n", None);
+        check("ann:1:0\n", None);
+        check("", None);
+    }
+}

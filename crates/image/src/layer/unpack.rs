@@ -1,0 +1,202 @@
+//! The entries of a layer become files below one directory, with whiteouts as overlayfs wants them.
+//!
+//! The tar crate only parses. Every path is split here, its parent is resolved by the kernel inside the layer's own
+//! root (openat2(2), RESOLVE_IN_ROOT), and the last component is never followed. No other layer is looked at.
+
+mod entry;
+mod place;
+
+use super::headers::{BETWEEN, Gauge, Headers};
+use super::{Ownership, UNPACKED_LIMIT, bad_data};
+use crate::kind::failed;
+use crate::{Error, Kind, Result};
+use entry::{Meta, What};
+use place::Place;
+use rustix::fs::Timestamps;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use sys::Context;
+use tar::Archive;
+
+const ENTRIES: u64 = 2_000_000;
+
+pub(super) struct Unpacker {
+    place: Place,
+    /// Directories get their time at the end: what is made in them changes it.
+    directories: Vec<(Vec<u8>, Timestamps)>,
+    entries: u64,
+    bytes: u64,
+    buffer: Vec<u8>,
+}
+
+/// What an entry does, from the last component of its name (image-spec, layer.md#whiteouts).
+enum Name<'a> {
+    Root,
+    File(&'a [u8]),
+    Whiteout(&'a [u8]),
+    Opaque,
+    Ignored,
+}
+
+impl Unpacker {
+    pub fn new(root: OwnedFd, ownership: Ownership) -> Self {
+        let place = Place::new(root, ownership);
+        Self { place, directories: Vec::new(), entries: 0, bytes: 0, buffer: vec![0; 128 << 10] }
+    }
+
+    /// Unpacks all entries and gives the reader back, which stands behind the archive.
+    pub fn run<R: Read>(&mut self, headers: Headers<R>, gauge: &Gauge) -> Result<Headers<R>> {
+        let mut archive = Archive::new(headers);
+        self.all(&mut archive, gauge)?;
+        Ok(archive.into_inner())
+    }
+
+    fn all<R: Read>(&mut self, archive: &mut Archive<R>, gauge: &Gauge) -> Result<()> {
+        let mut entries = archive.entries().map_err(|error| bad_data(&error))?;
+        loop {
+            gauge.set(BETWEEN);
+            let Some(entry) = entries.next() else { break };
+            let mut entry = entry.map_err(|error| bad_data(&error))?;
+            self.entries += 1;
+            if self.entries > ENTRIES {
+                return Err(Error::new(Kind::Corrupt, format!("layer has more than {ENTRIES} entries")));
+            }
+            self.bytes = self.bytes.saturating_add(entry.size());
+            if self.bytes > UNPACKED_LIMIT {
+                return Err(Error::new(
+                    Kind::Corrupt,
+                    format!("layer unpacks to more than {UNPACKED_LIMIT} bytes"),
+                ));
+            }
+            gauge.set(u64::MAX);
+            let path = entry.path_bytes().into_owned();
+            self.one(&path, &mut entry).within(|| {
+                let shown: String = String::from_utf8_lossy(&path).chars().take(300).collect();
+                format!("layer entry {shown:?}")
+            })?;
+            // What this entry carries beyond need is read here, so that only headers are read between entries.
+            std::io::copy(&mut entry, &mut std::io::sink()).map_err(|error| bad_data(&error))?;
+        }
+        Ok(())
+    }
+
+    /// The last touches; how many bytes the files have.
+    pub fn finish(self) -> Result<u64> {
+        for (path, times) in &self.directories {
+            self.place.touch(path, times)?;
+        }
+        Ok(self.bytes)
+    }
+
+    fn one<R: Read>(&mut self, path: &[u8], entry: &mut tar::Entry<'_, R>) -> Result<()> {
+        let Some((what, meta)) = entry::read(entry)? else { return Ok(()) };
+        let components = components(path)?;
+        let (name, parents) = match components.split_last() {
+            None => (Name::Root, &[][..]),
+            Some((last, parents)) => (name(last)?, parents),
+        };
+        if parents.iter().any(|parent| parent.starts_with(b".wh.") && !parent.starts_with(b".wh..wh.")) {
+            return Err(Error::new(Kind::Corrupt, "below a whiteout"));
+        }
+        match name {
+            Name::Ignored => Ok(()),
+            _ if parents.iter().any(|parent| parent.starts_with(b".wh.")) => Ok(()),
+            Name::Opaque => self.place.opaque(&parents.join(&b'/')),
+            Name::Whiteout(name) => self.place.whiteout(&parents.join(&b'/'), name),
+            Name::Root => match what {
+                What::Directory => {
+                    self.directories.push((Vec::new(), meta.times()));
+                    self.place.root(&meta)
+                }
+                _ => Err(Error::new(Kind::Corrupt, "the root of a layer must be a directory")),
+            },
+            Name::File(name) => self.make(&parents.join(&b'/'), name, &what, &meta, entry),
+        }
+    }
+
+    fn make<R: Read>(
+        &mut self,
+        parent: &[u8],
+        name: &[u8],
+        what: &What,
+        meta: &Meta,
+        entry: &mut tar::Entry<'_, R>,
+    ) -> Result<()> {
+        match what {
+            What::File { sparse } => {
+                let file = self.place.file(parent, name)?;
+                write(&file, entry, &mut self.buffer, *sparse)?;
+                place::describe(&file, meta)?;
+                rustix::fs::futimens(&file, &meta.times()).map_err(failed(|| "futimens".to_owned()))
+            }
+            What::Directory => {
+                let directory = self.place.directory(parent, name)?;
+                place::describe(&directory, meta)?;
+                let path = if parent.is_empty() { name.to_vec() } else { [parent, name].join(&b'/') };
+                self.directories.push((path, meta.times()));
+                Ok(())
+            }
+            What::Symlink(target) => self.place.symlink(parent, name, target, meta),
+            What::Hardlink(target) => {
+                let target = components(target).within(|| "hard link")?;
+                let Some((last, parents)) = target.split_last() else {
+                    return Err(Error::new(Kind::Corrupt, "hard link to a directory"));
+                };
+                self.place.hardlink(parent, name, &parents.join(&b'/'), last)
+            }
+            What::Node { kind, device } => self.place.node(parent, name, *kind, *device, meta),
+        }
+    }
+}
+
+/// The components of a path below the root. An absolute path is meant from there; `..` would leave it.
+fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
+    if path.len() > 4096 {
+        return Err(Error::new(Kind::Corrupt, "the path is longer than 4096 bytes"));
+    }
+    let parts: Vec<&[u8]> = path.split(|b| *b == b'/').filter(|part| !matches!(*part, b"" | b".")).collect();
+    match parts.iter().find(|part| **part == b".." || part.len() > 255 || part.contains(&0)) {
+        None => Ok(parts),
+        Some(part) if *part == b".." => Err(Error::new(Kind::Corrupt, "leaves the root")),
+        Some(part) if part.len() > 255 => Err(Error::new(Kind::Corrupt, "a name is longer than 255 bytes")),
+        Some(_) => Err(Error::new(Kind::Corrupt, "a name has a NUL byte")),
+    }
+}
+
+fn name(last: &[u8]) -> Result<Name<'_>> {
+    match last.strip_prefix(b".wh.") {
+        None => Ok(Name::File(last)),
+        Some(b".wh..opq") => Ok(Name::Opaque),
+        Some(b"" | b"." | b"..") => Err(Error::new(Kind::Corrupt, "a whiteout of nothing")),
+        Some(rest) if rest.starts_with(b".wh.") => Ok(Name::Ignored),
+        Some(rest) => Ok(Name::Whiteout(rest)),
+    }
+}
+
+/// Writes the data of an entry; the holes of a sparse file stay holes.
+fn write(file: &OwnedFd, entry: &mut impl Read, buffer: &mut [u8], sparse: bool) -> Result<()> {
+    let mut size = 0_u64;
+    loop {
+        let count = match entry.read(buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(bad_data(&error)),
+        };
+        if !sparse || buffer[..count].iter().any(|byte| *byte != 0) {
+            let mut done = 0;
+            while done < count {
+                done += rustix::io::pwrite(file, &buffer[done..count], size + done as u64)
+                    .map_err(failed(|| format!("write at {size}")))?;
+            }
+        }
+        size += count as u64;
+    }
+    if sparse {
+        rustix::fs::ftruncate(file, size).map_err(failed(|| format!("ftruncate to {size}")))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,383 @@
+//! Layers on a real file system: like tar(1) where they are ordinary, inside their root where they are not.
+
+use super::super::{Expected, Ownership, receive};
+use crate::digest::Digest;
+use crate::{Kind, Result};
+use proptest::prelude::*;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+use std::process::Command;
+use tar::{Builder, EntryType, Header};
+
+/// An archive in the making; names go in as they are.
+struct Layer(Builder<Vec<u8>>);
+
+impl Layer {
+    fn new() -> Self {
+        Self(Builder::new(Vec::new()))
+    }
+
+    fn entry(mut self, kind: EntryType, name: &str, link: &str, data: &[u8]) -> Self {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(if kind == EntryType::Directory { 0o755 } else { 0o644 });
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(1_000_000_000);
+        header.set_size(data.len() as u64);
+        if kind == EntryType::Char {
+            header.set_device_major(if link == "whiteout" { 0 } else { 1 }).unwrap();
+            header.set_device_minor(if link == "whiteout" { 0 } else { 3 }).unwrap();
+        } else if !link.is_empty() {
+            header.set_link_name_literal(link).unwrap();
+        }
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_cksum();
+        self.0.append(&header, data).unwrap();
+        self
+    }
+
+    fn file(self, name: &str, data: &str) -> Self {
+        self.entry(EntryType::Regular, name, "", data.as_bytes())
+    }
+
+    fn directory(self, name: &str) -> Self {
+        self.entry(EntryType::Directory, name, "", b"")
+    }
+
+    fn symlink(self, name: &str, target: &str) -> Self {
+        self.entry(EntryType::Symlink, name, target, b"")
+    }
+
+    fn hardlink(self, name: &str, target: &str) -> Self {
+        self.entry(EntryType::Link, name, target, b"")
+    }
+
+    fn pax(mut self, records: &[(&str, &[u8])]) -> Self {
+        self.0.append_pax_extensions(records.iter().copied()).unwrap();
+        self
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        self.0.into_inner().unwrap()
+    }
+
+    fn unpack(self, root: &Path) -> Result<u64> {
+        let bytes = self.bytes();
+        unpack(&bytes, &bytes, root)
+    }
+}
+
+fn unpack(wire: &[u8], tar: &[u8], root: &Path) -> Result<u64> {
+    let (digest, diff_id) = (Digest::of(wire), Digest::of(tar));
+    let expected = Expected { digest: &digest, size: wire.len() as u64, diff_id: &diff_id };
+    receive(Box::new(wire), &expected, File::open(root).unwrap().into(), Ownership::Root, &|_| true)
+}
+
+/// A root beside a canary; both go when the test ends.
+struct Ground(tempfile::TempDir);
+
+impl Ground {
+    fn new() -> Self {
+        let ground = tempfile::tempdir().unwrap();
+        fs::create_dir(ground.path().join("root")).unwrap();
+        fs::write(ground.path().join("canary"), "sings").unwrap();
+        fs::create_dir(ground.path().join("cage")).unwrap();
+        Self(ground)
+    }
+
+    fn root(&self) -> std::path::PathBuf {
+        self.0.path().join("root")
+    }
+
+    fn intact(&self) {
+        assert_eq!(fs::read_to_string(self.0.path().join("canary")).unwrap(), "sings");
+        assert_eq!(fs::metadata(self.0.path().join("canary")).unwrap().nlink(), 1);
+        assert_eq!(fs::read_dir(self.0.path().join("cage")).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(self.0.path()).unwrap().count(), 3);
+    }
+}
+
+#[test]
+fn malicious_layers_stay_inside() {
+    fn check(what: &str, layer: impl Fn(Layer, &str) -> Layer, kind: Option<Kind>) {
+        let ground = Ground::new();
+        let outside = ground.0.path().to_str().unwrap().to_owned();
+        let found = layer(Layer::new(), &outside).unpack(&ground.root());
+        assert_eq!(found.as_ref().err().map(|error| error.kind), kind, "{what}: {found:?}");
+        ground.intact();
+    }
+    let corrupt = Some(Kind::Corrupt);
+    check("dot dot", |l, _| l.file("../x", ""), corrupt);
+    check("dot dot within", |l, _| l.file("a/../../x", ""), corrupt);
+    check("absolute", |l, _| l.file("/abs", ""), None);
+    check("file through a link", |l, out| l.symlink("a", &format!("{out}/cage")).file("a/f", ""), corrupt);
+    check("file through a relative link", |l, _| l.symlink("a", "../cage").file("a/f", ""), corrupt);
+    check("file over a link", |l, out| l.symlink("a", &format!("{out}/canary")).file("a", "dead"), None);
+    check(
+        "directory over a link",
+        |l, out| l.symlink("a", &format!("{out}/cage")).directory("a").file("a/f", ""),
+        None,
+    );
+    check("hard link outside", |l, out| l.hardlink("a", &format!("{out}/canary")), corrupt);
+    check("hard link up", |l, _| l.hardlink("a", "../canary"), corrupt);
+    check(
+        "hard link to a link",
+        |l, out| l.symlink("s", &format!("{out}/canary")).hardlink("h", "s").file("h", "x"),
+        None,
+    );
+    check("hard link through a link", |l, out| l.symlink("s", out).hardlink("h", "s/canary"), corrupt);
+    check("hard link to a directory", |l, _| l.directory("d").hardlink("h", "d"), corrupt);
+    check("hard link to nothing", |l, _| l.hardlink("h", "gone"), corrupt);
+    check(
+        "opaque through a link",
+        |l, out| l.symlink("s", &format!("{out}/cage")).file("s/.wh..wh..opq", ""),
+        corrupt,
+    );
+    check(
+        "whiteout through a link",
+        |l, out| l.symlink("s", &format!("{out}/cage")).file("s/.wh.x", ""),
+        corrupt,
+    );
+    check("link loop", |l, _| l.symlink("a", "b").symlink("b", "a").file("a/f", ""), corrupt);
+    check("root as file", |l, _| l.file("./", ""), None);
+    check("root as link", |l, out| l.symlink(".", out), corrupt);
+    check("whiteout of nothing", |l, _| l.file(".wh.", ""), corrupt);
+    check("whiteout of dot dot", |l, _| l.file(".wh...", ""), corrupt);
+    check("below a whiteout", |l, _| l.file(".wh.a/b", ""), corrupt);
+    check("whiteout as device", |l, _| l.entry(EntryType::Char, "a", "whiteout", b""), corrupt);
+    check("name of 300", |l, _| l.pax(&[("path", "n".repeat(300).as_bytes())]).file("x", ""), corrupt);
+    check("path of 5000", |l, _| l.pax(&[("path", "n/".repeat(2500).as_bytes())]).file("x", ""), corrupt);
+    check("two paths", |l, _| l.pax(&[("path", b"a"), ("path", b"b")]).file("x", ""), corrupt);
+    check("two sizes", |l, _| l.pax(&[("size", b"512")]).file("x", "abc"), corrupt);
+    check("NUL in path", |l, _| l.pax(&[("path", b"a\0b")]).file("x", ""), corrupt);
+    check("owner 2^32", |l, _| l.pax(&[("uid", b"4294967296")]).file("x", ""), corrupt);
+    check("claims 8 EiB", |l, _| l.pax(&[("size", b"9223372036854775807")]).file("x", ""), corrupt);
+    check("long header", |l, _| l.pax(&[("comment", &vec![b'x'; 2 << 20])]).file("x", ""), corrupt);
+    check(
+        "foreign marks",
+        |l, _| l.pax(&[("SCHILY.xattr.trusted.overlay.opaque", b"y")]).directory("d"),
+        None,
+    );
+    check("socket type", |l, _| l.entry(EntryType::new(b's'), "s", "", b""), corrupt);
+}
+
+#[test]
+fn whiteouts_are_those_of_overlayfs() {
+    let ground = Ground::new();
+    let layer = Layer::new()
+        .file("d/.wh..wh..opq", "")
+        .file("d/.wh.gone", "")
+        .file(".wh..wh.plnk", "")
+        .file(".wh.again", "")
+        .directory("again")
+        .file("kept", "x")
+        .file(".wh.kept", "");
+    layer.unpack(&ground.root()).unwrap();
+    let root = ground.root();
+    let gone = fs::symlink_metadata(root.join("d/gone")).unwrap();
+    assert!(gone.file_type().is_char_device() && gone.rdev() == 0);
+    let opaque = |name: &str| {
+        let mut value = [0; 8];
+        let path = root.join(name);
+        rustix::fs::lgetxattr(&path, "trusted.overlay.opaque", &mut value[..])
+            .map(|n| value[..n].to_vec())
+            .ok()
+    };
+    assert_eq!(opaque("d").as_deref(), Some(&b"y"[..]));
+    assert_eq!(opaque("again").as_deref(), Some(&b"y"[..]));
+    assert_eq!(opaque("."), None);
+    assert_eq!(fs::read_to_string(root.join("kept")).unwrap(), "x");
+    assert!(!root.join(".wh..wh.plnk").exists());
+}
+
+#[test]
+fn a_user_namespace_gets_its_own_marks_and_no_devices() {
+    let ground = Ground::new();
+    let tar =
+        Layer::new().file("d/.wh..wh..opq", "").file("d/.wh.x", "").entry(EntryType::Char, "null", "", b"");
+    let tar = tar.entry(EntryType::Fifo, "pipe", "", b"").bytes();
+    let digest = Digest::of(&tar);
+    let expected = Expected { digest: &digest, size: tar.len() as u64, diff_id: &digest };
+    let root = File::open(ground.root()).unwrap().into();
+    receive(Box::new(&tar[..]), &expected, root, Ownership::UserNamespace, &|_| true).unwrap();
+    let mut value = [0; 8];
+    let count = rustix::fs::getxattr(ground.root().join("d"), "user.overlay.opaque", &mut value[..]).unwrap();
+    assert_eq!(&value[..count], b"y");
+    assert!(!ground.root().join("null").exists());
+    assert!(fs::symlink_metadata(ground.root().join("pipe")).unwrap().file_type().is_fifo());
+    assert!(fs::symlink_metadata(ground.root().join("d/x")).unwrap().file_type().is_char_device());
+}
+
+#[test]
+fn the_last_entry_of_a_name_wins() {
+    let ground = Ground::new();
+    let layer = Layer::new()
+        .file("a", "file")
+        .directory("a")
+        .file("a/b/c", "deep")
+        .symlink("a/l", "b")
+        .file("a/l/through", "x")
+        .file("z", "1")
+        .hardlink("y", "z")
+        .file("z", "2");
+    layer.unpack(&ground.root()).unwrap();
+    let read = |name: &str| fs::read_to_string(ground.root().join(name)).unwrap();
+    assert_eq!([read("a/b/through"), read("y"), read("z")], ["x", "1", "2"]);
+    assert_eq!(fs::metadata(ground.root().join("a/b")).unwrap().mode() & 0o7777, 0o755);
+    let again = Ground::new();
+    Layer::new().file("a/b/c", "").file("a", "file").file("a", "new").unpack(&again.root()).unwrap();
+    assert_eq!(fs::read_to_string(again.root().join("a")).unwrap(), "new");
+}
+
+/// What tar(1) and we must agree on.
+fn listing(root: &Path) -> String {
+    let format = "%p\\t%y\\t%m\\t%U:%G\\t%l\\t%n\\t%T@\\n";
+    let output = Command::new("find")
+        .args([".", "-mindepth", "1", "-printf", format])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    let mut lines: Vec<String> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
+    lines.sort();
+    lines.join("\n")
+}
+
+#[test]
+fn ordinary_archives_unpack_as_tar_does() {
+    let ground = Ground::new();
+    let source = ground.0.path().join("cage");
+    let script = "umask 022; mkdir -p a/b sticky; echo x > a/f; ln a/f a/h; ln -s ../a/f a/b/s; ln -s /nowhere dead;
+        mkfifo p; mknod null c 1 3; echo s > suid; chown 1000:2000 suid; chmod 4755 suid; chmod 1777 sticky;
+        truncate -s 3M hole; echo end >> hole; touch -d '1969-12-31 12:00:00.25Z' old; : > 'Ünï cödé';
+        mkdir -p $(printf 'long%.0s/' $(seq 60)); head -c 300000 /dev/urandom > a/big; touch -d '2001-01-01' a";
+    assert!(Command::new("sh").args(["-ec", script]).current_dir(&source).status().unwrap().success());
+    for format in [&["--format=gnu"][..], &["--format=pax"], &["--format=gnu", "--sparse"]] {
+        let output =
+            Command::new("tar").args(format).args(["-c", "."]).current_dir(&source).output().unwrap();
+        let (ours, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        unpack(&output.stdout, &output.stdout, ours.path()).unwrap();
+        let mut tar = Command::new("tar");
+        tar.args(["-xp", "--numeric-owner", "-C"]).arg(theirs.path()).stdin(std::process::Stdio::piped());
+        let mut tar = tar.spawn().unwrap();
+        tar.stdin.take().unwrap().write_all(&output.stdout).unwrap();
+        assert!(tar.wait().unwrap().success());
+        assert_eq!(listing(ours.path()), listing(theirs.path()), "{format:?}");
+        assert_eq!(fs::read(ours.path().join("a/big")).unwrap(), fs::read(source.join("a/big")).unwrap());
+        assert_eq!(fs::read(ours.path().join("hole")).unwrap(), fs::read(source.join("hole")).unwrap());
+    }
+}
+
+#[test]
+fn compressed_layers_are_one_stream() {
+    fn check(what: &str, wire: &[u8], tar: &[u8], kind: Option<Kind>) {
+        let ground = Ground::new();
+        let found = unpack(wire, tar, &ground.root());
+        assert_eq!(found.as_ref().err().map(|error| error.kind), kind, "{what}: {found:?}");
+        assert!(kind.is_some() || ground.root().join("f").exists(), "{what}");
+    }
+    let gzip = |bytes: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zstd =
+        |bytes: &[u8]| ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest);
+    let tar = Layer::new().file("f", "data").bytes();
+    let (head, tail) = tar.split_at(700);
+    let corrupt = Some(Kind::Corrupt);
+    check("plain", &tar, &tar, None);
+    check("gzip", &gzip(&tar), &tar, None);
+    check("two gzip members", &[gzip(head), gzip(tail)].concat(), &tar, None);
+    check("zstd", &zstd(&tar), &tar, None);
+    check("two zstd frames", &[zstd(head), zstd(tail)].concat(), &tar, None);
+    let skip = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3][..], &zstd(&tar)].concat();
+    check("a frame to skip", &skip, &tar, None);
+    check("truncated gzip", &gzip(&tar)[..60], &tar, corrupt);
+    check("truncated tar", &tar[..600], &tar[..600], corrupt);
+    let mut wrong = gzip(&tar);
+    let crc = wrong.len() - 6;
+    wrong[crc] ^= 1;
+    check("wrong checksum of gzip", &wrong, &tar, corrupt);
+    let more = [&tar[..], b"what follows the archive is hashed"].concat();
+    check("trailing bytes", &gzip(&more), &more, None);
+    check("trailing bytes that the diff id lacks", &gzip(&more), &tar, corrupt);
+    check("text", b"hello", b"hello", corrupt);
+}
+
+#[test]
+fn a_layer_that_is_not_what_was_promised_is_refused() {
+    fn check(size: u64, digest: &[u8], go_on: bool, kind: Kind) {
+        let ground = Ground::new();
+        let tar = Layer::new().file("f", "data").bytes();
+        let (digest, diff_id) = (Digest::of(digest), Digest::of(&tar));
+        let expected = Expected { digest: &digest, size, diff_id: &diff_id };
+        let root = File::open(ground.root()).unwrap().into();
+        let found = receive(Box::new(&tar[..]), &expected, root, Ownership::Root, &|_| go_on);
+        assert_eq!(found.unwrap_err().kind, kind);
+    }
+    let tar = Layer::new().file("f", "data").bytes();
+    let size = tar.len() as u64;
+    check(size, b"other", true, Kind::Corrupt);
+    check(size - 1, &tar, true, Kind::Corrupt);
+    check(size + 1, &tar, true, Kind::Unreachable);
+    check(size, &tar, false, Kind::Cancelled);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_archive_leaves_its_root(entries in proptest::collection::vec(
+        (0..6_u8, "(/|\\.\\./|a/|b/|\\./){0,4}(a|b|c|\\.\\.|\\.wh\\.a|\\.wh\\.\\.wh\\.\\.opq)", "(/|\\.\\./|a/|b/){0,4}(a|b|canary|cage)"), 1..12)) {
+        let ground = Ground::new();
+        let mut layer = Layer::new();
+        for (kind, name, link) in &entries {
+            let out = ground.0.path().to_str().unwrap();
+            let link = if link.starts_with('/') { format!("{out}{link}") } else { link.clone() };
+            layer = match kind {
+                0 => layer.file(name, "data"),
+                1 => layer.directory(name),
+                2 | 3 => layer.symlink(name, &link),
+                4 => layer.hardlink(name, &link),
+                _ => layer.entry(EntryType::Fifo, name, "", b""),
+            };
+        }
+        let _ = layer.unpack(&ground.root());
+        ground.intact();
+    }
+
+    #[test]
+    fn damaged_archives_are_refused_or_unpacked(at in 0..2048_usize, value in any::<u8>()) {
+        let ground = Ground::new();
+        let mut bytes = Layer::new().file("a/f", "data").symlink("l", "a").bytes();
+        bytes[at] = value;
+        let _ = unpack(&bytes, &bytes, &ground.root());
+        ground.intact();
+    }
+}
+
+#[test]
+fn a_full_disk_is_said() {
+    let ground = Ground::new();
+    let script = "mount -t tmpfs -o size=64k none \"$1\" && exec \"$2\" --exact \"$3\" --ignored";
+    let this = std::env::current_exe().unwrap();
+    // A mount namespace of its own, so that the small file system goes with the process.
+    let mut child = Command::new("unshare");
+    child.args(["--mount", "sh", "-c", script, "sh"]).arg(ground.root()).arg(this);
+    child.arg("layer::unpack::tests::a_disk_of_64_kib_is_full").env("TEST_ROOT", ground.root());
+    let output = child.output().unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && shown.contains("1 passed"), "{shown}");
+}
+
+#[test]
+#[ignore = "runs inside a_full_disk_is_said"]
+fn a_disk_of_64_kib_is_full() {
+    let root = std::env::var("TEST_ROOT").unwrap();
+    let error = Layer::new().file("big", &"x".repeat(200_000)).unpack(Path::new(&root)).unwrap_err();
+    assert_eq!(error.kind, Kind::Full, "{error}");
+    assert!(error.hint.is_some() && error.to_string().contains("big"), "{error:?}");
+}

@@ -1,0 +1,256 @@
+//! Manifests and indexes of OCI and of Docker's schema 2, read strictly: a document that can be read in two ways is
+//! refused. It fetches nothing and trusts no size that it did not compare.
+
+use crate::digest::Digest;
+use crate::platform::Platform;
+use crate::{Error, Kind, Result};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+
+/// Overlayfs takes no more lower directories.
+const LAYERS: usize = 500;
+const CONFIG_LIMIT: u64 = 8 << 20;
+
+const INDEXES: [&str; 2] =
+    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
+const MANIFESTS: [&str; 2] =
+    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
+const CONFIGS: [&str; 2] =
+    ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
+const TARS: [&str; 2] =
+    ["application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar"];
+
+/// What a document turned out to be.
+#[derive(Debug)]
+pub(crate) enum Manifest {
+    Index(Vec<Entry>),
+    Image { config: Blob, layers: Vec<Blob> },
+}
+
+/// One manifest of an index.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub blob: Blob,
+    pub platform: Option<Platform>,
+}
+
+/// A descriptor (image-spec, descriptor.md) that was understood.
+#[derive(Debug, Clone)]
+pub(crate) struct Blob {
+    pub digest: Digest,
+    pub size: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    schema_version: Option<u64>,
+    media_type: Option<String>,
+    config: Option<Descriptor>,
+    layers: Option<Vec<Descriptor>>,
+    manifests: Option<Vec<Descriptor>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Descriptor {
+    media_type: Option<String>,
+    digest: String,
+    size: u64,
+    #[serde(default)]
+    urls: Option<Vec<String>>,
+    platform: Option<Offer>,
+}
+
+#[derive(Deserialize)]
+struct Offer {
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    architecture: String,
+    variant: Option<String>,
+}
+
+fn corrupt(text: impl Into<String>) -> Error {
+    Error::new(Kind::Corrupt, text)
+}
+
+fn unsupported(text: impl Into<String>) -> Error {
+    Error::new(Kind::Unsupported, text)
+}
+
+/// Reads a document; `served_as` is the registry's Content-Type, which counts where the document does not say.
+pub(crate) fn parse(bytes: &[u8], served_as: &str) -> Result<Manifest> {
+    let document: Document = serde_json::from_slice(bytes).map_err(|error| {
+        let text = error.to_string().escape_debug().to_string();
+        corrupt(format!("manifest: {text}"))
+    })?;
+    match document.schema_version {
+        Some(2) => (),
+        Some(1) => {
+            return Err(unsupported("manifest: schema 1 is obsolete")
+                .with_hint("let whoever made the image push it again with a current tool"));
+        }
+        other => return Err(corrupt(format!("manifest: schema version {other:?}, not 2"))),
+    }
+    let known = |kind: &&str| INDEXES.contains(kind) || MANIFESTS.contains(kind);
+    let said = document.media_type.as_deref();
+    let served = Some(served_as).filter(known);
+    let kind = match (said, served) {
+        (Some(said), Some(served)) if said != served => {
+            return Err(corrupt(format!("manifest: says {said:?} but was served as {served:?}")));
+        }
+        (Some(said), _) => said,
+        (None, Some(served)) => served,
+        (None, None) => served_as,
+    };
+    match (document.manifests, document.config, document.layers) {
+        (Some(manifests), None, None) if INDEXES.contains(&kind) => index(manifests),
+        (None, Some(config), Some(layers)) if MANIFESTS.contains(&kind) => image(config, layers),
+        _ if !known(&kind) => Err(unsupported(format!("manifest: unknown media type {kind:?}"))),
+        _ => Err(corrupt(format!("manifest: not what its media type {kind:?} says"))),
+    }
+}
+
+fn index(manifests: Vec<Descriptor>) -> Result<Manifest> {
+    if manifests.len() > 10_000 {
+        return Err(corrupt(format!("index: {} manifests", manifests.len())));
+    }
+    let read = |descriptor: Descriptor| {
+        let platform = descriptor
+            .platform
+            .as_ref()
+            .map(|o| Platform::normal(&o.os, &o.architecture, o.variant.as_deref()));
+        Ok(Entry { blob: blob(&descriptor)?, platform })
+    };
+    manifests.into_iter().map(read).collect::<Result<_>>().map(Manifest::Index)
+}
+
+fn image(config: Descriptor, layers: Vec<Descriptor>) -> Result<Manifest> {
+    let kind = config.media_type.as_deref().unwrap_or_default();
+    if !CONFIGS.contains(&kind) {
+        return Err(unsupported(format!("not a runnable image: its config is {kind:?}"))
+            .with_hint("this is an artifact such as a chart or a signature"));
+    }
+    if layers.len() > LAYERS {
+        return Err(unsupported(format!("manifest: {} layers, more than {LAYERS}", layers.len())));
+    }
+    if config.size > CONFIG_LIMIT {
+        return Err(corrupt(format!("config: {} bytes, more than {CONFIG_LIMIT}", config.size)));
+    }
+    let read = |layer: Descriptor| {
+        let kind = layer.media_type.as_deref().unwrap_or_default();
+        if layer.urls.as_ref().is_some_and(|urls| !urls.is_empty()) || kind.contains("foreign") {
+            return Err(unsupported(
+                "layer: it is kept outside of the registry, at addresses that are not followed",
+            ));
+        }
+        let suffix = TARS.iter().find_map(|tar| kind.strip_prefix(tar));
+        match suffix {
+            Some("" | "+gzip" | "+zstd" | ".gzip" | ".zstd") => blob(&layer),
+            _ => Err(unsupported(format!("layer: unknown media type {kind:?}"))),
+        }
+    };
+    let layers = layers.into_iter().map(read).collect::<Result<_>>()?;
+    Ok(Manifest::Image { config: blob(&config)?, layers })
+}
+
+fn blob(descriptor: &Descriptor) -> Result<Blob> {
+    let digest = descriptor.digest.parse::<Digest>().map_err(|error| error.recast(|_| Kind::Corrupt))?;
+    if descriptor.size > i64::MAX.cast_unsigned() {
+        return Err(corrupt(format!("{digest}: {} bytes", descriptor.size)));
+    }
+    Ok(Blob { digest, size: descriptor.size })
+}
+
+/// The entry of an index that serves a platform best.
+pub(crate) fn choose<'a>(entries: &'a [Entry], wish: &Platform) -> Result<&'a Blob> {
+    let fit = |entry: &Entry| match &entry.platform {
+        Some(offer) => wish.fit(offer),
+        // An index of one image need not say for what.
+        None => (entries.len() == 1).then_some(0),
+    };
+    // Of equals the first counts, as the specification says.
+    let best = entries
+        .iter()
+        .rev()
+        .filter_map(|entry| fit(entry).map(|fit| (fit, entry)))
+        .max_by_key(|(fit, _)| *fit);
+    best.map(|(_, entry)| &entry.blob).ok_or_else(|| {
+        let offers: BTreeSet<String> = entries
+            .iter()
+            .filter_map(|entry| entry.platform.as_ref())
+            .filter(|platform| platform.os != "unknown")
+            .map(|platform| platform.to_string().escape_debug().to_string())
+            .take(30)
+            .collect();
+        let offers: Vec<String> = offers.into_iter().collect();
+        unsupported(format!("no image for {wish}"))
+            .with_hint(format!("there is one for {}", offers.join(", ")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OCI: &str = MANIFESTS[0];
+    const INDEX: &str = INDEXES[0];
+
+    fn descriptor(kind: &str) -> String {
+        format!(r#"{{"mediaType":"{kind}","size":3,"digest":"sha256:{}"}}"#, "0".repeat(64))
+    }
+
+    #[test]
+    fn documents_are_sorted() {
+        fn check(text: &str, served: &str, expected: Result<(), Kind>) {
+            let found = parse(text.as_bytes(), served).map(drop).map_err(|error| error.kind);
+            assert_eq!(found, expected, "{served} {text}");
+        }
+        let (config, layer) = (descriptor(CONFIGS[0]), descriptor(&format!("{}+gzip", TARS[0])));
+        let image = format!(r#""config":{config},"layers":[{layer}]"#);
+        let head = r#"{"schemaVersion":2"#;
+        check(&format!("{head},{image}}}"), OCI, Ok(()));
+        check(&format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), "application/json", Ok(()));
+        check(&format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), MANIFESTS[1], Err(Kind::Corrupt));
+        check(&format!("{head},{image}}}"), "application/json", Err(Kind::Unsupported));
+        check(&format!(r#"{head},{image},"manifests":[]}}"#), OCI, Err(Kind::Corrupt));
+        check(&format!("{head},{image}}}"), INDEX, Err(Kind::Corrupt));
+        check(&format!(r#"{head},"manifests":[]}}"#), INDEX, Ok(()));
+        check(r#"{"schemaVersion":1}"#, OCI, Err(Kind::Unsupported));
+        check("{}", OCI, Err(Kind::Corrupt));
+        check("[", OCI, Err(Kind::Corrupt));
+        check(&"[".repeat(100_000), OCI, Err(Kind::Corrupt));
+        let helm = descriptor("application/vnd.cncf.helm.config.v1+json");
+        check(&format!(r#"{head},"config":{helm},"layers":[]}}"#), OCI, Err(Kind::Unsupported));
+        check(&format!(r#"{head},"config":{config},"layers":[{helm}]}}"#), OCI, Err(Kind::Unsupported));
+        let negative = config.replace(":3", ":-3");
+        check(&format!(r#"{head},"config":{negative},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
+        let huge = config.replace(":3", ":9223372036854775808");
+        check(&format!(r#"{head},"config":{huge},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
+        let odd = config.replace("sha256:", "md5:");
+        check(&format!(r#"{head},"config":{odd},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
+        let foreign = layer.replace("}", r#","urls":["http://x/"]}"#);
+        check(&format!(r#"{head},"config":{config},"layers":[{foreign}]}}"#), OCI, Err(Kind::Unsupported));
+    }
+
+    #[test]
+    fn the_platform_is_chosen_or_the_offers_are_named() {
+        let entry = |os: &str, architecture: &str, digit: &str| {
+            format!(
+                r#"{{"mediaType":"{OCI}","size":1,"digest":"sha256:{}","platform":{{"os":"{os}","architecture":"{architecture}"}}}}"#,
+                digit.repeat(64)
+            )
+        };
+        let entries =
+            [entry("linux", "amd64", "1"), entry("linux", "arm64", "2"), entry("unknown", "unknown", "3")]
+                .join(",");
+        let text = format!(r#"{{"schemaVersion":2,"manifests":[{entries}]}}"#);
+        let Manifest::Index(entries) = parse(text.as_bytes(), INDEX).unwrap() else { panic!("no index") };
+        let arm = choose(&entries, &Platform::parse("linux/arm64").unwrap()).unwrap();
+        assert!(arm.digest.hex().starts_with('2'));
+        let error = choose(&entries, &Platform::parse("linux/s390x").unwrap()).unwrap_err();
+        assert_eq!(error.kind, Kind::Unsupported);
+        assert_eq!(error.hint.as_deref(), Some("there is one for linux/amd64, linux/arm64"));
+    }
+}

@@ -1,0 +1,271 @@
+//! A registry as one pull sees it (distribution-spec): its manifests and blobs, and the token that opens them.
+//!
+//! It verifies no digest and stores nothing. Credentials go to the registry's own host and to the token realm that
+//! it names, never along a redirect.
+
+mod transport;
+mod url;
+
+use crate::challenge::{self, Challenge};
+use crate::credentials::{Credential, CredentialSource};
+use crate::{Error, Kind, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::io::Read;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use sys::Context;
+use transport::{Answer, Transport, Trouble};
+use url::{Url, encoded};
+
+const MANIFEST_LIMIT: u64 = 4 << 20;
+const TOKEN_LIMIT: u64 = 1 << 20;
+const ATTEMPTS: u32 = 3;
+
+const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+    application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
+
+/// A connection to one registry for one repository.
+pub(crate) struct Registry<'a> {
+    registry: String,
+    base: Url,
+    repository: Option<String>,
+    transport: Transport,
+    credentials: CredentialSource,
+    /// The value of `Authorization` that the registry took last.
+    authorization: Mutex<Option<String>>,
+    cancelled: &'a AtomicBool,
+}
+
+/// A manifest or index as it came.
+pub(crate) struct Document {
+    pub bytes: Vec<u8>,
+    pub media_type: String,
+    pub digest_header: Option<String>,
+}
+
+impl<'a> Registry<'a> {
+    /// Finds out how the registry speaks; nothing is sent yet but to a loopback address.
+    pub fn connect(
+        registry: &str,
+        credentials: CredentialSource,
+        repository: Option<&str>,
+        cancelled: &'a AtomicBool,
+    ) -> Result<Self> {
+        let host = if registry == "docker.io" { "registry-1.docker.io" } else { registry };
+        let mut this = Self {
+            registry: registry.to_owned(),
+            base: Url::parse(&format!("https://{host}"))?,
+            repository: repository.map(str::to_owned),
+            transport: Transport::new(host),
+            credentials,
+            authorization: Mutex::new(None),
+            cancelled,
+        };
+        if this.base.is_loopback() {
+            let plain = Url::parse(&format!("http://{host}"))?;
+            // A server that speaks TLS answers 400 to plain HTTP.
+            match this.transport.get(&plain.at("/v2/")?, "*/*", None) {
+                Ok(answer) if answer.status() != 400 => this.base = plain,
+                Err(Trouble { refused: true, error, .. }) => return Err(error),
+                _ => (),
+            }
+        }
+        Ok(this)
+    }
+
+    /// Fails unless the registry takes our credentials.
+    pub fn ping(&self) -> Result<()> {
+        self.get("/v2/", "*/*").map(drop)
+    }
+
+    /// A manifest or index, by tag or digest.
+    pub fn manifest(&self, wanted: &str) -> Result<Document> {
+        let mut answer = self.get(&format!("/v2/{}/manifests/{wanted}", self.name()), ACCEPT)?;
+        let header = |name: &str| answer.header(name);
+        let (media_type, digest_header) = (header("content-type"), header("docker-content-digest"));
+        let media_type =
+            media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
+        let bytes = answer.bytes(MANIFEST_LIMIT)?;
+        Ok(Document { bytes, media_type, digest_header })
+    }
+
+    /// The bytes of a blob, as they come.
+    pub fn blob(&self, digest: &str) -> Result<Box<dyn Read>> {
+        let answer = self.get(&format!("/v2/{}/blobs/{digest}", self.name()), "*/*")?;
+        Ok(answer.reader())
+    }
+
+    /// A small blob whole.
+    pub fn small_blob(&self, digest: &str, limit: u64) -> Result<Vec<u8>> {
+        let mut answer = self.get(&format!("/v2/{}/blobs/{digest}", self.name()), "*/*")?;
+        answer.bytes(limit)
+    }
+
+    fn name(&self) -> &str {
+        self.repository.as_deref().unwrap_or_default()
+    }
+
+    /// A successful answer, after retries of what may pass.
+    fn get(&self, path: &str, accept: &str) -> Result<Answer> {
+        let url = self.base.at(path)?;
+        let mut attempt = 1;
+        loop {
+            if self.cancelled.load(Ordering::Relaxed) {
+                return Err(Error::new(Kind::Cancelled, "cancelled"));
+            }
+            match self.authorized(&url, accept) {
+                Ok(answer) => return Ok(answer),
+                Err(trouble) if trouble.again && attempt < ATTEMPTS => {
+                    std::thread::sleep(Duration::from_millis(200 << attempt));
+                    attempt += 1;
+                }
+                Err(trouble) => return Err(trouble.error),
+            }
+        }
+    }
+
+    fn authorized(&self, url: &Url, accept: &str) -> Result<Answer, Trouble> {
+        let known = self.lock().clone();
+        let mut answer = self.transport.get(url, accept, known.as_deref())?;
+        if answer.status() == 401 && answer.is_from(&self.base) {
+            let fresh = self.authenticate(&answer).within(|| format!("authenticate at {}", self.registry))?;
+            *self.lock() = Some(fresh.clone());
+            answer = self.transport.get(url, accept, Some(&fresh))?;
+        }
+        if answer.status() == 200 {
+            return Ok(answer);
+        }
+        Err(self.refusal(url, answer))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.authorization.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A status that is not success, with the registry's own words.
+    fn refusal(&self, url: &Url, mut answer: Answer) -> Trouble {
+        let status = answer.status();
+        let (kind, again) = match status {
+            401 | 403 => (Kind::Unauthorized, false),
+            404 => (Kind::NotFound, false),
+            429 | 500..=599 => (Kind::Unreachable, true),
+            _ => (Kind::Other, false),
+        };
+        let said = answer.bytes(64 << 10).ok().and_then(|body| words(&body)).map(|w| format!(" ({w})"));
+        let error =
+            Error::new(kind, format!("GET {url}: {}{}", answer.status_text(), said.unwrap_or_default()));
+        let error = match kind {
+            Kind::Unauthorized => {
+                error.with_hint(format!("log in to {} first, or check the name", self.registry))
+            }
+            _ if status == 429 => {
+                error.with_hint("the registry limits how much may be pulled: log in, or wait")
+            }
+            _ => error,
+        };
+        Trouble { error, again, refused: false }
+    }
+
+    /// The value of `Authorization` that answers the challenges.
+    fn authenticate(&self, answer: &Answer) -> Result<String> {
+        let challenges: Vec<Challenge> =
+            answer.headers("www-authenticate").iter().flat_map(|header| challenge::parse(header)).collect();
+        let credential = self.credentials.find(&self.registry)?;
+        let bearer = challenges.iter().find_map(|challenge| match challenge {
+            Challenge::Bearer { realm, service, scope } => Some((realm, service, scope)),
+            Challenge::Basic => None,
+        });
+        if let Some((realm, service, scope)) = bearer {
+            return self.token(realm, service.as_deref(), scope.as_deref(), credential);
+        }
+        match credential {
+            Some(Credential::Password { user, password }) if challenges.contains(&Challenge::Basic) => {
+                Ok(basic(&user, &password))
+            }
+            None if challenges.contains(&Challenge::Basic) => {
+                Err(Error::new(Kind::Unauthorized, "the registry wants a user and a password")
+                    .with_hint(format!("log in to {} first", self.registry)))
+            }
+            _ => Err(Error::new(
+                Kind::Unauthorized,
+                "the registry wants a way to authenticate that is not known here",
+            )),
+        }
+    }
+
+    /// Asks the realm for a token (distribution, spec/auth/token.md and oauth.md).
+    fn token(
+        &self,
+        realm: &str,
+        service: Option<&str>,
+        scope: Option<&str>,
+        credential: Option<Credential>,
+    ) -> Result<String> {
+        let realm = Url::parse(realm).within(|| "token realm")?;
+        // A password goes over TLS, or stays on this machine; and a stranger must not make us talk to this machine.
+        let private = realm.is_https() || (realm.is_loopback() && self.base.is_loopback());
+        if !private {
+            return Err(Error::new(Kind::Unauthorized, format!("token realm {realm}: not https")));
+        }
+        let own = self.repository.as_ref().map(|name| format!("repository:{name}:pull"));
+        let mut fields = Vec::new();
+        fields.extend(service.map(|service| ("service", service.to_owned())));
+        fields.extend(own.or_else(|| scope.map(str::to_owned)).map(|scope| ("scope", scope)));
+        let mut answer = match credential {
+            Some(Credential::IdentityToken(token)) => {
+                fields.push(("grant_type", "refresh_token".to_owned()));
+                fields.push(("client_id", "devoxx-container".to_owned()));
+                fields.push(("refresh_token", token));
+                self.transport.post_form(&realm, &fields)
+            }
+            other => {
+                let authorization = match other {
+                    Some(Credential::Password { user, password }) => {
+                        fields.push(("account", user.clone()));
+                        Some(basic(&user, &password))
+                    }
+                    _ => None,
+                };
+                self.transport.get(
+                    &realm.with_query(&encoded(&fields))?,
+                    "application/json",
+                    authorization.as_deref(),
+                )
+            }
+        }
+        .map_err(|trouble| trouble.error)?;
+        if answer.status() != 200 {
+            let mut refusal = self.refusal(&realm, answer);
+            if refusal.error.kind == Kind::NotFound {
+                refusal.error.kind = Kind::Unauthorized;
+            }
+            return Err(refusal.error);
+        }
+        token_of(&answer.bytes(TOKEN_LIMIT)?).ok_or_else(|| {
+            Error::new(Kind::Unauthorized, format!("token realm {realm}: the answer has no usable token"))
+        })
+    }
+}
+
+fn token_of(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let text = |name: &str| body.get(name).and_then(|value| value.as_str()).filter(|text| !text.is_empty());
+    let token = text("token").or_else(|| text("access_token"))?;
+    // It becomes a header.
+    token.bytes().all(|b| b.is_ascii_graphic()).then(|| format!("Bearer {token}"))
+}
+
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// The first error of a registry's JSON, made harmless for a terminal.
+fn words(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    let first = body.get("errors")?.get(0)?;
+    let text = first.get("message").or_else(|| first.get("code"))?.as_str()?;
+    let short: String = text.chars().take(200).collect();
+    (!short.is_empty()).then(|| short.escape_debug().to_string())
+}

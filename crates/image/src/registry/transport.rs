@@ -1,0 +1,255 @@
+//! HTTP to a registry: blocking, with certificates of this machine, redirects followed by hand.
+//!
+//! It knows no tokens: `Authorization` is what it is given, and is left out as soon as a redirect leaves the host.
+
+use super::url::Url;
+use crate::{Error, Kind, Result};
+use std::io::Read;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use ureq::http::Response;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Body};
+
+const REDIRECTS: usize = 5;
+const CONNECT: Duration = Duration::from_secs(15);
+const IDLE: Duration = Duration::from_secs(60);
+
+/// A failed request: whether trying again may help, and whether nobody listens at all.
+#[derive(Debug)]
+pub(crate) struct Trouble {
+    pub error: Error,
+    pub again: bool,
+    pub refused: bool,
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self { error, again: false, refused: false }
+    }
+}
+
+/// The connections of one pull.
+pub(crate) struct Transport {
+    /// The registry's host with its port: it may have a certificate authority of its own.
+    home: String,
+    plain: Agent,
+    /// To the registry, and to all others; made when https is first spoken.
+    secure: [OnceLock<Result<Agent>>; 2],
+}
+
+impl Transport {
+    pub fn new(home: &str) -> Self {
+        Self { home: home.to_owned(), plain: agent(None, true), secure: [OnceLock::new(), OnceLock::new()] }
+    }
+
+    /// GET, through at most five redirects.
+    pub fn get(&self, url: &Url, accept: &str, authorization: Option<&str>) -> Result<Answer, Trouble> {
+        let (mut url, mut authorization) = (url.clone(), authorization);
+        for _ in 0..=REDIRECTS {
+            let mut request = self.agent(&url)?.get(url.whole()).header("accept", accept);
+            if let Some(value) = authorization {
+                request = request.header("authorization", value);
+            }
+            let response = request.call().map_err(|error| trouble("GET", &url, &error))?;
+            if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(Answer { url, response });
+            }
+            let next =
+                redirect(&url, &response).map_err(|error| error.within(format!("GET {url}: redirect")))?;
+            if !next.same_origin(&url) {
+                authorization = None;
+            }
+            url = next;
+        }
+        Err(Error::new(Kind::Unreachable, format!("GET {url}: more than {REDIRECTS} redirects")).into())
+    }
+
+    /// POST of a form; a redirect is an answer like any other, for the form holds a secret.
+    pub fn post_form(&self, url: &Url, fields: &[(&str, String)]) -> Result<Answer, Trouble> {
+        let pairs = fields.iter().map(|(key, value)| (*key, value.as_str()));
+        let response = self
+            .agent(url)?
+            .post(url.whole())
+            .header("accept", "application/json")
+            .send_form(pairs)
+            .map_err(|error| trouble("POST", url, &error))?;
+        Ok(Answer { url: url.clone(), response })
+    }
+
+    fn agent(&self, url: &Url) -> Result<&Agent> {
+        if !url.is_https() {
+            return Ok(&self.plain);
+        }
+        let own = url.authority() == self.home;
+        let host = own.then_some(self.home.as_str());
+        let made =
+            self.secure[usize::from(own)].get_or_init(|| Ok(agent(Some(tls(host)?), url.is_loopback())));
+        made.as_ref().map_err(Clone::clone)
+    }
+}
+
+fn redirect(from: &Url, response: &Response<Body>) -> Result<Url> {
+    let location = response.headers().get("location").and_then(|value| value.to_str().ok());
+    let next = from.join(location.ok_or_else(|| Error::new(Kind::Other, "no location"))?)?;
+    if from.is_https() && !next.is_https() {
+        return Err(Error::new(Kind::Other, format!("to {next}: from https to http")));
+    }
+    if next.is_link_local() || (next.is_loopback() && !from.is_loopback()) {
+        return Err(Error::new(Kind::Other, format!("to {next}: an address of this machine")));
+    }
+    Ok(next)
+}
+
+fn agent(tls: Option<TlsConfig>, loopback: bool) -> Agent {
+    let mut config = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("devoxx-container/", env!("CARGO_PKG_VERSION")))
+        .timeout_resolve(Some(CONNECT))
+        .timeout_connect(Some(CONNECT))
+        .timeout_recv_response(Some(IDLE))
+        .timeout_per_read(Some(IDLE));
+    if let Some(tls) = tls {
+        config = config.tls_config(tls);
+    }
+    if loopback {
+        config = config.proxy(None);
+    }
+    config.build().new_agent()
+}
+
+/// The trust of this machine, and for a registry's own host what an administrator put beside it.
+fn tls(host: Option<&str>) -> Result<TlsConfig> {
+    if !processor_suffices() {
+        return Err(Error::new(
+            Kind::Unsupported,
+            "https: this processor lacks the instructions that TLS needs here",
+        )
+        .with_hint(
+            "AES, carry-less multiplication, AVX2 and BMI2 are needed on amd64; AES and SHA2 on arm64",
+        ));
+    }
+    let mut ders = rustls_native_certs::load_native_certs().certs;
+    if let Some(host) = host.filter(|host| !host.contains('/')) {
+        for base in ["/etc/docker/certs.d", "/etc/containers/certs.d"] {
+            let file = Path::new(base).join(host).join("ca.crt");
+            if file.exists() {
+                ders.extend(rustls_native_certs::load_certs_from_paths(Some(&file), None).certs);
+            }
+        }
+    }
+    if ders.is_empty() {
+        return Err(Error::new(Kind::Other, "https: this machine trusts no certificate authority")
+            .with_hint("install the package ca-certificates, or set SSL_CERT_FILE"));
+    }
+    let roots = ders.iter().map(|der| Certificate::from_der(der.as_ref()).to_owned()).collect::<Vec<_>>();
+    Ok(TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(Arc::new(rustls_graviola::default_provider()))
+        .root_certs(RootCerts::Specific(Arc::new(roots)))
+        .build())
+}
+
+/// The cryptography is in assembler for processors since 2013 or so, and stops the program on older ones.
+fn processor_suffices() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::is_x86_feature_detected as has;
+        has!("aes")
+            && has!("ssse3")
+            && has!("pclmulqdq")
+            && has!("avx")
+            && has!("avx2")
+            && has!("bmi1")
+            && has!("bmi2")
+            && has!("adx")
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        use std::arch::is_aarch64_feature_detected as has;
+        has!("neon") && has!("aes") && has!("pmull") && has!("sha2")
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    {
+        false
+    }
+}
+
+fn trouble(method: &str, url: &Url, error: &ureq::Error) -> Trouble {
+    use std::io::ErrorKind as Io;
+    let (again, refused) = match error {
+        ureq::Error::Io(error) => (
+            matches!(
+                error.kind(),
+                Io::ConnectionReset | Io::BrokenPipe | Io::UnexpectedEof | Io::ConnectionAborted
+            ),
+            error.kind() == Io::ConnectionRefused,
+        ),
+        ureq::Error::Protocol(_) => (true, false),
+        _ => (false, false),
+    };
+    let text = error.to_string().escape_debug().to_string().replace("io: ", "");
+    let failure = Error::new(Kind::Unreachable, format!("{method} {url}: {text}"));
+    let failure = if text.contains("invalid peer certificate") {
+        failure.with_hint(format!(
+            "put the registry's authority into /etc/docker/certs.d/{}/ca.crt",
+            url.authority()
+        ))
+    } else {
+        failure
+    };
+    Trouble { error: failure, again, refused }
+}
+
+/// An answer with any status but a redirect.
+pub(crate) struct Answer {
+    url: Url,
+    response: Response<Body>,
+}
+
+impl Answer {
+    pub fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+
+    /// `404 not found`.
+    pub fn status_text(&self) -> String {
+        let reason = self.response.status().canonical_reason().unwrap_or("unknown status").to_lowercase();
+        format!("{} {reason}", self.status())
+    }
+
+    /// Whether the host itself answered, and not one that it redirected to.
+    pub fn is_from(&self, base: &Url) -> bool {
+        self.url.same_origin(base)
+    }
+
+    pub fn headers(&self, name: &str) -> Vec<String> {
+        let values = self.response.headers().get_all(name).iter();
+        values.filter_map(|value| value.to_str().ok()).map(str::to_owned).collect()
+    }
+
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers(name).into_iter().next()
+    }
+
+    /// The whole body, if it is small.
+    pub fn bytes(&mut self, limit: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let reader = self.response.body_mut().as_reader();
+        reader
+            .take(limit + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| Error::new(Kind::Unreachable, format!("GET {}: read: {error}", self.url)))?;
+        if bytes.len() as u64 > limit {
+            return Err(Error::new(Kind::Corrupt, format!("GET {}: more than {limit} bytes", self.url)));
+        }
+        Ok(bytes)
+    }
+
+    /// The body as it comes.
+    pub fn reader(self) -> Box<dyn Read> {
+        Box::new(self.response.into_body().into_reader())
+    }
+}

@@ -1,0 +1,87 @@
+//! What the store remembers: images by the digest of their manifest, and names for them.
+
+use crate::platform::Platform;
+use crate::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All images and names. `records.json`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Records {
+    /// Manifest digest to image.
+    pub images: BTreeMap<String, Record>,
+    /// Full name to manifest digests, one for a platform, the last pulled first.
+    pub references: BTreeMap<String, Vec<String>>,
+}
+
+/// One image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// Digest of the configuration.
+    pub config: String,
+    /// Diff ids, bottom first, each once.
+    pub layers: Vec<String>,
+    pub size: u64,
+    pub platform: Platform,
+    pub created: Option<String>,
+    /// `name@digest` of the manifest and of the index that it was chosen from.
+    pub aliases: BTreeSet<String>,
+}
+
+/// Whether a text can only mean an image's id.
+pub(super) fn is_id(text: &str) -> bool {
+    let hex = text.strip_prefix("sha256:").unwrap_or(text);
+    hex.len() >= 4 && hex.len() <= 64 && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+impl Records {
+    /// The best of some images for a platform.
+    pub fn choose(&self, digests: &[String], platform: Option<&Platform>) -> Option<String> {
+        let host = Platform::host();
+        let wish = platform.unwrap_or(&host);
+        let known =
+            digests.iter().filter_map(|digest| self.images.get(digest).map(|record| (digest, record)));
+        let fits = known.filter_map(|(digest, record)| wish.fit(&record.platform).map(|fit| (fit, digest)));
+        let best = fits.max_by_key(|(fit, _)| *fit).map(|(_, digest)| digest.clone());
+        match platform {
+            Some(_) => best,
+            // What was pulled for another platform on purpose is also run.
+            None => best.or_else(|| digests.iter().find(|digest| self.images.contains_key(*digest)).cloned()),
+        }
+    }
+
+    /// The full id that a beginning means.
+    pub fn id(&self, text: &str) -> Result<Option<String>> {
+        if !is_id(text) {
+            return Ok(None);
+        }
+        let prefix = format!("sha256:{}", text.strip_prefix("sha256:").unwrap_or(text));
+        let ids: BTreeSet<&String> =
+            self.images.values().map(|record| &record.config).filter(|id| id.starts_with(&prefix)).collect();
+        match ids.len() {
+            0 => Ok(None),
+            1 => Ok(ids.into_iter().next().cloned()),
+            count => Err(Error::new(Kind::Usage, format!("image id {text:?}: {count} images begin with it"))
+                .with_hint("give more digits")),
+        }
+    }
+
+    /// The names of an image.
+    pub fn names(&self, digest: &str) -> Vec<String> {
+        let has = |digests: &Vec<String>| digests.iter().any(|known| known == digest);
+        self.references.iter().filter(|(_, digests)| has(digests)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Adds an image under a name. The name's earlier image for the same platform loses it.
+    pub fn add(&mut self, name: &str, digest: &str, mut record: Record) {
+        if let Some(known) = self.images.get(digest) {
+            record.aliases.extend(known.aliases.iter().cloned());
+        }
+        let images = &self.images;
+        let digests = self.references.entry(name.to_owned()).or_default();
+        digests.retain(|known| images.get(known).is_some_and(|image| image.platform != record.platform));
+        digests.retain(|known| known != digest);
+        digests.insert(0, digest.to_owned());
+        self.images.insert(digest.to_owned(), record);
+    }
+}

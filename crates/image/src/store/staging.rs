@@ -1,0 +1,100 @@
+//! A layer on its way into the store: unpacked beside, on the disk before it has its name.
+
+use super::{Lock, Store};
+use crate::digest::Digest;
+use crate::kind::failed;
+use crate::layer::tree;
+use crate::{Error, Kind, Result};
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
+
+/// A staging directory that is ours. Dropped without [`Staged::commit`] it is removed.
+pub(crate) struct Staged<'a> {
+    store: &'a Store,
+    name: String,
+    committed: bool,
+    _lock: Lock,
+}
+
+impl Store {
+    /// A place to unpack a layer, or nothing if the layer is there, or came while another process held the place.
+    pub(crate) fn stage(&self, diff_id: &Digest, go_on: &dyn Fn() -> bool) -> Result<Option<Staged<'_>>> {
+        if self.layer(diff_id.hex()).is_dir() {
+            return Ok(None);
+        }
+        let name = diff_id.hex().to_owned();
+        let lock = Lock::wait_alone(&self.path("locks").join(&name), go_on)?;
+        if self.layer(diff_id.hex()).is_dir() {
+            return Ok(None);
+        }
+        let staged = Staged { store: self, name, committed: false, _lock: lock };
+        staged.clear()?;
+        Ok(Some(staged))
+    }
+
+    /// Bytes of a layer's files, as noted when it was unpacked.
+    pub(crate) fn layer_size(&self, diff_id: &str) -> u64 {
+        let noted = fs::read_to_string(self.layer(diff_id).join("size")).ok();
+        noted.and_then(|text| text.trim().parse().ok()).unwrap_or_default()
+    }
+
+    /// Removes what processes left that died while they unpacked.
+    pub(crate) fn clear_stale(&self) -> Result<()> {
+        let path = self.path("staging");
+        let parent = File::open(&path).map_err(failed(|| format!("open {path:?}")))?;
+        for entry in fs::read_dir(&path).map_err(failed(|| format!("list {path:?}")))? {
+            let name = entry.map_err(failed(|| format!("list {path:?}")))?.file_name();
+            if let Some(_lock) = Lock::try_alone(&self.path("locks").join(&name))? {
+                tree::remove(&parent, name.as_encoded_bytes())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Staged<'_> {
+    /// An empty directory to unpack to.
+    pub fn root(&self) -> Result<OwnedFd> {
+        self.clear()?;
+        let path = self.store.path("staging").join(&self.name);
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(failed(|| format!("mkdir {path:?}")))?;
+        let root = path.join("diff");
+        fs::create_dir(&root).map_err(failed(|| format!("mkdir {root:?}")))?;
+        let opened = File::open(&root).map_err(failed(|| format!("open {root:?}")))?;
+        // Not at mkdir: the umask would take away from it, and users of a container must be able to enter `/`.
+        rustix::fs::fchmod(&opened, rustix::fs::Mode::from_raw_mode(0o755))
+            .map_err(failed(|| format!("chmod {root:?}")))?;
+        Ok(opened.into())
+    }
+
+    /// Gives the unpacked layer its name.
+    pub fn commit(mut self, size: u64) -> Result<()> {
+        let from = self.store.path("staging").join(&self.name);
+        let to = self.store.layer(&self.name);
+        fs::write(from.join("size"), size.to_string()).map_err(failed(|| format!("write {from:?}/size")))?;
+        let opened = File::open(&from).map_err(failed(|| format!("open {from:?}")))?;
+        rustix::fs::syncfs(&opened).map_err(failed(|| format!("syncfs {from:?}")))?;
+        fs::rename(&from, &to).map_err(failed(|| format!("rename {from:?} to {to:?}")))?;
+        self.committed = true;
+        let parent = to.parent().ok_or_else(|| Error::new(Kind::Other, format!("{to:?} has no parent")))?;
+        File::open(parent)
+            .and_then(|parent| parent.sync_all())
+            .map_err(failed(|| format!("fsync {parent:?}")))
+    }
+
+    fn clear(&self) -> Result<()> {
+        let path = self.store.path("staging");
+        let parent = File::open(&path).map_err(failed(|| format!("open {path:?}")))?;
+        tree::remove(&parent, self.name.as_bytes())
+    }
+}
+
+impl Drop for Staged<'_> {
+    fn drop(&mut self) {
+        if !self.committed {
+            // What cannot be removed now is found by the next pull.
+            let _ = self.clear();
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The switches of the kernel without which no packet goes from a bridge to anywhere (ip-sysctl in the kernel's
+//! documentation). They are those of the caller's network namespace; one that is on already is not touched.
+
+use crate::failure::Result;
+use crate::link::BRIDGE;
+use std::path::Path;
+use sys::called;
+
+const IPV6: &str = "/proc/sys/net/ipv6/conf";
+
+/// Whether this kernel has IPv6 and this namespace uses it.
+pub fn has_ipv6() -> bool {
+    let off = |scope| read(&format!("{IPV6}/{scope}/disable_ipv6")).is_none_or(|value| value != "0");
+    !off("all") && !off("default")
+}
+
+/// Lets packets through between the bridge and the world, and from loopback addresses to the bridge. The bridge is
+/// there, but not yet up.
+pub fn enable(ipv6: bool) -> Result<()> {
+    set("/proc/sys/net/ipv4/ip_forward", "1")?;
+    // A port published on 127.0.0.1 is reached from 127.0.0.1; the firewall keeps containers from using this.
+    set(&format!("/proc/sys/net/ipv4/conf/{BRIDGE}/route_localnet"), "1")?;
+    if ipv6 {
+        // Without an address that is sure (RFC 4862), the host cannot ask for its first container for two seconds.
+        set(&format!("{IPV6}/{BRIDGE}/accept_dad"), "0")?;
+    }
+    if ipv6 && read(&format!("{IPV6}/all/forwarding")).as_deref() != Some("1") {
+        keep_router_advertisements();
+        set(&format!("{IPV6}/all/forwarding"), "1")?;
+    }
+    Ok(())
+}
+
+/// A host that forwards no longer takes its own default route from router advertisements unless `accept_ra` is 2:
+/// it would lose IPv6 minutes after its first container. A link that refuses this is left as it is.
+fn keep_router_advertisements() {
+    let Ok(links) = std::fs::read_dir(IPV6) else { return };
+    for link in links
+        .flatten()
+        .filter(|link| ![BRIDGE, "all", "default"].iter().any(|name| link.file_name() == *name))
+    {
+        let switch = link.path().join("accept_ra");
+        if std::fs::read_to_string(&switch).is_ok_and(|value| value.trim() == "1") {
+            let _ = std::fs::write(&switch, "2");
+        }
+    }
+}
+
+fn read(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok().map(|value| value.trim().to_owned())
+}
+
+fn set(path: &str, wanted: &str) -> Result<()> {
+    if read(path).as_deref() == Some(wanted) {
+        return Ok(());
+    }
+    std::fs::write(Path::new(path), wanted).map_err(called(|| format!("write {wanted} to {path}")))?;
+    Ok(())
+}
