@@ -14,7 +14,7 @@ use sys::{Context, Errno, called};
 
 /// What the demonstration can be told.
 #[derive(Debug, clap::Args)]
-pub struct Arguments {
+pub struct DemoArguments {
     /// Host name of the demonstration's container
     #[arg(long, value_name = "NAME", default_value = "devoxx-container")]
     hostname: String,
@@ -53,7 +53,7 @@ fn check_hostname(name: &str) -> Result<()> {
 }
 
 /// Starts the child and waits for it.
-pub fn parent(arguments: &Arguments) -> Result<i32> {
+pub fn parent(arguments: &DemoArguments) -> Result<i32> {
     check_hostname(&arguments.hostname)?;
     say(&format!("Parent: PID {}, hostname {}", std::process::id(), hostname()))?;
     let mut args = vec!["devoxx-container", "child", "--hostname", &arguments.hostname, "--"];

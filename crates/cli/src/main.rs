@@ -21,7 +21,7 @@ struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    demo: demo::Arguments,
+    demo: demo::DemoArguments,
 }
 
 #[derive(Debug, Subcommand)]

@@ -50,7 +50,6 @@ fn values_stand_in_the_cgroup() {
         drop(running);
     };
     check(&["--cpus", "0.5"], ("cpu.cfs_quota_us", "50000"), ("cpu.max", "50000 100000"));
-    check(&["--cpu-shares", "512"], ("cpu.shares", "512"), ("cpu.weight", "59"));
     check(&["-m", "64m"], ("memory.limit_in_bytes", "67108864"), ("memory.max", "67108864"));
     check(&["--pids-limit", "33"], ("pids.max", "33"), ("pids.max", "33"));
     check(&["--cpuset-cpus", "0"], ("cpuset.cpus", "0"), ("cpuset.cpus", "0"));
