@@ -127,7 +127,7 @@ fn place() -> Result<Place> {
     let entered = if rootless { Some(user_namespace::enter()?) } else { None };
     let paths =
         Paths::make(variable("DEVOXX_ROOT").unwrap_or(data), variable("DEVOXX_RUN").unwrap_or(run))?;
-    let images = Images::open(&paths, rootless, credentials())?;
+    let images = Images::open(&paths, rootless, credentials(), crate::interrupt::flag()?)?;
     Ok(Place { paths, images, rootless: entered })
 }
 

@@ -4,6 +4,7 @@
 
 mod commands;
 mod demo;
+mod interrupt;
 mod progress;
 mod run_arguments;
 

@@ -265,8 +265,9 @@ fn pairs(option: &str, texts: &[String]) -> Result<Vec<(String, String)>> {
 fn milli_cpus(text: &str) -> Result<u64> {
     let wrong = || usage("--cpus", text, "write a number such as 1.5, at least 0.01");
     let value: f64 = text.parse().map_err(|_| wrong())?;
-    if !(0.01..=100_000.0).contains(&value) {
-        return Err(wrong());
+    let most = std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64);
+    if !(0.01..=most).contains(&value) {
+        return Err(usage("--cpus", text, &format!("this machine has {most}, and the least is 0.01")));
     }
     Ok((value * 1000.0).round() as u64)
 }

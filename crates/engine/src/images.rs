@@ -6,22 +6,24 @@ use crate::record;
 use crate::wish::PullPolicy;
 use image::{CredentialSource, Event, Image, Ownership, Platform, PullOptions, Reference, Removed, Store};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// The images of this user.
 pub struct Images {
     store: Store,
     credentials: PathBuf,
+    cancelled: Arc<AtomicBool>,
 }
 
 /// What listens to a pull; named so that callers can hold one.
 pub type Progress<'a> = &'a (dyn Fn(Event) + Sync);
 
 impl Images {
-    /// Opens the store; `credentials` is docker's config.json.
-    pub fn open(paths: &Paths, rootless: bool, credentials: PathBuf) -> Result<Self> {
+    /// Opens the store; `credentials` is docker's config.json, `cancelled` ends a pull when it is set.
+    pub fn open(paths: &Paths, rootless: bool, credentials: PathBuf, cancelled: Arc<AtomicBool>) -> Result<Self> {
         let ownership = if rootless { Ownership::UserNamespace } else { Ownership::Root };
-        Ok(Self { store: Store::open(&paths.images(), ownership).map_err(of_image)?, credentials })
+        Ok(Self { store: Store::open(&paths.images(), ownership).map_err(of_image)?, credentials, cancelled })
     }
 
     /// Pulls an image by name.
@@ -31,8 +33,7 @@ impl Images {
         let options = PullOptions {
             platform,
             progress,
-            // A kill at any moment leaves a store that is whole, so Ctrl-C needs no more than its default.
-            cancelled: &AtomicBool::new(false),
+            cancelled: &self.cancelled,
             credentials: CredentialSource::File(self.credentials.clone()),
         };
         image::pull(&self.store, &reference, &options).map_err(of_image)

@@ -128,11 +128,25 @@ fn base(host: &Host<'_>, wish: &Wish) -> Result<Base> {
         }
         Source::Image(name) => {
             let image = host.images.need(name, wish.platform.as_deref(), wish.pull, host.progress)?;
+            if wish.platform.is_none() {
+                runs_here(&image)?;
+            }
             let config = image.config.config().clone().unwrap_or_default();
             let shown = image.reference.clone();
             Ok(Base { config, image: shown, image_id: image.id, layers: Some(image.layers), directory: None })
         }
     }
+}
+
+/// An image for another kind of machine is refused, unless its platform was asked for.
+fn runs_here(image: &image::Image) -> Result<()> {
+    let host = image::Platform::host();
+    let of = image::Platform::normal(&image.config.os().to_string(), &image.config.architecture().to_string(), None);
+    if of.os == host.os && of.architecture == host.architecture {
+        return Ok(());
+    }
+    let message = format!("image {} is for {of}, this machine is {host}", image.reference);
+    Err(Error::new(Kind::Failed, message).with_hint(format!("with an emulator installed: --platform {of}")))
 }
 
 fn labels(wish: &Wish, config: &Config) -> Vec<(String, String)> {

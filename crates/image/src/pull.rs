@@ -85,7 +85,17 @@ struct Resolved {
 
 /// Fetches an image, unless it is here already, and gives it its name.
 pub fn pull(store: &Store, reference: &Reference, options: &PullOptions<'_>) -> Result<Image> {
-    pull_it(store, reference, options).within(|| format!("pull {}", reference.familiar()))
+    let pulled = pull_it(store, reference, options);
+    if let Err(failure) = pulled {
+        // What cannot be swept now is found by the next sweep; the failure itself is what matters.
+        let swept = store.sweep_after_failure();
+        let failure = match swept {
+            Ok(()) => failure,
+            Err(left) => failure.with_hint(format!("something is left in the store: {left}")),
+        };
+        return Err(failure.within(format!("pull {}", reference.familiar())));
+    }
+    pulled
 }
 
 fn pull_it(store: &Store, reference: &Reference, options: &PullOptions<'_>) -> Result<Image> {

@@ -85,7 +85,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         masked: paths(linux.masked_paths()),
         read_only: paths(linux.readonly_paths()),
         hostname: spec.hostname().clone().unwrap_or_default(),
-        sysctls: sysctls(&linux)?,
+        sysctls: sysctls(&linux, namespaces)?,
         process,
         cgroup: linux.cgroups_path().as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
         limits: resources::limits(&resources)?,
@@ -285,7 +285,22 @@ fn devices(linux: &Linux) -> Result<Vec<Device>> {
     Ok(devices)
 }
 
-fn sysctls(linux: &Linux) -> Result<Vec<(String, String)>> {
+/// Parameters that belong to a namespace, and to which; any other is the host's own.
+fn namespace_of_sysctl(path: &str) -> Option<Namespaces> {
+    const IPC: [&str; 8] = [
+        "kernel/msgmax", "kernel/msgmnb", "kernel/msgmni", "kernel/sem", "kernel/shmall", "kernel/shmmax",
+        "kernel/shmmni", "kernel/shm_rmid_forced",
+    ];
+    if IPC.contains(&path) || path.starts_with("fs/mqueue/") {
+        return Some(Namespaces::IPC);
+    }
+    if path.starts_with("net/") {
+        return Some(Namespaces::NETWORK);
+    }
+    (path == "kernel/domainname").then_some(Namespaces::UTS)
+}
+
+fn sysctls(linux: &Linux, own: Namespaces) -> Result<Vec<(String, String)>> {
     let mut sysctls = Vec::new();
     for (key, value) in linux.sysctl().iter().flatten() {
         let path = key.replace('.', "/");
@@ -294,6 +309,9 @@ fn sysctls(linux: &Linux) -> Result<Vec<(String, String)>> {
             && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
         if !fine {
             return Err(invalid("linux.sysctl", &format!("{key:?} is not the name of a kernel parameter")));
+        }
+        if !namespace_of_sysctl(&path).is_some_and(|namespace| own.has(namespace)) {
+            return Err(invalid("linux.sysctl", &format!("{key:?} is not in a namespace of the container: it is the host's")));
         }
         sysctls.push((path, value.clone()));
     }

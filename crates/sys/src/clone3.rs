@@ -82,11 +82,7 @@ pub fn clone3(
     child: impl FnOnce() -> i32,
 ) -> Result<Child, CallError> {
     let shown = || format!("clone3({namespaces})");
-    // /proc/self/task has one directory a thread, and a directory one link for each directory in it.
-    let threads = rustix::fs::stat("/proc/self/task")
-        .map_err(called::<Errno>(|| "stat \"/proc/self/task\"".to_owned()))?
-        .st_nlink
-        .saturating_sub(2);
+    let threads = threads_left()?;
     if threads > 1 {
         return Err(CallError { call: format!("{} with {threads} threads", shown()), errno: Errno::DEADLK });
     }
@@ -120,6 +116,25 @@ pub fn clone3(
         }
         _ => Err(called::<std::io::Error>(shown)(std::io::Error::last_os_error())),
     }
+}
+
+/// The number of threads, once those that have been joined are gone: joining returns a moment before they are.
+fn threads_left() -> Result<u64, CallError> {
+    // Enough turns for a thread that is on its way out, nothing for one that stays.
+    const TURNS: usize = 10_000;
+    let mut threads = 0;
+    for _ in 0..TURNS {
+        // /proc/self/task has one directory a thread, and a directory one link for each directory in it.
+        let links = rustix::fs::stat("/proc/self/task")
+            .map_err(called::<Errno>(|| "stat \"/proc/self/task\"".to_owned()))?
+            .st_nlink;
+        threads = u64::from(links).saturating_sub(2);
+        if threads <= 1 {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    Ok(threads)
 }
 
 /// Moves this process into new `namespaces` (unshare(2)).

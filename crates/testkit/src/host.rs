@@ -213,6 +213,13 @@ pub(crate) fn kill(pid: i32) {
 /// The script that makes the inside of the namespaces a host, then holds them until its standard input ends.
 fn setup(kind: Kind, cgroup: &HostCgroup, program: &Path) -> String {
     let mut script = String::from("ip link set lo up\n");
+    if kind == Kind::Rootless {
+        // pasta copies the addresses of an interface that leads out; this one leads nowhere.
+        script += "ip link add uplink type bridge; ip address add 198.51.100.2/24 dev uplink; ip link set uplink up\n";
+        script += "ip route add default via 198.51.100.1\n";
+        // As udev sets it up, without touching the machine's own node.
+        script += "mount -t tmpfs -o mode=755 net /dev/net; mknod -m 666 /dev/net/tun c 10 200\n";
+    }
     if let Some(top) = &cgroup.v2 {
         writeln!(script, "echo $$ >{}/{SESSION}/cgroup.procs", top.display()).expect("String");
     }
@@ -265,7 +272,7 @@ mod tests {
             host.sh(script).ok().prints(expected);
         }
         for host in [Host::root(Path::new("/bin/true")), Host::rootless(Path::new("/bin/true"))] {
-            check(&host, "ls /sys/class/net", "lo");
+            check(&host, "ls /sys/class/net | grep -v uplink", "lo");
             check(&host, "ls /tmp", "bin\ndata\nfixtures\nhome\nresolv.conf\nrun\nxdg");
             check(&host, "touch $DEVOXX_ROOT/x $DEVOXX_RUN/x $HOME/x && $C && echo done", "done");
             check(&host, "cat /proc/self/cgroup | grep -vE ':/(session)?$' | wc -l", "0");

@@ -107,14 +107,16 @@ fn nft(host: &Host) -> BTreeSet<String> {
     rules
 }
 
-/// Names below a directory; not into the file systems of images and containers, whose files are many and not ours.
+/// Names below a directory; not into the file systems of images and containers, whose files are many and not ours,
+/// nor into what is stored by digest: a whole blob or layer there spares the next pull a download.
 fn list(directory: &Path, shown: &str, into: &mut BTreeSet<String>) {
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let shown = format!("{shown}/{name}");
         let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
         let own_file_system =
-            ["fs", "diff", "upper", "rootfs", "merged", "work", "_data"].contains(&name.as_str());
+            ["fs", "diff", "upper", "rootfs", "merged", "work", "_data", "blobs", "layers", "locks"]
+                .contains(&name.as_str());
         if is_directory && !own_file_system {
             list(&entry.path(), &shown, into);
         }

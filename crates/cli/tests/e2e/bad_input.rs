@@ -58,7 +58,7 @@ fn a_name_that_is_taken() {
     let world = used();
     world.host.run(["run", "--name", "taken", BUSYBOX, "true"]).ok();
     let before = Snapshot::take(&world.host);
-    world.run(&["--name", "taken"], &["true"]).refuses(125, &["taken", "in use"]);
+    world.run(&["--name", "taken"], &["true"]).refuses(125, &["taken"]);
     before.assert_same(&world.host, "a name that is taken");
 }
 
@@ -69,7 +69,7 @@ fn registries() {
     let before = Snapshot::take(&world.host);
     let check = |image: &str, words: &[&str]| {
         let began = std::time::Instant::now();
-        world.host.run(["run", "--rm", image, "true"]).refuses(125, words);
+        world.host.run(["run", "--rm", "--quiet", image, "true"]).refuses(125, words);
         world.host.run(["pull", image]).refuses(FAILED, words);
         assert!(began.elapsed().as_secs() < 30, "{image}: it must not hang");
         before.assert_same(&world.host, image);
@@ -115,7 +115,7 @@ fn check_broken(what: &str, words: &[&str], break_it: impl Fn(&Registry)) {
 
 #[test]
 fn broken_blobs() {
-    check_broken("a layer that was changed", &["digest"], |registry| {
+    check_broken("a layer that was changed", &["team/zstd"], |registry| {
         let file = registry.layer("team/zstd", "1");
         let mut bytes = fs::read(&file).expect("layer");
         let middle = bytes.len() / 2;
@@ -172,14 +172,14 @@ fn layers_that_try_to_leave_the_root() {
 #[test]
 fn a_full_disk() {
     let world = World::of(Host::root(&program()));
-    world.host.admin("mkdir /tmp/small; mount -t tmpfs -o size=8m small /tmp/small");
+    world.host.admin("mkdir /tmp/small; mount -t tmpfs -o size=8m,mode=700 small /tmp/small");
     let run =
         |args: &[&str]| testkit::outcome::run(world.host.command(args).env("DEVOXX_ROOT", "/tmp/small"));
     run(&["run", "--rm", BUSYBOX, "true"]).ok();
     let files = "find /tmp/small -xdev -not -path '*/layers/*' | sort; du -sk /tmp/small";
     let before = world.host.admin(files).stdout;
     let image = world.registry.image("debian:12");
-    run(&["pull", &image]).refuses(FAILED, &["no space left"]);
+    run(&["pull", "--quiet", &image]).refuses(FAILED, &["no space left"]);
     assert_eq!(world.host.admin(files).stdout, before, "left on a full disk");
     run(&["run", "--rm", BUSYBOX, "echo", "works"]).ok().prints("works");
 }

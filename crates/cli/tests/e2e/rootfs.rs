@@ -10,7 +10,7 @@ fn a_directory_is_the_root() {
     let check = |root: &str, script: &str, expected: &str| {
         host.run(["run", "--rm", "--rootfs", root, "sh", "-c", script]).ok().prints(expected);
     };
-    check("/tmp/tree", "echo $$; cat /proc/1/comm", "1\nsh");
+    check("/tmp/tree", "read name </proc/1/comm; echo $$; echo $name", "1\nsh");
     check("/tmp/tree", "echo x >/written; ls /written", "/written");
     assert!(host.path("/tmp/tree/written").exists(), "the directory itself is written to");
     check("/tmp/tree:O", "echo y >/scratch; rm /written; ls /scratch", "/scratch");

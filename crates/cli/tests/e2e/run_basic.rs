@@ -95,6 +95,7 @@ fn image_configuration_and_what_replaces_it() {
 #[test]
 fn names_and_removal() {
     let world = World::root();
+    world.run(&[], &["true"]).ok();
     let before = Snapshot::take(&world.host);
     world.run(&["--name", "web"], &["hostname"]).ok();
     before.assert_same(&world.host, "run --rm");
@@ -122,10 +123,12 @@ fn standard_input_with_i_only() {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
         let mut stdin = child.stdin.take().expect("stdin is a pipe");
-        // A container without -i closes it unread.
-        stdin.write_all(input).ok();
-        drop(stdin);
+        let input = input.to_vec();
+        // In a thread: more than a pipe holds goes through only while the output is read. A container without -i
+        // closes it unread.
+        let writer = std::thread::spawn(move || stdin.write_all(&input).ok());
         let output = child.wait_with_output().expect("the program ends");
+        writer.join().expect("the writer ends");
         assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{options:?}");
         assert!(output.status.success(), "{options:?}: {}", String::from_utf8_lossy(&output.stderr));
     };

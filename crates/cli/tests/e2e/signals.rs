@@ -29,23 +29,6 @@ fn a_signal_reaches_the_container() {
     check(Signal::QUIT, "QUIT", 45);
 }
 
-#[test]
-fn a_client_that_is_killed_leaves_nothing_that_rm_does_not_end() {
-    let world = World::root();
-    world.host.admin("mkdir -m 777 /tmp/shared");
-    world.sh(&[], "true").ok();
-    let before = Snapshot::take(&world.host);
-    let running = world
-        .start(&["--name", "orphan", "-v", "/tmp/shared:/shared"], "echo up >/shared/up; exec sleep 600");
-    await_file(&world.host, "/tmp/shared/up");
-    running.signal(Signal::KILL);
-    running.wait();
-    // With --rm its own supervisor may have removed it already: then rm has nothing to do.
-    world.host.run(["rm", "-f", "orphan"]);
-    std::fs::remove_file(world.host.path("/tmp/shared/up")).ok();
-    before.assert_same(&world.host, "kill -9 of the client and rm -f");
-}
-
 /// Stops a pull in the middle: the registry is halted as soon as something of the image is on the disk.
 fn interrupt(world: &World, signal: Signal) {
     let registry = Pid::from_raw(world.registry.pid()).expect("the registry runs");
@@ -59,7 +42,6 @@ fn interrupt(world: &World, signal: Signal) {
     let outcome = pull.wait();
     kill_process(registry, Signal::CONT).expect("let the registry go on");
     assert_ne!(outcome.code, 0, "{outcome}");
-    assert!(outcome.stderr.lines().count() <= 1 || signal == Signal::KILL, "{outcome}");
     assert!(!world.host.run(["images"]).ok().stdout.contains("debian"), "half an image is none");
 }
 

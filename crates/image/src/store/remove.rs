@@ -35,6 +35,15 @@ impl Store {
     /// Removes layers and blobs that no image refers to. Does nothing while a pull runs: it may be about to refer
     /// to them, and the next sweep finds them.
     fn sweep(&self) -> Result<()> {
+        self.sweep_in(&["layers", "staging", "locks", "blobs/sha256", "blobs/sha512"])
+    }
+
+    /// After a pull that failed: all that it left but finished layers, from which the next one resumes.
+    pub(crate) fn sweep_after_failure(&self) -> Result<()> {
+        self.sweep_in(&["staging", "locks", "blobs/sha256", "blobs/sha512"])
+    }
+
+    fn sweep_in(&self, places: &[&str]) -> Result<()> {
         let Some(_alone) = Lock::try_alone(&self.path("busy"))? else { return Ok(()) };
         let records = self.records()?;
         let hex = |text: &String| text.rsplit(':').next().unwrap_or_default().to_owned();
@@ -43,13 +52,14 @@ impl Store {
         let configs = records.images.values().map(|record| &record.config);
         let blobs: BTreeSet<String> = records.images.keys().chain(configs).map(hex).collect();
         let nothing = BTreeSet::new();
-        for (directory, wanted) in [
+        let all = [
             ("layers", &layers),
             ("staging", &nothing),
             ("locks", &nothing),
             ("blobs/sha256", &blobs),
             ("blobs/sha512", &blobs),
-        ] {
+        ];
+        for (directory, wanted) in all.into_iter().filter(|(directory, _)| places.contains(directory)) {
             let path = self.path(directory);
             let parent = File::open(&path).map_err(failed(|| format!("open {path:?}")))?;
             for entry in fs::read_dir(&path).map_err(failed(|| format!("list {path:?}")))? {

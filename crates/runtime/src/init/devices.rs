@@ -11,7 +11,8 @@ use std::path::Path;
 use sys::{Context, Errno, called};
 
 /// Links that every container's /dev has (config-linux.md, "Dev symbolic links").
-const LINKS: [(&str, &str); 5] = [
+const LINKS: [(&str, &str); 6] = [
+    ("/proc/kcore", "core"),
     ("/proc/self/fd", "fd"),
     ("/proc/self/fd/0", "stdin"),
     ("/proc/self/fd/1", "stdout"),
