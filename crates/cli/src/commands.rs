@@ -11,7 +11,9 @@ use sys::called;
 
 /// Pull an image from a registry
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  devoxx-container pull debian:12\n  devoxx-container pull --platform linux/arm64 --quiet alpine")]
+#[command(
+    after_help = "Examples:\n  devoxx-container pull debian:12\n  devoxx-container pull --platform linux/arm64 --quiet alpine"
+)]
 pub struct Pull {
     /// Name of the image
     image: String,
@@ -125,8 +127,7 @@ fn place() -> Result<Place> {
         ("/var/lib/devoxx-container".into(), "/run/devoxx-container".into())
     };
     let entered = if rootless { Some(user_namespace::enter()?) } else { None };
-    let paths =
-        Paths::make(variable("DEVOXX_ROOT").unwrap_or(data), variable("DEVOXX_RUN").unwrap_or(run))?;
+    let paths = Paths::make(variable("DEVOXX_ROOT").unwrap_or(data), variable("DEVOXX_RUN").unwrap_or(run))?;
     let images = Images::open(&paths, rootless, credentials(), crate::interrupt::flag()?)?;
     Ok(Place { paths, images, rootless: entered })
 }
@@ -222,7 +223,8 @@ pub fn rmi(arguments: &RemoveImages) -> Result<i32> {
 pub fn inspect(arguments: &Inspect) -> Result<i32> {
     let place = place()?;
     let all = arguments.images.iter().map(|name| place.images.inspect(name)).collect::<Result<Vec<_>>>()?;
-    let text = serde_json::to_string_pretty(&all).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(&all).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
     print(&text)?;
     Ok(0)
 }
@@ -247,7 +249,12 @@ pub fn ps(arguments: &ListContainers) -> Result<i32> {
             (false, Some(code)) => format!("exited ({code})"),
             (false, None) => "dead".to_owned(),
         };
-        print(&format!("{short:<14} {:<40} {status:<12} {:<24} {}", record.image, record.name, record.command.join(" ")))?;
+        print(&format!(
+            "{short:<14} {:<40} {status:<12} {:<24} {}",
+            record.image,
+            record.name,
+            record.command.join(" ")
+        ))?;
     }
     Ok(0)
 }

@@ -89,7 +89,9 @@ pub fn parent(arguments: &DemoArguments) -> Result<i32> {
 }
 
 fn c_strings(strings: &[&str]) -> Result<Vec<CString>> {
-    let convert = |string: &&str| CString::new(*string).map_err(|_| Error::new(Kind::Usage, "an argument has a NUL in it"));
+    let convert = |string: &&str| {
+        CString::new(*string).map_err(|_| Error::new(Kind::Usage, "an argument has a NUL in it"))
+    };
     strings.iter().map(convert).collect()
 }
 

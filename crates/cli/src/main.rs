@@ -17,7 +17,12 @@ use std::io::Write;
 ///
 /// Without a command it shows what a container is: a child in new PID, UTS and mount namespaces.
 #[derive(Debug, Parser)]
-#[command(name = "devoxx-container", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[command(
+    name = "devoxx-container",
+    version,
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -95,7 +100,12 @@ fn complain(line: &str) {
 /// Help and version go to standard output and are no error; a mistake is one line.
 fn usage(error: &clap::Error) -> i32 {
     use clap::error::ErrorKind;
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand) {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
         let printed = error.print();
         return i32::from(printed.is_err());
     }

@@ -53,7 +53,8 @@ impl Progress {
 }
 
 fn draw(all: &MultiProgress, by_digest: &mut HashMap<String, ProgressBar>, event: Event) {
-    let template = |text: &str| ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let template =
+        |text: &str| ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_bar());
     match event {
         Event::Layer { digest, total } => {
             let bar = all.add(ProgressBar::new(total));

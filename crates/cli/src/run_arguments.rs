@@ -1,15 +1,17 @@
 //! The options of `run`, with docker's names, as a wish.
 
 use engine::{
-    Device, Error, Kind, Network, PullPolicy, Result, RootfsWish, Source, Ulimit, Wish, parse_mount, parse_publish,
-    parse_tmpfs, parse_volume, size,
+    Device, Error, Kind, Network, PullPolicy, Result, RootfsWish, Source, Ulimit, Wish, parse_mount,
+    parse_publish, parse_tmpfs, parse_volume, size,
 };
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Run a command in a new container
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  devoxx-container run --rm -it debian:12 bash\n  devoxx-container run --rm --rootfs /:O sh -c 'echo scratch > /etc/motd'")]
+#[command(
+    after_help = "Examples:\n  devoxx-container run --rm -it debian:12 bash\n  devoxx-container run --rm --rootfs /:O sh -c 'echo scratch > /etc/motd'"
+)]
 pub struct RunArguments {
     /// Image and command; with --rootfs the command alone
     #[arg(value_name = "IMAGE [COMMAND [ARG...]]", trailing_var_arg = true, allow_hyphen_values = true)]
@@ -147,7 +149,9 @@ impl RunArguments {
             .iter()
             .flat_map(|(texts, parse)| texts.iter().map(move |text| parse(text)))
             .collect::<Result<Vec<_>>>()?;
-        let size_of = |option: &str, text: &Option<String>| text.as_deref().map(|text| size::parse(option, text)).transpose();
+        let size_of = |option: &str, text: &Option<String>| {
+            text.as_deref().map(|text| size::parse(option, text)).transpose()
+        };
         let mut ports = Vec::new();
         for text in &self.publish {
             ports.extend(parse_publish(text).map_err(|error| error.recast(|_| Kind::Usage))?);
@@ -209,11 +213,15 @@ impl RunArguments {
                 Some(directory) => (directory, true),
                 None => (text.as_str(), false),
             };
-            return Ok((Source::Rootfs(RootfsWish { directory: directory.into(), overlay }), self.words.clone()));
+            return Ok((
+                Source::Rootfs(RootfsWish { directory: directory.into(), overlay }),
+                self.words.clone(),
+            ));
         }
         match self.words.split_first() {
             Some((image, command)) => Ok((Source::Image(image.clone()), command.to_vec())),
-            None => Err(Error::new(Kind::Usage, "run needs an image, or --rootfs DIR").with_hint("devoxx-container run --help")),
+            None => Err(Error::new(Kind::Usage, "run needs an image, or --rootfs DIR")
+                .with_hint("devoxx-container run --help")),
         }
     }
 
@@ -230,9 +238,11 @@ impl RunArguments {
     fn environment(&self) -> Result<Vec<String>> {
         let mut all = Vec::new();
         for path in &self.env_file {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| Error::new(Kind::Failed, format!("--env-file {}: {error}", path.display())))?;
-            let lines = text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Error::new(Kind::Failed, format!("--env-file {}: {error}", path.display()))
+            })?;
+            let lines =
+                text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
             all.extend(lines.map(str::to_owned));
         }
         all.extend(self.env.iter().cloned());
@@ -275,8 +285,21 @@ fn milli_cpus(text: &str) -> Result<u64> {
 fn ulimit(text: &str) -> Result<Ulimit> {
     let wrong = |why: &str| usage("--ulimit", text, why);
     const NAMES: [&str; 15] = [
-        "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss",
-        "rtprio", "rttime", "sigpending",
+        "as",
+        "core",
+        "cpu",
+        "data",
+        "fsize",
+        "locks",
+        "memlock",
+        "msgqueue",
+        "nice",
+        "nofile",
+        "nproc",
+        "rss",
+        "rtprio",
+        "rttime",
+        "sigpending",
     ];
     let (name, limits) = text.split_once('=').ok_or_else(|| wrong("write NAME=SOFT[:HARD]"))?;
     if !NAMES.contains(&name) && name != "stack" {

@@ -13,8 +13,17 @@ const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin
 
 /// Paths of the kernel that tell or change too much; docker's lists.
 const MASKED: [&str; 12] = [
-    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
-    "/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats", "/sys/devices/virtual/powercap",
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
     "/sys/firmware",
 ];
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
@@ -121,7 +130,9 @@ fn mounts(wish: &Wish, settled: &Settled) -> Vec<Value> {
         }
     }
     for (source, target) in &settled.etc {
-        mounts.push(json!({"destination": target, "type": "bind", "source": source, "options": ["bind", "rprivate"]}));
+        mounts.push(
+            json!({"destination": target, "type": "bind", "source": source, "options": ["bind", "rprivate"]}),
+        );
     }
     for (source, target, options) in &settled.binds {
         let mut options = options.clone();
@@ -143,7 +154,8 @@ fn mounts(wish: &Wish, settled: &Settled) -> Vec<Value> {
     }
     // A mount inside another comes after it, whatever the order in which they were typed.
     let fixed = 5;
-    mounts[fixed..].sort_by_key(|mount| mount["destination"].as_str().unwrap_or_default().matches('/').count());
+    mounts[fixed..]
+        .sort_by_key(|mount| mount["destination"].as_str().unwrap_or_default().matches('/').count());
     mounts
 }
 
@@ -156,7 +168,8 @@ fn resources(wish: &Wish, settled: &Settled) -> Value {
             resources["memory"]["limit"] = json!(memory);
             // As docker: as much swap again, unless said otherwise.
             let swap = wish.memory_swap.filter(|swap| *swap != 0);
-            resources["memory"]["swap"] = json!(swap.unwrap_or_else(|| i64::try_from(memory.saturating_mul(2)).unwrap_or(i64::MAX)));
+            resources["memory"]["swap"] =
+                json!(swap.unwrap_or_else(|| i64::try_from(memory.saturating_mul(2)).unwrap_or(i64::MAX)));
         }
     }
     if wish.milli_cpus.is_some() || wish.cpu_shares.is_some() || wish.cpuset_cpus.is_some() {
@@ -215,8 +228,13 @@ fn no_new_privileges(wish: &Wish) -> Result<bool> {
             // What the container has today: the profile comes with the next version.
             "seccomp=unconfined" | "apparmor=unconfined" | "label=disable" => {}
             _ => {
-                return Err(Error::new(Kind::Usage, format!("invalid value {option:?} for --security-opt: not supported"))
-                    .with_hint("known are no-new-privileges, seccomp=unconfined, apparmor=unconfined and label=disable"));
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!("invalid value {option:?} for --security-opt: not supported"),
+                )
+                .with_hint(
+                    "known are no-new-privileges, seccomp=unconfined, apparmor=unconfined and label=disable",
+                ));
             }
         }
     }
@@ -231,7 +249,10 @@ pub fn spec(wish: &Wish, config: &Config, settled: &Settled) -> Result<Spec> {
         _ => PathBuf::from("/"),
     };
     if !working.is_absolute() {
-        return Err(Error::new(Kind::Usage, format!("--workdir {}: not an absolute path", working.display())));
+        return Err(Error::new(
+            Kind::Usage,
+            format!("--workdir {}: not an absolute path", working.display()),
+        ));
     }
     let all = &settled.capabilities;
     let limits: Vec<Value> = wish

@@ -6,8 +6,20 @@ use runtime::bundle::{ALL_CAPABILITIES, capability_number};
 
 /// What docker gives every container.
 const DEFAULT: [&str; 14] = [
-    "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
-    "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FSETID",
+    "FOWNER",
+    "MKNOD",
+    "NET_RAW",
+    "SETGID",
+    "SETUID",
+    "SETFCAP",
+    "SETPCAP",
+    "NET_BIND_SERVICE",
+    "SYS_CHROOT",
+    "KILL",
+    "AUDIT_WRITE",
 ];
 
 fn checked(option: &str, name: &str) -> Result<Option<&'static str>> {
@@ -44,8 +56,10 @@ pub fn of(wish: &Wish, ours: u64) -> Result<Vec<String>> {
         }
     }
     // One that was dropped by name stays dropped, also from "all".
-    let dropped: Vec<_> = wish.cap_drop.iter().filter_map(|name| checked("--cap-drop", name).ok().flatten()).collect();
-    let added: Vec<_> = wish.cap_add.iter().filter_map(|name| checked("--cap-add", name).ok().flatten()).collect();
+    let dropped: Vec<_> =
+        wish.cap_drop.iter().filter_map(|name| checked("--cap-drop", name).ok().flatten()).collect();
+    let added: Vec<_> =
+        wish.cap_add.iter().filter_map(|name| checked("--cap-add", name).ok().flatten()).collect();
     set.retain(|name| can_give(name) && (!dropped.contains(name) || added.contains(name)));
     Ok(set.into_iter().map(|name| format!("CAP_{name}")).collect())
 }

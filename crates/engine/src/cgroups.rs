@@ -21,7 +21,9 @@ pub fn place(id: &str, rootless: bool, wish: &Wish) -> Result<(Option<Cgroup>, O
     } else {
         Scope::Root
     };
-    Cgroup::plan(&layout, &format!("/devoxx/{id}"), &scope).map(|cgroup| (Some(cgroup), None)).map_err(of_cgroup)
+    Cgroup::plan(&layout, &format!("/devoxx/{id}"), &scope)
+        .map(|cgroup| (Some(cgroup), None))
+        .map_err(of_cgroup)
 }
 
 fn limits_asked(wish: &Wish) -> bool {

@@ -7,7 +7,13 @@ use std::path::{Path, PathBuf};
 use sys::called;
 
 /// Writes them into the container's directory; returns where each is mounted.
-pub fn write(directory: &Path, hostname: &str, name: &str, ips: &[IpAddr], wish: &Wish) -> Result<Vec<(PathBuf, &'static str)>> {
+pub fn write(
+    directory: &Path,
+    hostname: &str,
+    name: &str,
+    ips: &[IpAddr],
+    wish: &Wish,
+) -> Result<Vec<(PathBuf, &'static str)>> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let hosts = if wish.network == Network::Host && wish.add_hosts.is_empty() {
         read("/etc/hosts")

@@ -21,7 +21,12 @@ pub type Progress<'a> = &'a (dyn Fn(Event) + Sync);
 
 impl Images {
     /// Opens the store; `credentials` is docker's config.json, `cancelled` ends a pull when it is set.
-    pub fn open(paths: &Paths, rootless: bool, credentials: PathBuf, cancelled: Arc<AtomicBool>) -> Result<Self> {
+    pub fn open(
+        paths: &Paths,
+        rootless: bool,
+        credentials: PathBuf,
+        cancelled: Arc<AtomicBool>,
+    ) -> Result<Self> {
         let ownership = if rootless { Ownership::UserNamespace } else { Ownership::Root };
         Ok(Self { store: Store::open(&paths.images(), ownership).map_err(of_image)?, credentials, cancelled })
     }
@@ -40,7 +45,13 @@ impl Images {
     }
 
     /// The image of a wish: here, or pulled, as the policy has it.
-    pub fn need(&self, name: &str, platform: Option<&str>, policy: PullPolicy, progress: Progress<'_>) -> Result<Image> {
+    pub fn need(
+        &self,
+        name: &str,
+        platform: Option<&str>,
+        policy: PullPolicy,
+        progress: Progress<'_>,
+    ) -> Result<Image> {
         if policy == PullPolicy::Always {
             return self.pull(name, platform, progress);
         }
@@ -48,7 +59,8 @@ impl Images {
             return Ok(image);
         }
         if policy == PullPolicy::Never {
-            return Err(Error::new(Kind::Failed, format!("no such image: {name}")).with_hint("leave out --pull=never"));
+            return Err(Error::new(Kind::Failed, format!("no such image: {name}"))
+                .with_hint("leave out --pull=never"));
         }
         self.pull(name, platform, progress)
     }

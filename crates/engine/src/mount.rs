@@ -89,7 +89,8 @@ pub fn parse_volume(text: &str) -> Result<VolumeMount> {
             "nocopy" => fill = false,
             // SELinux relabelling has nothing to do on a host without it; docker takes the letters everywhere.
             "z" | "Z" => {}
-            "rprivate" | "private" | "rslave" | "slave" | "rshared" | "shared" | "nosuid" | "noexec" | "nodev" => {
+            "rprivate" | "private" | "rslave" | "slave" | "rshared" | "shared" | "nosuid" | "noexec"
+            | "nodev" => {
                 others.push(option.to_owned());
             }
             _ => return Err(usage(OPTION, text, &format!("unknown option {option:?}"))),
@@ -99,7 +100,8 @@ pub fn parse_volume(text: &str) -> Result<VolumeMount> {
         None => Ok(VolumeMount::Volume { name: None, target, read_only, fill }),
         Some("") => Err(usage(OPTION, text, "the source is empty")),
         Some(source) if source.starts_with(['/', '.', '~']) => {
-            let source = std::path::absolute(source).map_err(|_| usage(OPTION, text, "the source has no absolute path"))?;
+            let source = std::path::absolute(source)
+                .map_err(|_| usage(OPTION, text, "the source has no absolute path"))?;
             Ok(VolumeMount::Bind { source, target, read_only, make_source: true, options: others })
         }
         Some(name) if is_volume_name(name) => {
@@ -165,12 +167,29 @@ pub fn parse_mount(text: &str) -> Result<VolumeMount> {
 /// `TARGET[:OPTIONS]`.
 pub fn parse_tmpfs(text: &str) -> Result<VolumeMount> {
     let (path, options) = text.split_once(':').unwrap_or((text, ""));
-    let options: Vec<String> = options.split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect();
+    let options: Vec<String> =
+        options.split(',').filter(|option| !option.is_empty()).map(str::to_owned).collect();
     for option in &options {
         let key = option.split('=').next().unwrap_or_default();
         const KNOWN: [&str; 18] = [
-            "size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "ro", "rw", "exec", "noexec", "suid", "nosuid",
-            "dev", "nodev", "noatime", "relatime", "strictatime", "huge",
+            "size",
+            "mode",
+            "uid",
+            "gid",
+            "nr_inodes",
+            "nr_blocks",
+            "ro",
+            "rw",
+            "exec",
+            "noexec",
+            "suid",
+            "nosuid",
+            "dev",
+            "nodev",
+            "noatime",
+            "relatime",
+            "strictatime",
+            "huge",
         ];
         if !KNOWN.contains(&key) {
             return Err(usage("--tmpfs", text, &format!("unknown option {option:?}")));
@@ -222,10 +241,27 @@ mod tests {
         }
         check(
             "type=bind,src=/a,dst=/b,readonly",
-            Ok(VolumeMount::Bind { source: "/a".into(), target: "/b".into(), read_only: true, make_source: false, options: vec![] }),
+            Ok(VolumeMount::Bind {
+                source: "/a".into(),
+                target: "/b".into(),
+                read_only: true,
+                make_source: false,
+                options: vec![],
+            }),
         );
-        check("type=tmpfs,target=/t,tmpfs-size=1m", Ok(VolumeMount::Tmpfs { target: "/t".into(), options: vec!["size=1048576".into()] }));
-        check("source=v,target=/t", Ok(VolumeMount::Volume { name: Some("v".into()), target: "/t".into(), read_only: false, fill: true }));
+        check(
+            "type=tmpfs,target=/t,tmpfs-size=1m",
+            Ok(VolumeMount::Tmpfs { target: "/t".into(), options: vec!["size=1048576".into()] }),
+        );
+        check(
+            "source=v,target=/t",
+            Ok(VolumeMount::Volume {
+                name: Some("v".into()),
+                target: "/t".into(),
+                read_only: false,
+                fill: true,
+            }),
+        );
         check("type=bind,target=/t", Err("source is missing"));
         check("type=bind,source=/x", Err("target is missing"));
         check("type=nfs,target=/t", Err("type is bind, volume or tmpfs"));

@@ -8,7 +8,8 @@ use sys::{Errno, called};
 /// A new id: 64 hex digits.
 pub fn new_id() -> Result<String> {
     let mut bytes = [0u8; 32];
-    let read = getrandom(&mut bytes[..], GetRandomFlags::empty()).map_err(called::<Errno>(|| "getrandom".to_owned()))?;
+    let read = getrandom(&mut bytes[..], GetRandomFlags::empty())
+        .map_err(called::<Errno>(|| "getrandom".to_owned()))?;
     debug_assert_eq!(read, bytes.len());
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
@@ -21,14 +22,14 @@ pub fn short(id: &str) -> &str {
 /// A name from an id, for a container that was given none.
 pub fn from_id(id: &str) -> String {
     const FIRST: [&str; 32] = [
-        "amber", "brave", "calm", "clever", "cosy", "crisp", "daring", "eager", "fair", "fresh", "gentle", "glad",
-        "happy", "jolly", "keen", "kind", "lively", "lucky", "mellow", "merry", "neat", "nimble", "proud", "quick",
-        "quiet", "rapid", "sharp", "shiny", "solid", "steady", "sunny", "swift",
+        "amber", "brave", "calm", "clever", "cosy", "crisp", "daring", "eager", "fair", "fresh", "gentle",
+        "glad", "happy", "jolly", "keen", "kind", "lively", "lucky", "mellow", "merry", "neat", "nimble",
+        "proud", "quick", "quiet", "rapid", "sharp", "shiny", "solid", "steady", "sunny", "swift",
     ];
     const SECOND: [&str; 32] = [
-        "badger", "beaver", "bison", "camel", "crane", "dolphin", "eagle", "falcon", "ferret", "finch", "fox",
-        "gecko", "heron", "ibis", "jackal", "koala", "lark", "lemur", "lynx", "marmot", "marten", "newt", "otter",
-        "owl", "panda", "puffin", "raven", "seal", "stork", "swan", "tapir", "wren",
+        "badger", "beaver", "bison", "camel", "crane", "dolphin", "eagle", "falcon", "ferret", "finch",
+        "fox", "gecko", "heron", "ibis", "jackal", "koala", "lark", "lemur", "lynx", "marmot", "marten",
+        "newt", "otter", "owl", "panda", "puffin", "raven", "seal", "stork", "swan", "tapir", "wren",
     ];
     let number = u64::from_str_radix(id.get(..10).unwrap_or("0"), 16).unwrap_or(0);
     let pick = |words: [&'static str; 32], shift: u32| words[(number >> shift) as usize & 31];

@@ -28,12 +28,16 @@ impl Paths {
     pub fn make(data: PathBuf, run: PathBuf) -> Result<Self> {
         for directory in [&data, &run] {
             if !directory.is_absolute() {
-                return Err(Error::new(Kind::Usage, format!("{} is not an absolute path", directory.display())));
+                return Err(Error::new(
+                    Kind::Usage,
+                    format!("{} is not an absolute path", directory.display()),
+                ));
             }
             make_private(directory).within(|| format!("prepare {}", directory.display()))?;
         }
         let paths = Self { data, run };
-        for directory in [paths.containers(), paths.names(), paths.volumes(), paths.network(), paths.states()] {
+        for directory in [paths.containers(), paths.names(), paths.volumes(), paths.network(), paths.states()]
+        {
             make(&directory)?;
         }
         Ok(paths)
@@ -94,7 +98,10 @@ fn make_private(directory: &Path) -> Result<()> {
     let stat = rustix::fs::stat(directory).map_err(called::<Errno>(|| format!("stat({directory:?})")))?;
     let us = rustix::process::geteuid().as_raw();
     if stat.st_uid != us {
-        return Err(Error::new(Kind::Failed, format!("{} belongs to user {}, not to {us}", directory.display(), stat.st_uid)));
+        return Err(Error::new(
+            Kind::Failed,
+            format!("{} belongs to user {}, not to {us}", directory.display(), stat.st_uid),
+        ));
     }
     if stat.st_mode & 0o022 != 0 {
         return Err(Error::new(Kind::Failed, format!("{} can be written by others", directory.display()))

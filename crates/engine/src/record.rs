@@ -38,7 +38,8 @@ pub struct Record {
 pub fn write(paths: &Paths, record: &Record) -> Result<()> {
     let directory = paths.container(&record.id);
     let (new, place) = (directory.join("container.json.new"), directory.join("container.json"));
-    let text = serde_json::to_vec_pretty(record).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+    let text =
+        serde_json::to_vec_pretty(record).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
     std::fs::write(&new, text).map_err(called(|| format!("write {new:?}")))?;
     std::fs::rename(&new, &place).map_err(called(|| format!("rename({new:?})")))?;
     Ok(())
@@ -47,7 +48,8 @@ pub fn write(paths: &Paths, record: &Record) -> Result<()> {
 fn read(paths: &Paths, id: &str) -> Result<Record> {
     let path = paths.container(id).join("container.json");
     let text = std::fs::read(&path).map_err(called(|| format!("read {path:?}")))?;
-    serde_json::from_slice(&text).map_err(|error| Error::new(Kind::Failed, format!("{}: {error}", path.display())))
+    serde_json::from_slice(&text)
+        .map_err(|error| Error::new(Kind::Failed, format!("{}: {error}", path.display())))
 }
 
 /// Every container's id, in no order.
@@ -72,7 +74,7 @@ pub fn list(paths: &Paths) -> Result<Vec<(Record, bool)>> {
             (record, alive)
         })
         .collect();
-    all.sort_by(|one, other| other.0.created.cmp(&one.0.created));
+    all.sort_by_key(|(record, _)| std::cmp::Reverse(record.created));
     Ok(all)
 }
 
@@ -118,12 +120,14 @@ pub fn discard(paths: &Paths, id: &str, own_volumes: bool) -> Result<()> {
         }
     }
     if !failures.is_empty() {
-        return Err(Error::new(Kind::Failed, failures.join("; ")).within(format!("remove container {}", names::short(id))));
+        return Err(Error::new(Kind::Failed, failures.join("; "))
+            .within(format!("remove container {}", names::short(id))));
     }
     let directory = paths.container(id);
     match std::fs::remove_dir_all(&directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(called(|| format!("remove {directory:?}"))(error)).within(|| format!("remove container {}", names::short(id)))
+            Err(called(|| format!("remove {directory:?}"))(error))
+                .within(|| format!("remove container {}", names::short(id)))
         }
         _ => Ok(()),
     }

@@ -10,9 +10,9 @@ use crate::user_namespace::Ranges;
 use crate::wish::{Network, Source, Wish};
 use crate::{capabilities, cgroups, etc, names, volume};
 use oci_spec::image::Config;
-use rustix::fd::{AsFd, OwnedFd};
 use runtime::bundle::Beyond;
 use runtime::plan::{Overlay, Root, Upper};
+use rustix::fd::{AsFd, OwnedFd};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,10 @@ pub fn run(host: &Host<'_>, wish: &Wish) -> Result<i32> {
     if let Some(signal) = &wish.stop_signal
         && sys::signals::by_name(signal).is_none()
     {
-        return Err(Error::new(Kind::Usage, format!("invalid value {signal:?} for --stop-signal: no such signal")));
+        return Err(Error::new(
+            Kind::Usage,
+            format!("invalid value {signal:?} for --stop-signal: no such signal"),
+        ));
     }
     let capabilities = capabilities::of(wish, own_capabilities()?)?;
     let base = base(host, wish)?;
@@ -103,7 +106,9 @@ fn discard_unclaimed(paths: &Paths, record: &Record) -> Result<()> {
     let owner = std::fs::read_link(paths.names().join(&record.name));
     if owner.is_ok_and(|owner| owner != Path::new(&record.id)) {
         let directory = paths.container(&record.id);
-        return std::fs::remove_dir_all(&directory).map_err(called(|| format!("remove {directory:?}"))).map_err(Error::from);
+        return std::fs::remove_dir_all(&directory)
+            .map_err(called(|| format!("remove {directory:?}")))
+            .map_err(Error::from);
     }
     record::discard(paths, &record.id, true)
 }
@@ -120,11 +125,20 @@ fn base(host: &Host<'_>, wish: &Wish) -> Result<Base> {
                 .map_err(called(|| format!("realpath({:?})", rootfs.directory)))
                 .within(|| format!("--rootfs {}", rootfs.directory.display()))?;
             if !directory.is_dir() {
-                return Err(Error::new(Kind::Failed, format!("--rootfs {}: not a directory", directory.display())));
+                return Err(Error::new(
+                    Kind::Failed,
+                    format!("--rootfs {}: not a directory", directory.display()),
+                ));
             }
             let image = directory.display().to_string();
             let layers = rootfs.overlay.then(|| vec![directory.clone()]);
-            Ok(Base { config: Config::default(), image, image_id: String::new(), layers, directory: Some(directory) })
+            Ok(Base {
+                config: Config::default(),
+                image,
+                image_id: String::new(),
+                layers,
+                directory: Some(directory),
+            })
         }
         Source::Image(name) => {
             let image = host.images.need(name, wish.platform.as_deref(), wish.pull, host.progress)?;
@@ -141,7 +155,11 @@ fn base(host: &Host<'_>, wish: &Wish) -> Result<Base> {
 /// An image for another kind of machine is refused, unless its platform was asked for.
 fn runs_here(image: &image::Image) -> Result<()> {
     let host = image::Platform::host();
-    let of = image::Platform::normal(&image.config.os().to_string(), &image.config.architecture().to_string(), None);
+    let of = image::Platform::normal(
+        &image.config.os().to_string(),
+        &image.config.architecture().to_string(),
+        None,
+    );
     if of.os == host.os && of.architecture == host.architecture {
         return Ok(());
     }
@@ -150,7 +168,8 @@ fn runs_here(image: &image::Image) -> Result<()> {
 }
 
 fn labels(wish: &Wish, config: &Config) -> Vec<(String, String)> {
-    let mut all: Vec<(String, String)> = config.labels().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let mut all: Vec<(String, String)> =
+        config.labels().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
     all.retain(|(key, _)| !wish.labels.iter().any(|(typed, _)| typed == key));
     all.extend(wish.labels.iter().cloned());
     all.sort();
@@ -159,14 +178,16 @@ fn labels(wish: &Wish, config: &Config) -> Vec<(String, String)> {
 
 /// Names for the volumes that were not given one: known before any is made.
 fn own_volumes(id: &str, wish: &Wish, config: &Config) -> Vec<String> {
-    let typed = wish.mounts.iter().filter(|one| matches!(one, VolumeMount::Volume { name: None, .. })).count();
+    let typed =
+        wish.mounts.iter().filter(|one| matches!(one, VolumeMount::Volume { name: None, .. })).count();
     let count = typed + image_volumes(wish, config).len();
     (0..count).map(|index| format!("{id}.{index}")).collect()
 }
 
 /// Paths that the image declares as volumes and nothing else is mounted at.
 fn image_volumes(wish: &Wish, config: &Config) -> Vec<PathBuf> {
-    let mut volumes: Vec<PathBuf> = config.volumes().iter().flatten().map(|path| Path::new("/").join(path)).collect();
+    let mut volumes: Vec<PathBuf> =
+        config.volumes().iter().flatten().map(|path| Path::new("/").join(path)).collect();
     volumes.retain(|path| {
         path.components().count() > 1
             && path.components().all(|part| part.as_os_str() != "..")
@@ -177,11 +198,18 @@ fn image_volumes(wish: &Wish, config: &Config) -> Vec<PathBuf> {
 }
 
 /// Everything between the record and the end.
-fn run_recorded(host: &Host<'_>, wish: &Wish, base: &Base, record: &mut Record, capabilities: Vec<String>) -> Result<i32> {
+fn run_recorded(
+    host: &Host<'_>,
+    wish: &Wish,
+    base: &Base,
+    record: &mut Record,
+    capabilities: Vec<String>,
+) -> Result<i32> {
     let id = record.id.clone();
     let directory = host.paths.container(&id);
     let (lease, _held) = if record.leased {
-        let (lease, held) = network::lease(&host.paths.network(), &id, wish.ports.clone()).map_err(of_network)?;
+        let (lease, held) =
+            network::lease(&host.paths.network(), &id, wish.ports.clone()).map_err(of_network)?;
         (Some(lease), Some(held))
     } else {
         (None, None)
@@ -236,7 +264,10 @@ fn run_recorded(host: &Host<'_>, wish: &Wish, base: &Base, record: &mut Record, 
         debug_assert!(failed.chain.len() == 1);
         return Err(error);
     }
-    let created = launch.ready().map_err(of_runtime).map_err(|error| error.within(format!("create {}", record.name)))?;
+    let created = launch
+        .ready()
+        .map_err(of_runtime)
+        .map_err(|error| error.within(format!("create {}", record.name)))?;
     let running = created.start().map_err(of_runtime)?;
     foreground.attend(&running).map_err(of_runtime)
 }
@@ -296,7 +327,13 @@ fn root(host: &Host<'_>, wish: &Wish, base: &Base, directory: &Path) -> Result<R
     } else {
         layers.clone()
     };
-    Ok(Root::Overlay(Overlay { lower, upper, mount_point, user_xattr: host.rootless.is_some(), volatile: wish.remove }))
+    Ok(Root::Overlay(Overlay {
+        lower,
+        upper,
+        mount_point,
+        user_xattr: host.rootless.is_some(),
+        volatile: wish.remove,
+    }))
 }
 
 type Binds = Vec<(PathBuf, PathBuf, Vec<String>)>;
@@ -328,14 +365,19 @@ fn binds(host: &Host<'_>, wish: &Wish, base: &Base, record: &Record) -> Result<(
         if let VolumeMount::Bind { source, target, read_only, make_source, options } = wanted {
             if !source.exists() {
                 if !make_source {
-                    return Err(Error::new(Kind::Failed, format!("bind source {} does not exist", source.display()))
-                        .with_hint("--volume makes a missing directory, --mount does not"));
+                    return Err(Error::new(
+                        Kind::Failed,
+                        format!("bind source {} does not exist", source.display()),
+                    )
+                    .with_hint("--volume makes a missing directory, --mount does not"));
                 }
                 std::fs::create_dir_all(source).map_err(called(|| format!("mkdir({source:?})")))?;
             }
             let mut all = vec!["rbind".to_owned(), if *read_only { "rro" } else { "rw" }.to_owned()];
             all.extend(options.iter().cloned());
-            if !options.iter().any(|option| option.ends_with("shared") || option.ends_with("slave") || option.ends_with("private")) {
+            if !options.iter().any(|option| {
+                option.ends_with("shared") || option.ends_with("slave") || option.ends_with("private")
+            }) {
                 all.push("rprivate".to_owned());
             }
             binds.push((source.clone(), target.clone(), all));
@@ -359,12 +401,19 @@ fn devices(wish: &Wish) -> Result<(Vec<Value>, Vec<Value>)> {
         let kind = match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
             rustix::fs::FileType::CharacterDevice => "c",
             rustix::fs::FileType::BlockDevice => "b",
-            _ => return Err(Error::new(Kind::Failed, format!("--device {}: not a device", device.host.display()))),
+            _ => {
+                return Err(Error::new(
+                    Kind::Failed,
+                    format!("--device {}: not a device", device.host.display()),
+                ));
+            }
         };
         let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
         nodes.push(json!({"path": device.container, "type": kind, "major": major, "minor": minor,
             "fileMode": stat.st_mode & 0o777, "uid": stat.st_uid, "gid": stat.st_gid}));
-        rules.push(json!({"allow": true, "type": kind, "major": major, "minor": minor, "access": device.access}));
+        rules.push(
+            json!({"allow": true, "type": kind, "major": major, "minor": minor, "access": device.access}),
+        );
     }
     Ok((nodes, rules))
 }

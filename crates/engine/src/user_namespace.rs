@@ -83,7 +83,8 @@ pub fn map_self(uid: u32, gid: u32) -> Result<()> {
 }
 
 fn map_ranges(uid: u32, gid: u32, uids: (u32, u32), gids: (u32, u32)) -> Result<()> {
-    let (wait_for_go, mut go) = pipe_with(PipeFlags::CLOEXEC).map_err(called::<Errno>(|| "pipe2".to_owned()))?;
+    let (wait_for_go, mut go) =
+        pipe_with(PipeFlags::CLOEXEC).map_err(called::<Errno>(|| "pipe2".to_owned()))?;
     let target = rustix::process::getpid().as_raw_nonzero().to_string();
     let parents_end = &mut go;
     let mapper: Child = clone3(Namespaces::NONE, None, move || {
@@ -97,7 +98,12 @@ fn map_ranges(uid: u32, gid: u32, uids: (u32, u32), gids: (u32, u32)) -> Result<
         }
         let map = |program: &str, own: u32, (start, count): (u32, u32)| {
             let numbers = [0, own, 1, 1, start, count].map(|number| number.to_string());
-            Command::new(program).arg(&target).args(numbers).stdin(Stdio::null()).stdout(Stdio::null()).status()
+            Command::new(program)
+                .arg(&target)
+                .args(numbers)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .status()
         };
         for (program, own, range, missing, failed) in
             [("newuidmap", uid, uids, 10, 11), ("newgidmap", gid, gids, 12, 13)]

@@ -69,7 +69,9 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
     };
     let mut mounts = Vec::new();
     for (index, written) in spec.mounts().iter().flatten().enumerate() {
-        mounts.push(mount::plan(written, bundle, &beyond.fill).within(|| format!("config.json: mounts[{index}]"))?);
+        mounts.push(
+            mount::plan(written, bundle, &beyond.fill).within(|| format!("config.json: mounts[{index}]"))?,
+        );
     }
     let paths = |list: &Option<Vec<String>>| list.iter().flatten().map(PathBuf::from).collect();
     let resources = linux.resources().clone().unwrap_or_default();
@@ -108,15 +110,30 @@ fn refuse_what_is_not_there_yet(spec: &Spec, linux: &Linux) -> Result<()> {
         ("linux.netDevices", linux.net_devices().is_some()),
         ("linux.memoryPolicy", linux.memory_policy().is_some()),
         ("linux.mountLabel", linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
-        ("linux.rootfsPropagation", linux.rootfs_propagation().as_ref().is_some_and(|mode| mode != "private" && mode != "rprivate")),
-        ("process.apparmorProfile", process.is_some_and(|process| process.apparmor_profile().as_ref().is_some_and(|profile| !profile.is_empty()))),
-        ("process.selinuxLabel", process.is_some_and(|process| process.selinux_label().as_ref().is_some_and(|label| !label.is_empty()))),
+        (
+            "linux.rootfsPropagation",
+            linux.rootfs_propagation().as_ref().is_some_and(|mode| mode != "private" && mode != "rprivate"),
+        ),
+        (
+            "process.apparmorProfile",
+            process.is_some_and(|process| {
+                process.apparmor_profile().as_ref().is_some_and(|profile| !profile.is_empty())
+            }),
+        ),
+        (
+            "process.selinuxLabel",
+            process.is_some_and(|process| {
+                process.selinux_label().as_ref().is_some_and(|label| !label.is_empty())
+            }),
+        ),
         ("process.ioPriority", process.is_some_and(|process| process.io_priority().is_some())),
         ("process.scheduler", process.is_some_and(|process| process.scheduler().is_some())),
         ("process.execCPUAffinity", process.is_some_and(|process| process.exec_cpu_affinity().is_some())),
     ];
     match written.iter().find(|(_, there)| *there) {
-        Some((field, _)) => Err(Error::new(Kind::Unsupported, format!("config.json: {field}: not supported by this version"))),
+        Some((field, _)) => {
+            Err(Error::new(Kind::Unsupported, format!("config.json: {field}: not supported by this version")))
+        }
         None => Ok(()),
     }
 }
@@ -127,7 +144,12 @@ fn namespaces(linux: &Linux) -> Result<(Namespaces, bool)> {
     for namespace in linux.namespaces().iter().flatten() {
         let kind = namespace.typ();
         if namespace.path().is_some() {
-            return Err(Error::new(Kind::Unsupported, format!("config.json: linux.namespaces: {kind}: joining by path is not supported by this version")));
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!(
+                    "config.json: linux.namespaces: {kind}: joining by path is not supported by this version"
+                ),
+            ));
         }
         let one = match kind {
             LinuxNamespaceType::Mount => Namespaces::MOUNT,
@@ -140,7 +162,10 @@ fn namespaces(linux: &Linux) -> Result<(Namespaces, bool)> {
                 continue;
             }
             LinuxNamespaceType::User | LinuxNamespaceType::Time => {
-                return Err(Error::new(Kind::Unsupported, format!("config.json: linux.namespaces: {kind}: not supported by this version")));
+                return Err(Error::new(
+                    Kind::Unsupported,
+                    format!("config.json: linux.namespaces: {kind}: not supported by this version"),
+                ));
             }
         };
         if new.has(one) {
@@ -195,7 +220,9 @@ fn capabilities(spec: &Spec) -> Result<Capabilities> {
     };
     let mask = |set: &Option<oci_spec::runtime::Capabilities>| {
         set.iter().flatten().map(|one| capability::number(&one.to_string())).try_fold(0u64, |mask, number| {
-            number.map(|number| mask | 1 << number).ok_or_else(|| invalid("process.capabilities", "unknown capability"))
+            number
+                .map(|number| mask | 1 << number)
+                .ok_or_else(|| invalid("process.capabilities", "unknown capability"))
         })
     };
     Ok(Capabilities {
@@ -233,7 +260,8 @@ fn rlimits(spec: &Spec) -> Result<Vec<(rustix::process::Resource, u64, u64)>> {
     let mut limits: Vec<(Resource, u64, u64)> = Vec::new();
     for limit in written {
         let shown = limit.typ().to_string();
-        let resource = resource(limit.typ()).ok_or_else(|| invalid("process.rlimits", &format!("{shown} is unknown")))?;
+        let resource = resource(limit.typ())
+            .ok_or_else(|| invalid("process.rlimits", &format!("{shown} is unknown")))?;
         if limits.iter().any(|(other, _, _)| *other == resource) {
             return Err(invalid("process.rlimits", &format!("{shown} is there twice")));
         }
@@ -255,7 +283,16 @@ fn devices(linux: &Linux) -> Result<Vec<Device>> {
         .iter()
         .map(|(name, major, minor)| {
             let path = Path::new("/dev").join(name);
-            Device { host: path.clone(), path, kind: 'c', major: *major, minor: *minor, mode: 0o666, uid: 0, gid: 0 }
+            Device {
+                host: path.clone(),
+                path,
+                kind: 'c',
+                major: *major,
+                minor: *minor,
+                mode: 0o666,
+                uid: 0,
+                gid: 0,
+            }
         })
         .collect();
     for written in linux.devices().iter().flatten() {
@@ -288,8 +325,14 @@ fn devices(linux: &Linux) -> Result<Vec<Device>> {
 /// Parameters that belong to a namespace, and to which; any other is the host's own.
 fn namespace_of_sysctl(path: &str) -> Option<Namespaces> {
     const IPC: [&str; 8] = [
-        "kernel/msgmax", "kernel/msgmnb", "kernel/msgmni", "kernel/sem", "kernel/shmall", "kernel/shmmax",
-        "kernel/shmmni", "kernel/shm_rmid_forced",
+        "kernel/msgmax",
+        "kernel/msgmnb",
+        "kernel/msgmni",
+        "kernel/sem",
+        "kernel/shmall",
+        "kernel/shmmax",
+        "kernel/shmmni",
+        "kernel/shm_rmid_forced",
     ];
     if IPC.contains(&path) || path.starts_with("fs/mqueue/") {
         return Some(Namespaces::IPC);
@@ -311,7 +354,10 @@ fn sysctls(linux: &Linux, own: Namespaces) -> Result<Vec<(String, String)>> {
             return Err(invalid("linux.sysctl", &format!("{key:?} is not the name of a kernel parameter")));
         }
         if !namespace_of_sysctl(&path).is_some_and(|namespace| own.has(namespace)) {
-            return Err(invalid("linux.sysctl", &format!("{key:?} is not in a namespace of the container: it is the host's")));
+            return Err(invalid(
+                "linux.sysctl",
+                &format!("{key:?} is not in a namespace of the container: it is the host's"),
+            ));
         }
         sysctls.push((path, value.clone()));
     }

@@ -51,9 +51,8 @@ pub struct Channel(OwnedFd);
 
 /// Makes both ends, closed by any execve.
 pub fn pair() -> Result<(Channel, Channel)> {
-    let (ours, theirs) =
-        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
-            .map_err(called::<Errno>(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)".to_owned()))?;
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+        .map_err(called::<Errno>(|| "socketpair(AF_UNIX, SOCK_SEQPACKET)".to_owned()))?;
     Ok((Channel(ours), Channel(theirs)))
 }
 
@@ -67,15 +66,19 @@ impl Channel {
 
     /// Sends one message, with a descriptor where the message has one.
     pub fn send(&self, message: &Message, descriptor: Option<BorrowedFd<'_>>) -> Result<()> {
-        let bytes = serde_json::to_vec(message).map_err(|error| Error::new(Kind::Other, error.to_string()))?;
+        let bytes =
+            serde_json::to_vec(message).map_err(|error| Error::new(Kind::Other, error.to_string()))?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         let descriptors: Vec<BorrowedFd<'_>> = descriptor.into_iter().collect();
         if !descriptors.is_empty() {
             control.push(SendAncillaryMessage::ScmRights(&descriptors));
         }
-        sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL)
-            .map_err(called::<Errno>(|| format!("sendmsg({message:?})")))?;
+        sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL).map_err(called::<
+            Errno,
+        >(
+            || format!("sendmsg({message:?})"),
+        ))?;
         Ok(())
     }
 
@@ -85,7 +88,8 @@ impl Channel {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
-            match recvmsg(&self.0, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC) {
+            match recvmsg(&self.0, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)
+            {
                 Err(Errno::INTR) => {}
                 other => break other,
             }

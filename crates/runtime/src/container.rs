@@ -154,14 +154,21 @@ impl Launch {
 
     /// What to say of an init that is gone without a word.
     fn died(&self) -> Error {
-        let killed = self.record.cgroup.as_ref().is_some_and(|cgroup| cgroup.memory_events().is_ok_and(|kills| kills > 0));
-        let status = waitid(WaitId::PidFd(self.child.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
-            .ok()
-            .flatten()
-            .and_then(|status| status.terminating_signal());
+        let killed = self
+            .record
+            .cgroup
+            .as_ref()
+            .is_some_and(|cgroup| cgroup.memory_events().is_ok_and(|kills| kills > 0));
+        let status =
+            waitid(WaitId::PidFd(self.child.pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+                .ok()
+                .flatten()
+                .and_then(|status| status.terminating_signal());
         match status {
-            _ if killed => Error::new(Kind::Invalid, "init was killed: the memory limit is too small to start in")
-                .with_hint("a container needs some MiB to start: use a larger -m"),
+            _ if killed => {
+                Error::new(Kind::Invalid, "init was killed: the memory limit is too small to start in")
+                    .with_hint("a container needs some MiB to start: use a larger -m")
+            }
             Some(signal) => Error::new(Kind::Other, format!("init was killed by signal {signal}")),
             None => Error::new(Kind::Other, "init ended without a word"),
         }
@@ -208,10 +215,14 @@ pub fn wait(child: &Child) -> Result<i32> {
     loop {
         match waitid(WaitId::PidFd(child.pidfd.as_fd()), WaitIdOptions::EXITED) {
             Ok(Some(status)) => {
-                return Ok(status.exit_status().unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0)));
+                return Ok(status
+                    .exit_status()
+                    .unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0)));
             }
             Ok(None) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(called::<Errno>(|| "waitid(pidfd)".to_owned())(errno)).within(|| "wait for init"),
+            Err(errno) => {
+                return Err(called::<Errno>(|| "waitid(pidfd)".to_owned())(errno)).within(|| "wait for init");
+            }
         }
     }
 }

@@ -108,7 +108,8 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, waits_for_cgroup: bool
         return Ok(0);
     }
     // The parent has written down that we live: from here we do so without it.
-    set_parent_process_death_signal(None).map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG, 0)".to_owned()))?;
+    set_parent_process_death_signal(None)
+        .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG, 0)".to_owned()))?;
     if plan.process.reaper {
         return reaper::attend(channel, |channel| report(channel, exec::execute(plan, &command)));
     }

@@ -71,7 +71,9 @@ pub fn claim(run: &Path, record: &Record) -> Result<()> {
     let path = directory(run, &record.id);
     match rustix::fs::mkdir(&path, rustix::fs::Mode::RWXU) {
         Ok(()) => write(run, record),
-        Err(Errno::EXIST) => Err(Error::new(Kind::Exists, format!("container {:?} exists already", record.id))),
+        Err(Errno::EXIST) => {
+            Err(Error::new(Kind::Exists, format!("container {:?} exists already", record.id)))
+        }
         Err(errno) => Err(called::<Errno>(|| format!("mkdir({path:?})"))(errno).into()),
     }
 }

@@ -54,7 +54,8 @@ impl Foreground {
     /// A stream that is a terminal of the host never reaches a container as it is: through it, a container could
     /// type into the person's shell (TIOCSTI, tty_ioctl(4)). Pipes and files go in directly, at no cost.
     pub fn prepare(streams: Streams) -> Result<(Self, Stdio)> {
-        let (stdin, stdout, stderr) = (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
+        let (stdin, stdout, stderr) =
+            (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
         if streams.terminal && streams.interactive && !isatty(stdin) {
             return Err(Error::new(Kind::Invalid, "the input device is not a terminal")
                 .with_hint("leave out -t when standard input is a pipe or a file"));
@@ -119,8 +120,10 @@ impl Foreground {
     fn until_it_ends(&mut self, running: &Running) -> Result<()> {
         loop {
             let (ended, signalled, ready) = {
-                let mut waiting =
-                    vec![PollFd::new(&running.child.pidfd, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+                let mut waiting = vec![
+                    PollFd::new(&running.child.pidfd, PollFlags::IN),
+                    PollFd::new(&self.signals, PollFlags::IN),
+                ];
                 let live: Vec<usize> =
                     (0..self.flows.len()).filter(|index| !self.flows[*index].is_over()).collect();
                 waiting.extend(live.iter().filter_map(|index| self.flows[*index].waits_for()));
@@ -130,8 +133,12 @@ impl Foreground {
                     Ok(_) => {}
                 }
                 let happened: Vec<bool> = waiting.iter().map(|one| !one.revents().is_empty()).collect();
-                let ready: Vec<usize> =
-                    live.iter().zip(&happened[2..]).filter(|(_, yes)| **yes).map(|(index, _)| *index).collect();
+                let ready: Vec<usize> = live
+                    .iter()
+                    .zip(&happened[2..])
+                    .filter(|(_, yes)| **yes)
+                    .map(|(index, _)| *index)
+                    .collect();
                 (happened[0], happened[1], ready)
             };
             if signalled {
@@ -153,7 +160,10 @@ impl Foreground {
                 SIGWINCH if running.terminal.is_some() => {
                     if let Some(master) = &running.terminal {
                         let stdin = rustix::stdio::stdin();
-                        terminal::copy_size(if isatty(stdin) { stdin } else { rustix::stdio::stdout() }, master.as_fd());
+                        terminal::copy_size(
+                            if isatty(stdin) { stdin } else { rustix::stdio::stdout() },
+                            master.as_fd(),
+                        );
                     }
                 }
                 signal => match send(running.child.pidfd.as_fd(), signal) {

@@ -14,12 +14,13 @@ pub struct Raw {
 impl Raw {
     /// Sets raw mode (termios(3), cfmakeraw).
     pub fn set(terminal: BorrowedFd<'_>) -> Result<Self, CallError> {
-        let terminal =
-            rustix::io::fcntl_dupfd_cloexec(terminal, 3).map_err(called::<Errno>(|| "dup(terminal)".to_owned()))?;
+        let terminal = rustix::io::fcntl_dupfd_cloexec(terminal, 3)
+            .map_err(called::<Errno>(|| "dup(terminal)".to_owned()))?;
         let before = tcgetattr(&terminal).map_err(called::<Errno>(|| "tcgetattr".to_owned()))?;
         let mut raw = before.clone();
         raw.make_raw();
-        tcsetattr(&terminal, OptionalActions::Flush, &raw).map_err(called::<Errno>(|| "tcsetattr".to_owned()))?;
+        tcsetattr(&terminal, OptionalActions::Flush, &raw)
+            .map_err(called::<Errno>(|| "tcsetattr".to_owned()))?;
         Ok(Self { terminal, before })
     }
 }

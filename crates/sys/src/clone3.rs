@@ -52,7 +52,8 @@ impl fmt::Display for Namespaces {
             (Self::NETWORK, "CLONE_NEWNET"),
             (Self::CGROUP, "CLONE_NEWCGROUP"),
         ];
-        let shown: Vec<&str> = names.iter().filter(|(set, _)| self.has(*set)).map(|(_, name)| *name).collect();
+        let shown: Vec<&str> =
+            names.iter().filter(|(set, _)| self.has(*set)).map(|(_, name)| *name).collect();
         f.write_str(&shown.join("|"))
     }
 }
@@ -128,7 +129,7 @@ fn threads_left() -> Result<u64, CallError> {
         let links = rustix::fs::stat("/proc/self/task")
             .map_err(called::<Errno>(|| "stat \"/proc/self/task\"".to_owned()))?
             .st_nlink;
-        threads = u64::from(links).saturating_sub(2);
+        threads = links.saturating_sub(2);
         if threads <= 1 {
             break;
         }

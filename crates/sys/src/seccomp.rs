@@ -10,8 +10,8 @@ pub fn set_filter(program: &[Instruction], flags: u32) -> Result<(), CallError> 
     let mut filter: Vec<libc::sock_filter> =
         program.iter().map(|&(code, jt, jf, k)| libc::sock_filter { code, jt, jf, k }).collect();
     let shown = || format!("seccomp(SECCOMP_SET_MODE_FILTER, {} instructions)", program.len());
-    let len =
-        u16::try_from(filter.len()).map_err(|_| CallError { call: shown(), errno: rustix::io::Errno::TOOBIG })?;
+    let len = u16::try_from(filter.len())
+        .map_err(|_| CallError { call: shown(), errno: rustix::io::Errno::TOOBIG })?;
     let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
     // SAFETY: `program` points to `len` instructions that outlive the call; the kernel copies them.
     let result =

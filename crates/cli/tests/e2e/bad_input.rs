@@ -81,8 +81,9 @@ fn registries() {
     check("no-such-registry.invalid/x", &["no-such-registry.invalid"]);
     // The host has loopback alone: an address elsewhere is out of reach.
     check("192.0.2.1:5000/x", &["192.0.2.1", "unreachable"]);
-    check("127.0.0.1:5000/team/arm64:1", &["platform"]);
     check(&closed.image("busybox"), &["5001"]);
+    let other = ["run", "--rm", "--quiet", "127.0.0.1:5000/team/arm64:1", "true"];
+    world.host.run(other).refuses(125, &["linux/arm64", "--platform"]);
 }
 
 #[test]

@@ -107,7 +107,8 @@ mod tests {
     #[test]
     fn options_of_mounts() {
         fn check(options: &[&str], set: u64, clear: u64, recursive: bool) {
-            let json = serde_json::json!({"destination": "/x", "type": "bind", "source": "/y", "options": options});
+            let json =
+                serde_json::json!({"destination": "/x", "type": "bind", "source": "/y", "options": options});
             let written = serde_json::from_value(json).expect("a mount");
             let mount = plan(&written, Path::new("/b"), &[]).expect("a plan");
             assert_eq!(

@@ -91,8 +91,9 @@ fn make(root: &OwnedFd, device: &Device) -> Result<()> {
 }
 
 fn is_same(parent: &OwnedFd, name: &std::ffi::OsStr, device: &Device) -> Result<()> {
-    let stat = rustix::fs::statat(parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
-        .map_err(called::<Errno>(|| format!("fstatat({:?})", device.path)))?;
+    let stat =
+        rustix::fs::statat(parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(called::<Errno>(|| format!("fstatat({:?})", device.path)))?;
     let kind = FileType::from_raw_mode(stat.st_mode);
     if (kind == FileType::CharacterDevice || kind == FileType::BlockDevice)
         && stat.st_rdev == makedev(device.major, device.minor)

@@ -48,7 +48,10 @@ pub fn prepare(plan: &Plan, identity: &Identity) -> Result<Command> {
     // A directory outside of the root shows here, whatever led to it (CVE-2024-21626).
     let here = rustix::process::getcwd(Vec::new()).map_err(called::<Errno>(|| "getcwd".to_owned()))?;
     if !here.to_bytes().starts_with(b"/") {
-        return Err(Error::new(Kind::Invalid, format!("working directory {:?} is outside the root", process.cwd)));
+        return Err(Error::new(
+            Kind::Invalid,
+            format!("working directory {:?} is outside the root", process.cwd),
+        ));
     }
     let mut env = process.env.clone();
     if !env.iter().any(|entry| entry.starts_with("HOME=")) {
@@ -74,7 +77,11 @@ fn candidates(command: &str, env: &[String]) -> Vec<String> {
     }
     let path = env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or("/bin:/usr/bin");
     path.split(':')
-        .map(|directory| if directory.is_empty() { format!("./{command}") } else { format!("{directory}/{command}") })
+        .map(
+            |directory| {
+                if directory.is_empty() { format!("./{command}") } else { format!("{directory}/{command}") }
+            },
+        )
         .collect()
 }
 
@@ -105,7 +112,9 @@ pub fn execute(plan: &Plan, command: &Command) -> Error {
 
 fn not_executable(name: &str, failed: sys::CallError) -> Error {
     let hint = match failed.errno {
-        Errno::NOENT => "the file is there: the interpreter of its first line, or its dynamic loader, is missing",
+        Errno::NOENT => {
+            "the file is there: the interpreter of its first line, or its dynamic loader, is missing"
+        }
         Errno::NOEXEC => "the file is for another architecture, or a script without a first line '#!...'",
         Errno::ACCESS => "it is a directory, not executable for this user, or on a noexec mount",
         _ => "",

@@ -67,8 +67,13 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &std::ffi::CStr, d
             own_like(inner.as_fd(), &stat)
         }
         FileType::RegularFile => {
-            let source = rustix::fs::openat(from, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-                .map_err(called::<Errno>(|| format!("openat({name:?})")))?;
+            let source = rustix::fs::openat(
+                from,
+                name,
+                OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                Mode::empty(),
+            )
+            .map_err(called::<Errno>(|| format!("openat({name:?})")))?;
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let copy = rustix::fs::openat(to, name, flags, mode)
                 .map_err(called::<Errno>(|| format!("openat({name:?}, O_CREAT)")))?;
@@ -103,7 +108,8 @@ fn owner(stat: &Stat) -> (rustix::fs::Uid, rustix::fs::Gid) {
 fn own_like(file: BorrowedFd<'_>, stat: &Stat) -> Result<()> {
     let (uid, gid) = owner(stat);
     let flags = AtFlags::EMPTY_PATH;
-    rustix::fs::chownat(file, c"", Some(uid), Some(gid), flags).map_err(called::<Errno>(|| "fchown".to_owned()))?;
+    rustix::fs::chownat(file, c"", Some(uid), Some(gid), flags)
+        .map_err(called::<Errno>(|| "fchown".to_owned()))?;
     // A volume's mount is open by path only, which fchmod(2) does not take: chmod "." beneath it instead.
     let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
     let changed = match rustix::fs::fchmod(file, mode) {

@@ -45,7 +45,8 @@ pub fn prepare(plan: &Plan) -> Result<Option<Empty>> {
         return Ok(None);
     }
     let null = clone_tree(Path::new("/dev/null"), false)?;
-    let directory = file_system("tmpfs", &[("nr_blocks".into(), "1".into()), ("nr_inodes".into(), "1".into())])?;
+    let directory =
+        file_system("tmpfs", &[("nr_blocks".into(), "1".into()), ("nr_inodes".into(), "1".into())])?;
     let attributes = MountAttributes { set: RDONLY | NOSUID | NODEV | NOEXEC, ..MountAttributes::default() };
     mount_setattr(directory.as_fd(), false, attributes)?;
     let fresh = |tree| Cover { tree, attached: false };
@@ -58,7 +59,8 @@ pub fn attach(root: &OwnedFd, plan: &Plan, empty: Option<Empty>) -> Result<()> {
         let Some(found) = existing(root, path)? else { continue };
         let again = clone(found.as_fd(), true).within(|| format!("make {} read-only", path.display()))?;
         let attributes = MountAttributes { set: RDONLY, ..MountAttributes::default() };
-        mount_setattr(again.as_fd(), true, attributes).within(|| format!("make {} read-only", path.display()))?;
+        mount_setattr(again.as_fd(), true, attributes)
+            .within(|| format!("make {} read-only", path.display()))?;
         cover(&again, &found).within(|| format!("make {} read-only", path.display()))?;
     }
     let Some(mut empty) = empty else { return Ok(()) };
@@ -88,7 +90,8 @@ fn clone(fd: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd> {
     if recursive {
         flags |= OpenTreeFlags::AT_RECURSIVE;
     }
-    let tree = open_tree(fd, "", flags).map_err(called::<Errno>(|| "open_tree(OPEN_TREE_CLONE)".to_owned()))?;
+    let tree =
+        open_tree(fd, "", flags).map_err(called::<Errno>(|| "open_tree(OPEN_TREE_CLONE)".to_owned()))?;
     Ok(tree)
 }
 

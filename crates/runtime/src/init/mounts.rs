@@ -94,7 +94,8 @@ fn cgroups(mount: &Mount) -> Result<Prepared> {
         Layout::Legacy { hierarchies, unified } => {
             let mut below = Vec::new();
             for one in &hierarchies {
-                below.push((last_name(&one.mount), file_system("cgroup", &legacy_options(&one.controllers))?));
+                below
+                    .push((last_name(&one.mount), file_system("cgroup", &legacy_options(&one.controllers))?));
             }
             if let Some(unified) = unified {
                 below.push((last_name(&unified), file_system("cgroup2", &[])?));

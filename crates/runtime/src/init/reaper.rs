@@ -38,7 +38,9 @@ fn until_it_ends(child: &Child, signals: &SignalFd) -> i32 {
         }
         while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
             if pid == child.pid {
-                return status.exit_status().unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0));
+                return status
+                    .exit_status()
+                    .unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0));
             }
         }
     }

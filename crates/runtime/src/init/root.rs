@@ -80,8 +80,8 @@ fn upper_and_work(overlay: &Overlay) -> Result<(String, String)> {
 }
 
 fn mount_overlay(overlay: &Overlay) -> Result<OwnedFd> {
-    let context =
-        fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).map_err(called::<Errno>(|| "fsopen(overlay)".to_owned()))?;
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
+        .map_err(called::<Errno>(|| "fsopen(overlay)".to_owned()))?;
     let set = |key: &str, value: &str| {
         fsconfig_set_string(context.as_fd(), key, value)
             .map_err(called::<Errno>(|| format!("fsconfig({key}={value:?})")))
@@ -105,7 +105,8 @@ fn mount_overlay(overlay: &Overlay) -> Result<OwnedFd> {
                 .map_err(called::<Errno>(|| format!("fsconfig({flag})")))?;
         }
     }
-    fsconfig_create(context.as_fd()).map_err(called::<Errno>(|| format!("fsconfig(overlay {upper:?}, create)")))?;
+    fsconfig_create(context.as_fd())
+        .map_err(called::<Errno>(|| format!("fsconfig(overlay {upper:?}, create)")))?;
     let tree = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
         .map_err(called::<Errno>(|| "fsmount(overlay)".to_owned()))?;
     Ok(tree)
@@ -122,7 +123,8 @@ fn mount_overlay_at_once(overlay: &Overlay) -> Result<OwnedFd> {
         }
     }
     let at = &overlay.mount_point;
-    let data = std::ffi::CString::new(options).map_err(|_| Error::new(Kind::Invalid, "a layer's path has a NUL"))?;
+    let data =
+        std::ffi::CString::new(options).map_err(|_| Error::new(Kind::Invalid, "a layer's path has a NUL"))?;
     mount("overlay", at, "overlay", MountFlags::empty(), Some(data.as_c_str()))
         .map_err(called::<Errno>(|| format!("mount(overlay, {at:?}, {data:?})")))?;
     let tree = rustix::fs::open(at, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -140,8 +142,10 @@ fn place(tree: &OwnedFd, at: &Path) -> Result<()> {
 pub fn pivot(new_root: &OwnedFd) -> Result<()> {
     rustix::process::fchdir(new_root).map_err(called::<Errno>(|| "fchdir(new root)".to_owned()))?;
     // Both ".": the old root lands on top of the new one, with no directory needed for it (pivot_root(2)).
-    rustix::process::pivot_root(".", ".").map_err(called::<Errno>(|| "pivot_root(\".\", \".\")".to_owned()))?;
-    unmount(".", UnmountFlags::DETACH).map_err(called::<Errno>(|| "umount2(old root, MNT_DETACH)".to_owned()))?;
+    rustix::process::pivot_root(".", ".")
+        .map_err(called::<Errno>(|| "pivot_root(\".\", \".\")".to_owned()))?;
+    unmount(".", UnmountFlags::DETACH)
+        .map_err(called::<Errno>(|| "umount2(old root, MNT_DETACH)".to_owned()))?;
     rustix::process::chdir("/").map_err(called::<Errno>(|| "chdir(\"/\")".to_owned()))?;
     Ok(())
 }
@@ -205,17 +209,22 @@ pub fn target(root: BorrowedFd<'_>, path: &Path, missing: Missing) -> Result<Own
         .ok_or_else(|| Error::new(Kind::Invalid, format!("{path:?} does not name a directory or file")))?;
     let made = match missing {
         Missing::Directory => rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)),
-        Missing::File => {
-            rustix::fs::mknodat(&parent, name, rustix::fs::FileType::RegularFile, Mode::from_raw_mode(0o644), 0)
-        }
+        Missing::File => rustix::fs::mknodat(
+            &parent,
+            name,
+            rustix::fs::FileType::RegularFile,
+            Mode::from_raw_mode(0o644),
+            0,
+        ),
     };
     match made {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(called::<Errno>(|| format!("make mount target {path:?}"))(errno).into()),
     }
     // A dangling link is not followed to where it points: what is opened is what was just made.
-    let opened = rustix::fs::openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-        .map_err(called::<Errno>(|| format!("openat({path:?}, O_PATH|O_NOFOLLOW)")))?;
+    let opened =
+        rustix::fs::openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+            .map_err(called::<Errno>(|| format!("openat({path:?}, O_PATH|O_NOFOLLOW)")))?;
     let kind = rustix::fs::FileType::from_raw_mode(
         rustix::fs::fstat(&opened).map_err(called::<Errno>(|| format!("fstat({path:?})")))?.st_mode,
     );

@@ -18,7 +18,9 @@ pub fn open(root: &OwnedFd, plan: &Plan, channel: &Channel) -> Result<Option<Own
     let Some((rows, columns)) = plan.process.terminal else { return Ok(None) };
     let flags = OFlags::RDWR | OFlags::NOCTTY;
     let master = resolve(root.as_fd(), Path::new("/dev/pts/ptmx"), flags).within(|| "open a terminal")?;
-    unlockpt(&master).map_err(called::<Errno>(|| "ioctl(TIOCSPTLCK)".to_owned())).within(|| "open a terminal")?;
+    unlockpt(&master)
+        .map_err(called::<Errno>(|| "ioctl(TIOCSPTLCK)".to_owned()))
+        .within(|| "open a terminal")?;
     // By ioctl, not by name: what is at /dev/pts/0 is the container's to choose.
     let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
         .map_err(called::<Errno>(|| "ioctl(TIOCGPTPEER)".to_owned()))

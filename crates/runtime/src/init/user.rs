@@ -74,13 +74,20 @@ fn written_identity(written: &str, passwd: &str, group: &str) -> Result<Identity
         None => (written, None),
     };
     let unknown = |what: &str, name: &str| {
-        Error::new(Kind::Invalid, format!("unable to find {what} {name:?} in the container's /etc/{}", if what == "user" { "passwd" } else { "group" }))
+        Error::new(
+            Kind::Invalid,
+            format!(
+                "unable to find {what} {name:?} in the container's /etc/{}",
+                if what == "user" { "passwd" } else { "group" }
+            ),
+        )
     };
     let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
     let id = |text: &str| {
-        text.parse::<u32>().ok().filter(|id| *id != u32::MAX).ok_or_else(|| {
-            Error::new(Kind::Invalid, format!("id {text} is out of range"))
-        })
+        text.parse::<u32>()
+            .ok()
+            .filter(|id| *id != u32::MAX)
+            .ok_or_else(|| Error::new(Kind::Invalid, format!("id {text} is out of range")))
     };
     let user = if user.is_empty() { "0" } else { user };
     let (uid, default_gid, name) = if number(user) {
@@ -107,7 +114,9 @@ fn written_identity(written: &str, passwd: &str, group: &str) -> Result<Identity
     // A group that is named replaces the user's own list, as in docker.
     let groups = match (&name, asked_group) {
         (Some(name), None) => fields(group)
-            .filter(|fields| fields.get(3).is_some_and(|members| members.split(',').any(|member| member == name)))
+            .filter(|fields| {
+                fields.get(3).is_some_and(|members| members.split(',').any(|member| member == name))
+            })
             .filter_map(|fields| fields.get(2)?.parse().ok())
             .collect(),
         _ => Vec::new(),
@@ -178,7 +187,8 @@ fn set_sets(wanted: Capabilities) -> Result<()> {
         },
     )
     .map_err(called::<Errno>(|| format!("capset({wanted:x?})")))?;
-    clear_ambient_capability_set().map_err(called::<Errno>(|| "prctl(PR_CAP_AMBIENT_CLEAR_ALL)".to_owned()))?;
+    clear_ambient_capability_set()
+        .map_err(called::<Errno>(|| "prctl(PR_CAP_AMBIENT_CLEAR_ALL)".to_owned()))?;
     for number in (0..64).filter(|number| wanted.ambient & (1 << number) != 0) {
         configure_capability_in_ambient_set(set(1 << number), true)
             .map_err(called::<Errno>(|| format!("prctl(PR_CAP_AMBIENT_RAISE, {number})")))?;
@@ -190,7 +200,8 @@ fn set_sets(wanted: Capabilities) -> Result<()> {
 mod tests {
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n1000:x:0:0::/evil:/bin/sh\nweb:x:33:34:w:/var/www:/bin/sh\nbad\n";
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/sh\n1000:x:0:0::/evil:/bin/sh\nweb:x:33:34:w:/var/www:/bin/sh\nbad\n";
     const GROUP: &str = "root:x:0:\nweb:x:34:\nextra:x:50:web,other\n";
 
     #[test]
