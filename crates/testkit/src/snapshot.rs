@@ -72,8 +72,8 @@ fn processes(host: &Host) -> BTreeSet<String> {
     let named = |pid: i32| {
         let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let words = String::from_utf8_lossy(&words).replace('\0', " ");
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        Some(format!("{pid} {} {}", name.trim(), words.trim()))
+        // Without comm: a program may set it at any time after its start.
+        Some(format!("{pid} {}", words.trim()))
     };
     // One that ended between the two reads is not left behind.
     host.processes().into_iter().filter_map(named).collect()

@@ -141,8 +141,9 @@ fn devices() {
     };
     check(
         &[],
-        "cd /dev; ls -d *",
-        "core\nfd\nfull\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero",
+        // The kernel may be one without /proc/kcore, and then there is no link to it.
+        "cd /dev; ls -d * | grep -v core",
+        "fd\nfull\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero",
     );
     for (node, number) in [
         ("null", "1:3"),

@@ -53,6 +53,10 @@ pub fn attach(root: &OwnedFd, plan: &Plan, nodes: Vec<OwnedFd>) -> Result<()> {
         return Ok(());
     };
     for (points_to, name) in LINKS {
+        // A kernel may be built without it; a link to nothing helps nobody.
+        if name == "core" && resolve(root.as_fd(), Path::new(points_to), OFlags::PATH).is_err() {
+            continue;
+        }
         match rustix::fs::symlinkat(points_to, &dev, name) {
             Ok(()) | Err(Errno::EXIST) => {}
             // A directory used as it is may be read-only; the container then has what that /dev has.
