@@ -8,6 +8,7 @@
 pub mod bundle;
 mod capabilities;
 mod cgroups;
+mod devices;
 mod error;
 mod etc;
 mod images;

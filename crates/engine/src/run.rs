@@ -8,12 +8,11 @@ use crate::paths::{Paths, make};
 use crate::record::{self, Record};
 use crate::user_namespace::Ranges;
 use crate::wish::{Network, Source, Wish};
-use crate::{capabilities, cgroups, etc, names, volume};
+use crate::{capabilities, cgroups, devices, etc, names, volume};
 use oci_spec::image::Config;
 use runtime::bundle::Beyond;
 use runtime::plan::{Overlay, Root, Upper};
 use rustix::fd::{AsFd, OwnedFd};
-use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use supervisor::{Foreground, Streams};
@@ -225,7 +224,7 @@ fn run_recorded(
         .flatten()
         .collect();
     let (binds, fill) = binds(host, wish, base, record)?;
-    let (devices, device_rules) = devices(wish)?;
+    let (devices, device_rules) = devices::of(wish, host.rootless.is_some())?;
     let no_devices = host.rootless.is_some()
         || (!wish.privileged && cgroup.as_ref().is_none_or(|cgroup| !cgroup.enforces_devices()));
     let settled = Settled {
@@ -389,31 +388,4 @@ fn binds(host: &Host<'_>, wish: &Wish, base: &Base, record: &Record) -> Result<(
         return Err(Error::new(Kind::Usage, format!("two mounts at {}", twice[0].display())));
     }
     Ok((binds, fill))
-}
-
-/// `--device` as nodes for the bundle and rules for the cgroup.
-fn devices(wish: &Wish) -> Result<(Vec<Value>, Vec<Value>)> {
-    let (mut nodes, mut rules) = (Vec::new(), Vec::new());
-    for device in &wish.devices {
-        let stat = rustix::fs::stat(&device.host)
-            .map_err(called::<Errno>(|| format!("stat({:?})", device.host)))
-            .within(|| format!("--device {}", device.host.display()))?;
-        let kind = match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
-            rustix::fs::FileType::CharacterDevice => "c",
-            rustix::fs::FileType::BlockDevice => "b",
-            _ => {
-                return Err(Error::new(
-                    Kind::Failed,
-                    format!("--device {}: not a device", device.host.display()),
-                ));
-            }
-        };
-        let (major, minor) = (rustix::fs::major(stat.st_rdev), rustix::fs::minor(stat.st_rdev));
-        nodes.push(json!({"path": device.container, "type": kind, "major": major, "minor": minor,
-            "fileMode": stat.st_mode & 0o777, "uid": stat.st_uid, "gid": stat.st_gid}));
-        rules.push(
-            json!({"allow": true, "type": kind, "major": major, "minor": minor, "access": device.access}),
-        );
-    }
-    Ok((nodes, rules))
 }

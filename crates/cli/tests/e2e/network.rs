@@ -4,14 +4,16 @@ use crate::world::{BUSYBOX, World, await_file};
 use testkit::deadline::wait_for;
 use testkit::{Running, Snapshot};
 
-/// Starts a web server that answers with `text`; waits until it listens.
+/// Starts a web server that answers with `text`; waits until it answers.
 fn serve(world: &World, options: &[&str], text: &str) -> (Running, String) {
     world.host.admin("mkdir -p -m 777 /tmp/shared; rm -f /tmp/shared/address");
     let script = format!(
         "mkdir /www; echo {text} >/www/index.html; hostname -i >/shared/address; exec httpd -f -p 80 -h /www"
     );
     let running = world.start(&[options, &["-v", "/tmp/shared:/shared"]].concat(), &script);
-    (running, await_file(&world.host, "/tmp/shared/address"))
+    let address = await_file(&world.host, "/tmp/shared/address");
+    wait_for("the server answers", || get(world, &address));
+    (running, address)
 }
 
 fn get(world: &World, address: &str) -> Option<String> {
