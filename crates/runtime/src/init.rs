@@ -9,6 +9,7 @@ mod exec;
 mod fill;
 mod masks;
 mod mounts;
+mod pieces;
 mod reaper;
 mod root;
 mod terminal;

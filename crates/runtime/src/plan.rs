@@ -70,7 +70,7 @@ pub struct Overlay {
 }
 
 /// Where the changes of an overlay go.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Upper {
     /// Two directories on one file system.
     Directories {

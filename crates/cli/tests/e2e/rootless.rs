@@ -24,6 +24,43 @@ fn runs_as_root_inside_and_as_the_user_outside() {
 }
 
 #[test]
+fn a_scratch_copy_of_the_machine() {
+    let world = World::rootless();
+    let check = |options: &[&str], root: &str, script: &str, expected: &str| {
+        let words = [&["run", "--rm", "--net", "none"], options, &["--rootfs", root, "sh", "-c", script]];
+        world.host.run(words.concat()).ok().prints(expected);
+    };
+    let before = Snapshot::take(&world.host);
+    check(&[], "/:O", "echo $$; ls -d /usr/bin; test -e /etc/passwd && echo files", "1\n/usr/bin\nfiles");
+    check(&[], "/:O", "echo x >/new && echo y >/etc/new && cat /new /etc/new", "x\ny");
+    check(
+        &["--read-only"],
+        "/:O",
+        "for d in / /usr /etc; do (: >$d/new) 2>/dev/null || echo no; done",
+        "no\nno\nno",
+    );
+    assert!(!host_has(&world, "/new") && !host_has(&world, "/etc/new"), "the copy is thrown away");
+    before.assert_same(&world.host, "--rootfs /:O");
+    // Below a directory: what is mounted there stays out, what stands beside it is in.
+    world.host.admin(
+        "mkdir -p /tmp/tree; cp -a /tmp/fixtures/rootfs/busybox/. /tmp/tree; mkdir -p '/tmp/tree/opt/a b/in' /tmp/tree/opt/c
+        echo beside >/tmp/tree/opt/file; ln -s file /tmp/tree/opt/link; echo kept >/tmp/tree/opt/c/f
+        mount -t tmpfs x '/tmp/tree/opt/a b/in'; echo hidden >'/tmp/tree/opt/a b/in/f'",
+    );
+    check(
+        &[],
+        "/tmp/tree:O",
+        "cd /opt; cat link c/f; ls 'a b/in' | wc -l; stat -c %a /tmp",
+        "beside\nkept\n0\n1777",
+    );
+    world.host.admin("umount '/tmp/tree/opt/a b/in'; rm -r /tmp/tree");
+}
+
+fn host_has(world: &World, path: &str) -> bool {
+    world.host.path(path).exists()
+}
+
+#[test]
 fn every_form_of_an_image() {
     let world = World::rootless();
     for image in ["team/zstd:1", "team/plain:1", "team/docker:1", "debian:12"] {

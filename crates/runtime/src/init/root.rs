@@ -1,5 +1,6 @@
 //! The new root: prepared on the host's side, entered, and from then on the only one.
 
+use super::pieces;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Overlay, Plan, Root, Upper};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -45,13 +46,17 @@ fn tree(plan: &Plan) -> Result<OwnedFd> {
             Ok(tree)
         }
         Root::Overlay(overlay) => {
-            let tree = match mount_overlay(overlay) {
+            let made = match mount_overlay(overlay) {
                 // Before Linux 6.5 layers cannot be given one by one.
-                Err(error) if error.kind == Kind::Unsupported => return mount_overlay_at_once(overlay),
-                other => other?,
+                Err(error) if error.kind == Kind::Unsupported => mount_overlay_at_once(overlay),
+                other => other,
             };
-            place(&tree, &overlay.mount_point)?;
-            Ok(tree)
+            match made {
+                // Not as a whole: mounts below that are locked in a user namespace.
+                Ok(None) => pieces::build(overlay, plan.root_read_only),
+                Ok(Some(tree)) => Ok(tree),
+                Err(error) => Err(error),
+            }
         }
     }
 }
@@ -79,7 +84,13 @@ fn upper_and_work(overlay: &Overlay) -> Result<(String, String)> {
     }
 }
 
-fn mount_overlay(overlay: &Overlay) -> Result<OwnedFd> {
+/// Whether what the kernel said to an overlay may be mended by one that is made in pieces.
+fn mended_in_pieces(overlay: &Overlay, errno: Errno) -> bool {
+    errno == Errno::INVAL && overlay.upper == Upper::Memory && overlay.lower.len() == 1
+}
+
+/// The overlay at its mount point; nothing where it has to be made in pieces.
+fn mount_overlay(overlay: &Overlay) -> Result<Option<OwnedFd>> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
         .map_err(called::<Errno>(|| "fsopen(overlay)".to_owned()))?;
     let set = |key: &str, value: &str| {
@@ -105,15 +116,20 @@ fn mount_overlay(overlay: &Overlay) -> Result<OwnedFd> {
                 .map_err(called::<Errno>(|| format!("fsconfig({flag})")))?;
         }
     }
-    fsconfig_create(context.as_fd())
-        .map_err(called::<Errno>(|| format!("fsconfig(overlay {upper:?}, create)")))?;
+    match fsconfig_create(context.as_fd()) {
+        Err(errno) if mended_in_pieces(overlay, errno) => return Ok(None),
+        created => {
+            created.map_err(called::<Errno>(|| format!("fsconfig(overlay {upper:?}, create)")))?;
+        }
+    }
     let tree = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
         .map_err(called::<Errno>(|| "fsmount(overlay)".to_owned()))?;
-    Ok(tree)
+    place(&tree, &overlay.mount_point)?;
+    Ok(Some(tree))
 }
 
 /// The way of mount(2), whose options have to fit into one page.
-fn mount_overlay_at_once(overlay: &Overlay) -> Result<OwnedFd> {
+fn mount_overlay_at_once(overlay: &Overlay) -> Result<Option<OwnedFd>> {
     let lower: Vec<&str> = overlay.lower.iter().rev().filter_map(|layer| layer.to_str()).collect();
     let (upper, work) = upper_and_work(overlay)?;
     let mut options = format!("lowerdir={},upperdir={upper},workdir={work}", lower.join(":"));
@@ -125,11 +141,13 @@ fn mount_overlay_at_once(overlay: &Overlay) -> Result<OwnedFd> {
     let at = &overlay.mount_point;
     let data =
         std::ffi::CString::new(options).map_err(|_| Error::new(Kind::Invalid, "a layer's path has a NUL"))?;
-    mount("overlay", at, "overlay", MountFlags::empty(), Some(data.as_c_str()))
-        .map_err(called::<Errno>(|| format!("mount(overlay, {at:?}, {data:?})")))?;
+    match mount("overlay", at, "overlay", MountFlags::empty(), Some(data.as_c_str())) {
+        Err(errno) if mended_in_pieces(overlay, errno) => return Ok(None),
+        mounted => mounted.map_err(called::<Errno>(|| format!("mount(overlay, {at:?}, {data:?})")))?,
+    }
     let tree = rustix::fs::open(at, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(called::<Errno>(|| format!("open({at:?}, O_PATH)")))?;
-    Ok(tree)
+    Ok(Some(tree))
 }
 
 fn place(tree: &OwnedFd, at: &Path) -> Result<()> {
