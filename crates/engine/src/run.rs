@@ -218,11 +218,16 @@ fn run_recorded(
         (host.warn)(&warning);
     }
     let hostname = hostname(wish, &id);
-    let ips: Vec<IpAddr> = lease
+    let mut ips: Vec<IpAddr> = lease
         .iter()
         .flat_map(|lease| [Some(IpAddr::from(lease.ipv4)), lease.ipv6.map(IpAddr::from)])
         .flatten()
         .collect();
+    if record.pasta.is_some() {
+        // The address is known to pasta alone, and later. As Debian does for a host in that case: a server that is
+        // asked for a name that only this container has answers late or never.
+        ips.push(IpAddr::from([127, 0, 1, 1]));
+    }
     let (binds, fill) = binds(host, wish, base, record)?;
     let (devices, device_rules) = devices::of(wish, host.rootless.is_some())?;
     let no_devices = host.rootless.is_some()

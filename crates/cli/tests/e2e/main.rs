@@ -11,6 +11,7 @@ mod network;
 mod rootfs;
 mod rootless;
 mod run_basic;
+mod scenario;
 mod signals;
 mod volumes;
 mod world;

@@ -80,6 +80,16 @@ fn published_ports() {
 }
 
 #[test]
+fn containers_reach_each_other() {
+    let world = World::root();
+    let (_server, address) = serve(&world, &[], "neighbour");
+    // A static busybox cannot look names up, and its wget does so even for an address.
+    let ask = format!("printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {address} 80 | tail -n 1");
+    let reached = world.sh(&[], &ask);
+    reached.ok().prints("neighbour");
+}
+
+#[test]
 fn none_and_host() {
     let world = World::root();
     let check = |options: &[&str], script: &str, expected: &str| {
