@@ -35,7 +35,9 @@ run: build ## a container on a scratch copy of this machine's files: a shell, or
 		echo "files:    a scratch copy of this machine, thrown away now"'
 
 test: setup check fixtures ## all that must hold: style, lints, then every test (as root the whole of it)
+	tests/leaks.sh before "$(TARGET)/testkit/leaks"
 	$(CARGO) test --workspace
+	tests/leaks.sh after "$(TARGET)/testkit/leaks"
 
 setup: ## what the tests need and this machine lacks, by apt
 	tests/setup.sh
