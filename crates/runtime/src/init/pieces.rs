@@ -144,6 +144,7 @@ fn option(path: &Path) -> std::ffi::OsString {
 }
 
 fn bind(source: &Path, target: &Path) -> Result<()> {
+    // What a copy that failed has left; most often there is nothing.
     std::fs::remove_file(target).ok();
     std::fs::File::create(target).map_err(called(|| format!("create({target:?})")))?;
     let clone = open_tree(CWD, source, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
