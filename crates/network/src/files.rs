@@ -31,6 +31,7 @@ fn line(text: &mut String, address: &str, names: &[&str]) {
     };
     let names: Vec<&str> = names.iter().filter(plain).copied().collect();
     if !names.is_empty() && plain(&&address) {
+        // Writing to a String does not fail; the same below.
         let _ = writeln!(text, "{address}\t{}", names.join(" "));
     }
 }

@@ -41,6 +41,7 @@ fn keep_router_advertisements() {
     {
         let switch = link.path().join("accept_ra");
         if std::fs::read_to_string(&switch).is_ok_and(|value| value.trim() == "1") {
+            // Not the container's: a host that forbids it keeps its own routes as it had them.
             let _ = std::fs::write(&switch, "2");
         }
     }

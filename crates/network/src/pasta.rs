@@ -108,6 +108,7 @@ fn what_it_said(pipe: OwnedFd) -> String {
         return String::new();
     }
     let mut bytes = Vec::new();
+    // Whatever could be read: the exit status, which is reported with it, is the error.
     let _ = fs::File::from(pipe).take(COMPLAINT).read_to_end(&mut bytes);
     let text = String::from_utf8_lossy(&bytes);
     let lines = text.lines().map(str::trim).filter(|line| {
@@ -141,7 +142,9 @@ impl Pasta {
         match pidfd_send_signal(&process, Signal::KILL) {
             Ok(()) => {
                 let mut ended = [PollFd::new(&process, PollFlags::IN)];
-                poll(&mut ended, Some(&PATIENCE)).map_err(called::<Errno>(|| "poll pasta".into()))?;
+                // A Ctrl-C in the middle of the removal must not stop it.
+                rustix::io::retry_on_intr(|| poll(&mut ended, Some(&PATIENCE)))
+                    .map_err(called::<Errno>(|| "poll pasta".into()))?;
             }
             Err(Errno::SRCH) => {}
             Err(errno) => return Err(called::<Errno>(|| "kill pasta".into())(errno).into()),

@@ -148,6 +148,7 @@ fn create(directory: &Path, lease: &Lease) -> Result<bool> {
         .and_then(|mut file| file.write_all(&content))
         .map_err(called(|| format!("write {}", draft.display())));
     let linked = written.map(|()| fs::hard_link(&draft, &target));
+    // The lease is the link: a draft that stays is overwritten by the next one and means nothing.
     let _ = fs::remove_file(&draft);
     match linked? {
         Ok(()) => Ok(true),
