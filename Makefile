@@ -9,7 +9,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 .DEFAULT_GOAL := build
 # Setup comes before the fixtures, and the style before the tests.
 .NOTPARALLEL:
-.PHONY: build help run test setup fixtures check fmt clean install
+.PHONY: build help run test vm setup fixtures check fmt clean install
 
 build: ## the release programs, in bin/ (the default)
 	$(CARGO) build --release --workspace --bins
@@ -38,6 +38,9 @@ test: setup check fixtures ## all that must hold: style, lints, then every test 
 	tests/leaks.sh before "$(TARGET)/testkit/leaks"
 	$(CARGO) test --workspace
 	tests/leaks.sh after "$(TARGET)/testkit/leaks"
+
+vm: fixtures ## the end-to-end tests on another kernel, with cgroup v2 alone: in a virtual machine (TESTS=words to choose)
+	tests/vm.sh $(TESTS)
 
 setup: ## what the tests need and this machine lacks, by apt
 	tests/setup.sh

@@ -209,6 +209,31 @@ make_forms() { # the same files in other packings, and for other processors
   push_image team/arm64 1 "$work/arm64.manifest"
 }
 
+# As many layers as docker allows: one with the programs, 126 with a file each.
+make_many() {
+  local tar number digest size diffs=() layers=()
+  mkdir -p "$work/many/n"
+  for number in $(seq 0 126); do
+    tar=$work/busybox.tar
+    if [ "$number" != 0 ]; then
+      tar=$work/many.tar
+      rm -f "$work"/many/n/*
+      echo "$number" >"$work/many/n/$number"
+      tar -C "$work/many" --numeric-owner --owner=0 --group=0 -cf "$tar" "n/$number"
+    fi
+    read -r digest size < <(put_blob "$tar")
+    diffs+=("$digest")
+    layers+=("{\"mediaType\": \"application/vnd.oci.image.layer.v1.tar\", \"digest\": \"$digest\", \"size\": $size}")
+  done
+  printf '"%s"\n' "${diffs[@]}" | jq -s '{architecture: "amd64", os: "linux",
+    config: {Cmd: ["/bin/sh"], Env: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]}, rootfs: {type: "layers", diff_ids: .}}' >"$work/config.json"
+  read -r digest size < <(put_blob "$work/config.json")
+  printf '%s\n' "${layers[@]}" | jq -s --arg c "$digest" --argjson cs "$size" '{schemaVersion: 2,
+    mediaType: "application/vnd.oci.image.manifest.v1+json",
+    config: {mediaType: "application/vnd.oci.image.config.v1+json", digest: $c, size: $cs}, layers: .}' >"$work/many.manifest"
+  push_image team/many 1 "$work/many.manifest"
+}
+
 # Layers that try to leave the root. Each would make or change a file named "devoxx-escaped" outside.
 make_evil() {
   mkdir -p "$work/evil"
@@ -234,6 +259,7 @@ start_registry
 make_busybox
 make_debian
 make_forms
+make_many
 make_evil
 kill "$registry"
 wait "$registry" 2>/dev/null || true

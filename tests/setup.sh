@@ -10,6 +10,7 @@ packages=(
     docker-registry    # to pull from
     apache2-utils      # htpasswd, for a registry with passwords
     ca-certificates    # TLS
+    openssl            # keys of a registry and of a realm
     uidmap passt       # rootless
     iproute2 nftables  # to look at networks with other eyes than ours
     procps util-linux  # processes, namespaces

@@ -86,15 +86,6 @@ impl Cgroup {
         self.places.iter().any(|place| place.has("devices"))
     }
 
-    /// The v2 directory, to be born in with `CLONE_INTO_CGROUP` (clone(2)). `None` on v1 and hybrid hosts, where a
-    /// process has to be moved with [`Cgroup::join`].
-    pub fn dir(&self) -> Result<Option<OwnedFd>> {
-        match &self.places[..] {
-            [place] if place.version == Version::V2 => self.open(place).map(Some),
-            _ => Ok(None),
-        }
-    }
-
     /// Moves a process into the cgroup, in every hierarchy. Slow on a busy machine, see [`Cgroup::entry`].
     pub fn join(&self, pid: u32) -> Result<()> {
         let text = pid.to_string();

@@ -11,6 +11,10 @@ use sys::{Context, Errno, called};
 
 /// Where every host mounts its hierarchies.
 const MOUNT: &str = "/sys/fs/cgroup";
+/// Where the processes of a delegated cgroup go when they have to make room.
+const ASIDE: &str = "devoxx-client";
+/// How often processes of a delegated cgroup may fork while they are moved.
+const ROUNDS: usize = 64;
 
 /// A mounted v1 hierarchy (cgroups(7)).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,9 +56,48 @@ pub enum Scope {
 pub struct Delegation {
     /// Its name in the v2 hierarchy, empty for the root.
     pub name: String,
-    /// The controllers that it has (`cgroup.controllers`). As long as a process is in it, the kernel may refuse to
-    /// hand them on to cgroups beneath; a limit is then [`Kind::Unsupported`].
+    /// The controllers that it has (`cgroup.controllers`). As long as a process is in it, the kernel refuses to hand
+    /// them on to cgroups beneath, see [`Delegation::make_room`].
     pub controllers: Vec<String>,
+}
+
+impl Delegation {
+    /// Moves every process that is right in it, this one and the shell that started it among them, into a cgroup of
+    /// its own beneath: only a cgroup without processes hands memory, cpu and pids on to others ("no internal
+    /// processes", cgroups(7)). That cgroup stays, as long as the delegated one does.
+    pub fn make_room(&self, layout: &Layout) -> Result<()> {
+        let doing = || format!("make room in cgroup {}", self.name);
+        let Layout::Unified { mount } = layout else { return Ok(()) };
+        let mount = place::open_mount(mount, Version::V2)?;
+        let aside = format!("{}/{ASIDE}", self.name);
+        let (here, there) = (PathBuf::from(&self.name), PathBuf::from(&aside));
+        let open = |name: &str| {
+            place::open_beneath(&mount, name)?
+                .ok_or_else(|| Error::new(Kind::Other, format!("cgroup {name} is gone")))
+        };
+        let top = open(&self.name).within(doing)?;
+        for _ in 0..ROUNDS {
+            let list = place::read(&top, &here, "cgroup.procs").within(doing)?;
+            if list.trim().is_empty() {
+                return Ok(());
+            }
+            match rustix::fs::mkdirat(&top, ASIDE, Mode::from_raw_mode(0o755)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => {
+                    return Err(called::<Errno>(|| format!("mkdir {aside:?}"))(errno)).within(doing);
+                }
+            }
+            let beside = open(&aside).within(doing)?;
+            for pid in list.split_ascii_whitespace() {
+                match place::try_write(&beside, &there, "cgroup.procs", pid) {
+                    // It has ended meanwhile.
+                    Err(error) if error.errno == Errno::SRCH => {}
+                    other => other.within(doing)?,
+                }
+            }
+        }
+        Err(Error::new(Kind::InUse, format!("{}: its processes fork faster than they can be moved", doing())))
+    }
 }
 
 impl Layout {
@@ -102,6 +145,8 @@ pub fn delegated(layout: &Layout) -> Option<Delegation> {
     let Layout::Unified { mount } = layout else { return None };
     let own = place::read_path("/proc/self/cgroup").ok()?;
     let name = own_name(&own)?;
+    // Moved by an earlier call: what was delegated is the one above.
+    let name = name.strip_suffix(ASIDE).and_then(|above| above.strip_suffix('/')).unwrap_or(name);
     let mount = place::open_mount(mount, Version::V2).ok()?;
     let dir = place::open_beneath(&mount, name).ok()??;
     rustix::fs::accessat(&dir, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).ok()?;

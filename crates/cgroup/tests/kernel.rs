@@ -368,7 +368,7 @@ fn inside_v2() {
     let mut one = Scratch::made();
     assert!(one.cgroup.places.iter().all(|place| place.version == Version::V2));
     assert!(!one.cgroup.enforces_devices());
-    let dir = one.cgroup.dir().unwrap().unwrap();
+    let dir = one.cgroup.entry().unwrap().unified.unwrap();
     let link = fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).unwrap();
     assert_eq!(link, one.directories()[0]);
     one.start("exec sleep 1000");

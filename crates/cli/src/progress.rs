@@ -26,13 +26,15 @@ fn short(digest: &str) -> &str {
 impl Progress {
     /// Bars where there is a terminal to draw them on.
     pub fn new(quiet: bool) -> Self {
-        match (quiet, std::io::stderr().is_terminal()) {
-            (true, _) => Self::Silent,
-            (false, false) => Self::Lines,
-            (false, true) => {
-                Self::Bars(MultiProgress::with_draw_target(ProgressDrawTarget::stderr()), Mutex::default())
-            }
+        if quiet {
+            return Self::Silent;
         }
+        let target = ProgressDrawTarget::stderr();
+        // Also a terminal that cannot move its cursor.
+        if target.is_hidden() || !std::io::stderr().is_terminal() {
+            return Self::Lines;
+        }
+        Self::Bars(MultiProgress::with_draw_target(target), Mutex::default())
     }
 
     /// Hears what happened; called from several threads.

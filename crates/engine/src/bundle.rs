@@ -6,7 +6,7 @@ use crate::wish::{Network, Wish};
 use oci_spec::image::Config;
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The PATH of an image that has none.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -147,10 +147,6 @@ fn mounts(wish: &Wish, settled: &Settled) -> Vec<Value> {
             all.extend(options.iter().cloned());
             mounts.push(json!({"destination": target, "type": "tmpfs", "source": "tmpfs", "options": all}));
         }
-    }
-    if wish.read_only && !wish.mounts.iter().any(|one| one.target() == Path::new("/tmp")) {
-        // As docker: a read-only root has no writable /tmp unless one is asked for.
-        debug_assert!(wish.read_only);
     }
     // A mount inside another comes after it, whatever the order in which they were typed.
     let fixed = 5;

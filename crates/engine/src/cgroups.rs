@@ -2,41 +2,94 @@
 
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::wish::Wish;
-use cgroup::{Cgroup, Delegation, Layout, Scope};
+use cgroup::{Cgroup, Layout, Scope};
 
-/// The place of a container's cgroup, or why there is none: rootless without delegation is a warning.
-pub fn place(id: &str, rootless: bool, wish: &Wish) -> Result<(Option<Cgroup>, Option<String>)> {
-    let layout = match Layout::detect() {
-        Ok(layout) => layout,
-        Err(_) if rootless => return Ok((None, limits_asked(wish).then(warning))),
-        Err(error) => return Err(of_cgroup(error)),
-    };
-    let scope = if rootless {
-        match cgroup::delegated(&layout) {
-            Some(Delegation { name, controllers }) if controllers.iter().any(|one| one == "memory") => {
-                Scope::Delegated(Delegation { name, controllers })
-            }
-            _ => return Ok((None, limits_asked(wish).then(warning))),
+/// Where a container's cgroup goes, and which of its limits hold there.
+#[derive(Debug)]
+pub struct Placed {
+    /// None where there can be none.
+    pub cgroup: Option<Cgroup>,
+    /// What a person should know: some limit does not hold, and what to do about it.
+    pub warning: Option<String>,
+    /// The wish without the limits that do not hold.
+    pub wish: Wish,
+}
+
+/// Decides the place. As root a limit that cannot hold is an error, later; without root it is a warning.
+pub fn place(id: &str, rootless: bool, wish: &Wish) -> Result<Placed> {
+    let layout = Layout::detect();
+    let scope = match (&layout, rootless) {
+        (_, false) => Scope::Root,
+        (Ok(layout), true) => match cgroup::delegated(layout) {
+            Some(given) => Scope::Delegated(given),
+            None => return Ok(without_any(wish, layout)),
+        },
+        // No cgroups at all.
+        (Err(_), true) => {
+            return Ok(Placed { cgroup: None, warning: None, wish: without(wish, &CONTROLLERS) });
         }
-    } else {
-        Scope::Root
     };
-    Cgroup::plan(&layout, &format!("/devoxx/{id}"), &scope)
-        .map(|cgroup| (Some(cgroup), None))
-        .map_err(of_cgroup)
+    let layout = layout.map_err(of_cgroup)?;
+    let (mut warning, mut enforced) = (None, wish.clone());
+    if let Scope::Delegated(given) = &scope {
+        let (here, absent): (Vec<&str>, Vec<&str>) = needed(wish)
+            .into_iter()
+            .partition(|controller| given.controllers.iter().any(|one| one == controller));
+        if !absent.is_empty() {
+            warning = Some(format!(
+                "limits are not enforced: {} not delegated to this user (as root: systemctl edit user@.service, \
+                 [Service] Delegate=cpu cpuset io memory pids)",
+                absent.join(", ")
+            ));
+            enforced = without(wish, &absent);
+        }
+        if !here.is_empty() {
+            given.make_room(&layout).map_err(of_cgroup)?;
+        }
+    }
+    let cgroup = Cgroup::plan(&layout, &format!("/devoxx/{id}"), &scope).map_err(of_cgroup)?;
+    Ok(Placed { cgroup: Some(cgroup), warning, wish: enforced })
 }
 
-fn limits_asked(wish: &Wish) -> bool {
-    wish.memory.is_some()
-        || wish.memory_swap.is_some()
-        || wish.milli_cpus.is_some()
-        || wish.cpu_shares.is_some()
-        || wish.cpuset_cpus.is_some()
-        || wish.pids_limit.is_some_and(|limit| limit > 0)
+/// Without root and without a cgroup that was given to us.
+fn without_any(wish: &Wish, layout: &Layout) -> Placed {
+    let why = match layout {
+        Layout::Unified { .. } => {
+            "no cgroup is delegated to this user (run it under: systemd-run --user --scope -p Delegate=yes)"
+        }
+        Layout::Legacy { .. } => {
+            "without root they need cgroup v2 (boot with systemd.unified_cgroup_hierarchy=1)"
+        }
+    };
+    let warning = (!needed(wish).is_empty()).then(|| format!("limits are not enforced: {why}"));
+    Placed { cgroup: None, warning, wish: without(wish, &CONTROLLERS) }
 }
 
-fn warning() -> String {
-    "limits are not enforced: no cgroup is delegated to this user (run it under: systemd-run --user --scope -p Delegate=yes)".to_owned()
+/// Those that limits need.
+const CONTROLLERS: [&str; 4] = ["memory", "cpu", "cpuset", "pids"];
+
+/// The controllers that the limits of a wish need.
+fn needed(wish: &Wish) -> Vec<&'static str> {
+    let asked = [
+        wish.memory.is_some_and(|bytes| bytes > 0) || wish.memory_swap.is_some_and(|bytes| bytes != 0),
+        wish.milli_cpus.is_some() || wish.cpu_shares.is_some(),
+        wish.cpuset_cpus.is_some(),
+        wish.pids_limit.is_some_and(|limit| limit > 0),
+    ];
+    CONTROLLERS.into_iter().zip(asked).filter_map(|(name, asked)| asked.then_some(name)).collect()
+}
+
+fn without(wish: &Wish, controllers: &[&str]) -> Wish {
+    let mut wish = wish.clone();
+    for controller in controllers {
+        match *controller {
+            "memory" => (wish.memory, wish.memory_swap) = (None, None),
+            "cpu" => (wish.milli_cpus, wish.cpu_shares) = (None, None),
+            "cpuset" => wish.cpuset_cpus = None,
+            _ => wish.pids_limit = None,
+        }
+    }
+    wish
 }
 
 /// Checks limits that have no meaning, before anything is made.

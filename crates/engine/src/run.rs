@@ -213,7 +213,8 @@ fn run_recorded(
     } else {
         (None, None)
     };
-    let (cgroup, warning) = cgroups::place(&id, host.rootless.is_some(), wish)?;
+    let cgroups::Placed { cgroup, warning, wish } = cgroups::place(&id, host.rootless.is_some(), wish)?;
+    let wish = &wish;
     if let Some(warning) = warning {
         (host.warn)(&warning);
     }

@@ -2,7 +2,6 @@
 //!
 //! ```text
 //! parent                         init
-//!   cgroup joined (v1) -- Go ->
 //!                    <- Terminal --   (with the master's descriptor, when one is asked for)
 //!                    <- Ready ----    everything is set up
 //!   start ---------- Go ->

@@ -6,10 +6,10 @@
 //! Whatever fails, the record is worked off before the error is returned.
 
 use crate::channel::{Channel, Message, pair};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::plan::Plan;
 use crate::state::{self, Init, Record};
-use cgroup::Cgroup;
+use cgroup::{Cgroup, Entry};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::path::{Path, PathBuf};
@@ -93,35 +93,22 @@ fn after_removal(run: &Path, id: &str, error: Error) -> Error {
 }
 
 fn launch_claimed(run: &Path, plan: &Plan, mut record: Record, stdio: Stdio) -> Result<Launch> {
-    let from_cgroup = |error: cgroup::Error| {
-        error.recast(|kind| match kind {
-            cgroup::Kind::Permission => Kind::Permission,
-            cgroup::Kind::Unsupported => Kind::Unsupported,
-            cgroup::Kind::Refused => Kind::Invalid,
-            _ => Kind::Other,
-        })
-    };
-    let mut directory = None;
+    let mut entry = Entry::default();
     if let Some(cgroup) = &record.cgroup {
-        cgroup.create().map_err(from_cgroup)?;
+        cgroup.create().map_err(of_cgroup)?;
         // Before the first process is in it: it must never run without its limits.
-        cgroup.apply(&plan.limits).map_err(from_cgroup)?;
-        directory = cgroup.dir().map_err(from_cgroup)?;
+        cgroup.apply(&plan.limits).map_err(of_cgroup)?;
+        entry = cgroup.entry().map_err(of_cgroup)?;
     }
-    let joins = record.cgroup.is_some() && directory.is_none();
     let (mut ours, mut theirs) = pair()?;
-    let parents_end = &mut ours;
-    let child = clone3(plan.namespaces, directory.as_ref().map(AsFd::as_fd), move || {
+    let (parents_end, tasks) = (&mut ours, &entry);
+    let child = clone3(plan.namespaces, entry.unified.as_ref().map(AsFd::as_fd), move || {
         // A copy of the parent's end would hide its death from us.
         let closed = parents_end.close().and_then(|()| stdio.take());
-        if closed.is_err() { 71 } else { crate::init::run(plan, &mut theirs, joins) }
+        if closed.is_err() { 71 } else { crate::init::run(plan, &mut theirs, tasks) }
     })?;
     record.init = Init::of(child.pid.as_raw_nonzero().get());
     state::write(run, &record)?;
-    if let (Some(cgroup), true) = (&record.cgroup, joins) {
-        cgroup.join(child.pid.as_raw_nonzero().get() as u32).map_err(from_cgroup)?;
-        ours.send(&Message::Go, None)?;
-    }
     Ok(Launch { run: run.to_owned(), record, child, channel: ours })
 }
 

@@ -41,3 +41,13 @@ impl sys::FromErrno for Kind {
 pub type Error = sys::Failure<Kind>;
 /// The result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure of the cgroup's, in this crate's kinds.
+pub(crate) fn of_cgroup(error: cgroup::Error) -> Error {
+    error.recast(|kind| match kind {
+        cgroup::Kind::Permission => Kind::Permission,
+        cgroup::Kind::Unsupported => Kind::Unsupported,
+        cgroup::Kind::Refused => Kind::Invalid,
+        _ => Kind::Other,
+    })
+}

@@ -9,6 +9,7 @@ mod exec;
 mod fill;
 mod masks;
 mod mounts;
+mod overlay;
 mod pieces;
 mod reaper;
 mod root;
@@ -16,16 +17,17 @@ mod terminal;
 mod user;
 
 use crate::channel::{Channel, Message};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::plan::Plan;
+use cgroup::Entry;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::system::sethostname;
 use sys::clone3::{Namespaces, unshare};
 use sys::{Context, Errno, called};
 
 /// Runs the child: sets everything up, waits for the start, executes. Returns only the exit code of a failure.
-pub fn run(plan: &Plan, channel: &mut Channel, waits_for_cgroup: bool) -> i32 {
-    let failure = match set_up_and_execute(plan, channel, waits_for_cgroup) {
+pub fn run(plan: &Plan, channel: &mut Channel, entry: &Entry) -> i32 {
+    let failure = match set_up_and_execute(plan, channel, entry) {
         // The parent went away before the start: there is nobody to tell.
         Ok(code) => return code,
         Err(failure) => failure,
@@ -41,14 +43,13 @@ fn report(channel: &Channel, failure: Error) -> i32 {
     if told.is_err() { 71 } else { 70 }
 }
 
-fn set_up_and_execute(plan: &Plan, channel: &mut Channel, waits_for_cgroup: bool) -> Result<i32> {
+fn set_up_and_execute(plan: &Plan, channel: &mut Channel, entry: &Entry) -> Result<i32> {
     // Before anything is made: a parent that is killed takes this process along, and the kernel all that it holds.
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG)".to_owned()))?;
-    // On v1 the parent moves us into the cgroups; the namespace below takes its root from where we are by then.
-    if waits_for_cgroup && !proceeds(channel)? {
-        return Ok(0);
-    }
+    // Born in the v2 cgroup, if there is one; into those of v1 we go ourselves. Before anything costs memory, and
+    // before the namespace below takes its root from where we are.
+    entry.enter().map_err(of_cgroup)?;
     // Not at clone3: there it would take the parent's cgroup as its root, not ours (cgroup_namespaces(7)).
     if plan.cgroup_namespace {
         unshare(Namespaces::CGROUP)?;

@@ -5,6 +5,7 @@
 
 pub mod clone3;
 pub mod close_range;
+pub mod command_line;
 pub mod errno;
 pub mod execve;
 pub mod failure;

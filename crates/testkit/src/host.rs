@@ -153,13 +153,10 @@ impl Host {
     /// A command that joins the host's cgroups and namespaces and then runs its further arguments.
     fn enter(&self, as_user: bool) -> Command {
         let pid = self.holder.id().to_string();
-        let mut join = String::new();
-        for door in self.cgroup.doors() {
-            write!(join, "echo $$ >{} && ", door.display()).expect("String");
-        }
+        let join = self.cgroup.enter(as_user.then_some(fixture::USER));
         let mut command = Command::new("sh");
         command
-            .args(["-c", &format!("{join}exec nsenter -t {pid} -n -m -u -i -C -- \"$@\""), ENTER])
+            .args(["-ec", &format!("{join}exec nsenter -t {pid} -n -m -u -i -C -- \"$@\""), ENTER])
             .stdin(Stdio::null())
             .env_clear()
             .envs([("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")])

@@ -4,6 +4,7 @@
 //! looked at. It knows nothing of containers.
 
 use crate::deadline::{LIMIT, poll};
+use std::fmt::Write as _;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,9 @@ pub(crate) struct HostCgroup {
 
 /// Where the processes of the host are in cgroup v2: not in its top, whose controllers must be given to children.
 pub(crate) const SESSION: &str = "session";
+
+/// Before the name of a cgroup that one command of an ordinary user is in, and that was given to that user.
+const SCOPE: &str = "scope-";
 
 impl HostCgroup {
     /// Makes the directories, after those of test programs that were killed are removed.
@@ -56,10 +60,29 @@ impl HostCgroup {
         self.v1.iter().map(|(_, directory)| directory).chain(&self.v2)
     }
 
-    /// The files that a process writes itself into to belong to the host.
-    pub fn doors(&self) -> Vec<PathBuf> {
-        let v2 = self.v2.iter().map(|top| top.join(SESSION));
-        self.v1.iter().map(|(_, top)| top.clone()).chain(v2).map(|top| top.join("cgroup.procs")).collect()
+    /// A script that moves its shell into the host. For an ordinary user the cgroup of v2 is one of its own, made and
+    /// given to that user as `systemd-run --user --scope -p Delegate=yes` does.
+    pub fn enter(&self, user: Option<&str>) -> String {
+        let mut script = String::new();
+        for (_, top) in &self.v1 {
+            writeln!(script, "echo $$ >{}/cgroup.procs", top.display()).expect("String");
+        }
+        match (&self.v2, user) {
+            (None, _) => {}
+            (Some(top), None) => {
+                writeln!(script, "echo $$ >{}/{SESSION}/cgroup.procs", top.display()).expect("String");
+            }
+            (Some(top), Some(user)) => {
+                let scope = format!("{}/{SCOPE}$$", top.display());
+                writeln!(
+                    script,
+                    "mkdir {scope}; (cd {scope}; chown {user} . cgroup.procs cgroup.threads cgroup.subtree_control)\n\
+                     echo $$ >{scope}/cgroup.procs"
+                )
+                .expect("String");
+            }
+        }
+        script
     }
 
     /// Every process of the host.
@@ -80,7 +103,7 @@ impl HostCgroup {
                 move |place| place.strip_prefix(&top).map(Path::to_owned).ok()
             });
             inner
-                .filter(|path| !path.as_os_str().is_empty() && path != Path::new(SESSION))
+                .filter(|path| !path.as_os_str().is_empty() && !is_ours(path))
                 .map(|path| Path::new(&hierarchy).join(path).display().to_string())
                 .collect::<Vec<_>>()
         };
@@ -129,6 +152,19 @@ fn hierarchies() -> (Vec<(String, PathBuf)>, Option<PathBuf>) {
     });
     let v2 = mounts.iter().find(|(_, kind, _)| *kind == "cgroup2").map(|(point, ..)| PathBuf::from(point));
     (v1.collect(), v2)
+}
+
+/// Whether a cgroup is the session's, or that of a command with what goes with it: the manager of the user's session,
+/// which would remove it after its last process, is not here.
+fn is_ours(path: &Path) -> bool {
+    let mut parts = path.components().map(|part| part.as_os_str().to_string_lossy());
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(one), None, None) if one == SESSION => true,
+        (Some(one), below, None) if one.starts_with(SCOPE) => {
+            below.is_none_or(|below| below == "devoxx-client" || below == "devoxx")
+        }
+        _ => false,
+    }
 }
 
 fn create(directory: &Path) {

@@ -8,10 +8,14 @@ pub mod fixture;
 pub mod host;
 mod host_cgroup;
 pub mod outcome;
+pub mod pty;
 pub mod registry;
 pub mod snapshot;
+pub mod web;
 
 pub use host::Host;
 pub use outcome::{Outcome, Running};
+pub use pty::Pty;
 pub use registry::Registry;
 pub use snapshot::Snapshot;
+pub use web::Web;

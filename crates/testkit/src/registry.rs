@@ -14,7 +14,8 @@ pub struct Settings<'a> {
     host: &'a Host,
     port: u16,
     copy: bool,
-    login: bool,
+    tls: bool,
+    also: String,
 }
 
 /// A registry that runs; dropping it ends it.
@@ -34,7 +35,7 @@ impl Registry {
 
     /// The settings of [`Registry::start`], to change before its start.
     pub fn settings(host: &Host) -> Settings<'_> {
-        Settings { host, port: 5000, copy: false, login: false }
+        Settings { host, port: 5000, copy: false, tls: false, also: String::new() }
     }
 
     /// The name of an image in this registry.
@@ -96,8 +97,21 @@ impl Settings<'_> {
 
     /// Name and password are asked for ([`crate::fixture::LOGIN`]).
     #[must_use]
-    pub fn login(mut self) -> Self {
-        self.login = true;
+    pub fn login(self) -> Self {
+        self.also("auth: {htpasswd: {realm: test, path: /tmp/fixtures/htpasswd}}")
+    }
+
+    /// It speaks TLS, with /tmp/registry.crt and /tmp/registry.key of the host.
+    #[must_use]
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Another line of its configuration.
+    #[must_use]
+    pub fn also(mut self, line: &str) -> Self {
+        writeln!(self.also, "{line}").expect("String");
         self
     }
 
@@ -111,14 +125,13 @@ impl Settings<'_> {
             self.host.admin(&script);
         }
         let address = format!("127.0.0.1:{}", self.port);
-        let mut config = format!(
-            "version: 0.1\nlog: {{level: warn}}\nhttp: {{addr: '{address}'}}\n\
-             storage:\n  filesystem: {{rootdirectory: '{storage}'}}\n  maintenance: {{readonly: {{enabled: true}}}}\n"
+        let tls =
+            if self.tls { ", tls: {certificate: /tmp/registry.crt, key: /tmp/registry.key}" } else { "" };
+        let config = format!(
+            "version: 0.1\nlog: {{level: warn}}\nhttp: {{addr: '{address}'{tls}}}\n\
+             storage:\n  filesystem: {{rootdirectory: '{storage}'}}\n  maintenance: {{readonly: {{enabled: true}}}}\n{}",
+            self.also
         );
-        if self.login {
-            writeln!(config, "auth: {{htpasswd: {{realm: test, path: /tmp/fixtures/htpasswd}}}}")
-                .expect("String");
-        }
         let file = format!("/tmp/{name}.yml");
         fs::write(self.host.path(&file), config).unwrap_or_else(|error| panic!("{file}: {error}"));
         let log = fs::File::create(self.host.path(format!("/tmp/{name}.log"))).expect("log of the registry");

@@ -12,7 +12,9 @@ use rustix::fs::{Mode, OFlags};
 use sys::{Context, Errno, called};
 
 /// What a new process needs to enter, opened before it is cloned: nothing is resolved or allocated in the child.
-#[derive(Debug)]
+///
+/// The default is the way into none.
+#[derive(Debug, Default)]
 pub struct Entry {
     /// The v2 directory, for `CLONE_INTO_CGROUP`; also that of a hybrid host.
     pub unified: Option<OwnedFd>,

@@ -51,6 +51,19 @@ fn layers_are_put_on_each_other() {
     );
 }
 
+/// Their paths together are longer than a page, which is all that mount(2) takes on kernels before 6.7.
+#[test]
+fn as_many_layers_as_docker_allows() {
+    for world in [World::of(Host::root(&program())), World::of(Host::rootless(&program()))] {
+        let image = world.registry.image("team/many:1");
+        world
+            .host
+            .run(["run", "--rm", "--net", "none", &image, "sh", "-c", "ls /n | wc -l; cat /n/126"])
+            .ok()
+            .prints("126\n126");
+    }
+}
+
 #[test]
 fn listing_inspecting_removing() {
     let world = World::root();

@@ -229,6 +229,8 @@ fn init_reaps_and_passes_signals() {
     let script = "(sleep 0.01 & echo $! >/tmp/orphan); p=$(cat /tmp/orphan); n=0
         while [ -e /proc/$p ] && [ $n -lt 500 ]; do usleep 10000; n=$((n+1)); done; test ! -e /proc/$p && echo reaped";
     world.sh(&["--init"], script).ok().prints("reaped");
+    let named = "tr -d '\\0' </proc/1/cmdline; echo; cat /proc/1/comm; ps -o pid,args | head -n2 | tail -n1";
+    world.sh(&["--init", "-e", "SECRET=x"], named).ok().prints("init\ninit\n    1 init");
     world.sh(&["--init"], "exit 9").code(9);
     assert_eq!(world.host.run(["run", "--rm", "--init", BUSYBOX, "true"]).ok().stdout, "");
 }

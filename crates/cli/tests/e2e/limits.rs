@@ -56,9 +56,7 @@ fn values_stand_in_the_cgroup() {
 /// A host whose kernel lacks a controller cannot show that the limit holds; the tests of bad input show what is said.
 fn limit_is_absent(world: &World, controller: &str) -> bool {
     let v1 = world.host.path(format!("/sys/fs/cgroup/{controller}")).is_dir();
-    let v2 =
-        std::fs::read_to_string(world.host.path("/sys/fs/cgroup/cgroup.controllers")).unwrap_or_default();
-    !v1 && !v2.split_whitespace().any(|name| name == controller)
+    !v1 && !world.has_cgroup2(controller)
 }
 
 #[test]
@@ -70,4 +68,34 @@ fn a_limit_that_the_host_cannot_hold_is_refused() {
     world.sh(&["-m", "64m"], "true").refuses(125, &["memory"]);
     world.sh(&["--pids-limit", "64"], "true").refuses(125, &["pids"]);
     world.sh(&[], "echo runs").ok().prints("runs");
+}
+
+/// In a cgroup that was given to the user, with the user's own processes in it: they make room.
+#[test]
+fn without_root() {
+    let world = World::rootless();
+    let check = |controller: &str, options: &[&str], script: &str, file: &str, expected: &str| {
+        let shown = world.sh(options, &format!("cat /sys/fs/cgroup/{file}; {script}"));
+        if world.has_cgroup2(controller) {
+            let shown = shown.ok();
+            assert_eq!((shown.line(), &*shown.stderr), (expected, ""), "{shown}");
+        } else {
+            let shown = world.sh(options, "echo runs").ok().prints("runs");
+            assert!(shown.stderr.contains("limits are not enforced: "), "{shown}");
+            assert_eq!(shown.stderr.lines().count(), 1, "{shown}");
+        }
+    };
+    check(
+        "memory",
+        &["-m", "64m"],
+        "head -c 200000000 /dev/zero | tail | wc -c",
+        "memory.max",
+        "67108864\n0",
+    );
+    check("memory", &["-m", "64m", "--memory-swap", "96m"], ":", "memory.swap.max", "33554432");
+    check("cpu", &["--cpus", "0.5"], ":", "cpu.max", "50000 100000");
+    check("cpu", &["--cpu-shares", "1024"], ":", "cpu.weight", "100");
+    check("cpuset", &["--cpuset-cpus", "0"], ":", "cpuset.cpus", "0");
+    check("pids", &["--pids-limit", "33"], ":", "pids.max", "33");
+    world.sh(&[], "echo unlimited").ok().prints("unlimited");
 }

@@ -53,6 +53,12 @@ impl World {
         Self { registry: Registry::start(&host), host }
     }
 
+    /// Whether the host has cgroup v2 alone, with this controller.
+    pub fn has_cgroup2(&self, controller: &str) -> bool {
+        let list = std::fs::read_to_string(self.host.path("/sys/fs/cgroup/cgroup.controllers"));
+        list.is_ok_and(|list| list.split_whitespace().any(|name| name == controller))
+    }
+
     /// `run --rm OPTIONS busybox COMMAND`.
     #[track_caller]
     pub fn run(&self, options: &[&str], command: &[&str]) -> Outcome {

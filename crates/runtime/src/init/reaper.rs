@@ -17,6 +17,8 @@ pub fn attend(channel: &mut Channel, command: impl FnOnce(&Channel) -> i32) -> R
     // What stays must not be read or traced by what it started: it is the host's program (CVE-2019-5736).
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(called::<Errno>(|| "prctl(PR_SET_DUMPABLE, 0)".to_owned()))?;
+    // Nor do the arguments that were typed on the host belong in here.
+    sys::command_line::replace(c"init")?;
     let signals = SignalFd::block_all()?;
     let child = clone3(Namespaces::NONE, None, || command(channel))?;
     // The parent knows of the execve by the end of the stream: no copy of it may stay open here.

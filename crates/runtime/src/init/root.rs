@@ -1,14 +1,13 @@
 //! The new root: prepared on the host's side, entered, and from then on the only one.
 
-use super::pieces;
+use super::{overlay, pieces};
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Overlay, Plan, Root, Upper};
+use crate::plan::{Plan, Root};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
-    OpenTreeFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen,
-    mount, mount_change, move_mount, open_tree, unmount,
+    MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change, move_mount, open_tree,
+    unmount,
 };
 use std::path::Path;
 use sys::mount_setattr::{MountAttributes, NODEV, RDONLY, mount_setattr};
@@ -46,111 +45,16 @@ fn tree(plan: &Plan) -> Result<OwnedFd> {
             Ok(tree)
         }
         Root::Overlay(overlay) => {
-            let made = match mount_overlay(overlay) {
-                // Before Linux 6.5 layers cannot be given one by one.
-                Err(error) if error.kind == Kind::Unsupported => mount_overlay_at_once(overlay),
-                other => other,
-            };
-            match made {
+            match overlay::mount(overlay)? {
                 // Not as a whole: mounts below that are locked in a user namespace.
-                Ok(None) => pieces::build(overlay, plan.root_read_only),
-                Ok(Some(tree)) => Ok(tree),
-                Err(error) => Err(error),
+                None => pieces::build(overlay, plan.root_read_only),
+                Some(tree) => Ok(tree),
             }
         }
     }
 }
 
-/// The directories that changes go to; a tmpfs for them is mounted where the overlay will cover it.
-fn upper_and_work(overlay: &Overlay) -> Result<(String, String)> {
-    let text = |path: &Path| {
-        path.to_str()
-            .map(str::to_owned)
-            .ok_or_else(|| Error::new(Kind::Invalid, format!("path {path:?} is not UTF-8")))
-    };
-    match &overlay.upper {
-        Upper::Directories { upper, work } => Ok((text(upper)?, text(work)?)),
-        Upper::Memory => {
-            let at = &overlay.mount_point;
-            mount("tmpfs", at, "tmpfs", MountFlags::empty(), Some(c"mode=0755"))
-                .map_err(called::<Errno>(|| format!("mount(tmpfs, {at:?})")))?;
-            for name in ["upper", "work"] {
-                let path = at.join(name);
-                rustix::fs::mkdir(&path, Mode::from_raw_mode(0o755))
-                    .map_err(called::<Errno>(|| format!("mkdir({path:?})")))?;
-            }
-            Ok((text(&at.join("upper"))?, text(&at.join("work"))?))
-        }
-    }
-}
-
-/// Whether what the kernel said to an overlay may be mended by one that is made in pieces.
-fn mended_in_pieces(overlay: &Overlay, errno: Errno) -> bool {
-    errno == Errno::INVAL && overlay.upper == Upper::Memory && overlay.lower.len() == 1
-}
-
-/// The overlay at its mount point; nothing where it has to be made in pieces.
-fn mount_overlay(overlay: &Overlay) -> Result<Option<OwnedFd>> {
-    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
-        .map_err(called::<Errno>(|| "fsopen(overlay)".to_owned()))?;
-    let set = |key: &str, value: &str| {
-        fsconfig_set_string(context.as_fd(), key, value)
-            .map_err(called::<Errno>(|| format!("fsconfig({key}={value:?})")))
-    };
-    // Top first, as lowerdir= of mount(8) has it.
-    for layer in overlay.lower.iter().rev() {
-        let path = layer.to_str().unwrap_or_default();
-        if let Err(refused) = set("lowerdir+", path) {
-            if refused.errno == Errno::INVAL && layer.exists() {
-                return Err(Error::new(Kind::Unsupported, refused.to_string()));
-            }
-            return Err(refused.into());
-        }
-    }
-    let (upper, work) = upper_and_work(overlay)?;
-    set("upperdir", &upper)?;
-    set("workdir", &work)?;
-    for (flag, wanted) in [("userxattr", overlay.user_xattr), ("volatile", overlay.volatile)] {
-        if wanted {
-            fsconfig_set_flag(context.as_fd(), flag)
-                .map_err(called::<Errno>(|| format!("fsconfig({flag})")))?;
-        }
-    }
-    match fsconfig_create(context.as_fd()) {
-        Err(errno) if mended_in_pieces(overlay, errno) => return Ok(None),
-        created => {
-            created.map_err(called::<Errno>(|| format!("fsconfig(overlay {upper:?}, create)")))?;
-        }
-    }
-    let tree = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
-        .map_err(called::<Errno>(|| "fsmount(overlay)".to_owned()))?;
-    place(&tree, &overlay.mount_point)?;
-    Ok(Some(tree))
-}
-
-/// The way of mount(2), whose options have to fit into one page.
-fn mount_overlay_at_once(overlay: &Overlay) -> Result<Option<OwnedFd>> {
-    let lower: Vec<&str> = overlay.lower.iter().rev().filter_map(|layer| layer.to_str()).collect();
-    let (upper, work) = upper_and_work(overlay)?;
-    let mut options = format!("lowerdir={},upperdir={upper},workdir={work}", lower.join(":"));
-    for (flag, wanted) in [(",userxattr", overlay.user_xattr), (",volatile", overlay.volatile)] {
-        if wanted {
-            options.push_str(flag);
-        }
-    }
-    let at = &overlay.mount_point;
-    let data =
-        std::ffi::CString::new(options).map_err(|_| Error::new(Kind::Invalid, "a layer's path has a NUL"))?;
-    match mount("overlay", at, "overlay", MountFlags::empty(), Some(data.as_c_str())) {
-        Err(errno) if mended_in_pieces(overlay, errno) => return Ok(None),
-        mounted => mounted.map_err(called::<Errno>(|| format!("mount(overlay, {at:?}, {data:?})")))?,
-    }
-    let tree = rustix::fs::open(at, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(called::<Errno>(|| format!("open({at:?}, O_PATH)")))?;
-    Ok(Some(tree))
-}
-
-fn place(tree: &OwnedFd, at: &Path) -> Result<()> {
+pub(super) fn place(tree: &OwnedFd, at: &Path) -> Result<()> {
     move_mount(tree, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .map_err(called::<Errno>(|| format!("move_mount({at:?})")))?;
     Ok(())

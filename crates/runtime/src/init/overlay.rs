@@ -1,0 +1,142 @@
+//! One overlay of all layers (Documentation/filesystems/overlayfs.rst of the kernel).
+
+use super::root::place;
+use crate::error::{Error, Kind, Result};
+use crate::plan::{Overlay, Upper};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen,
+};
+use std::ffi::CString;
+use std::path::{Path, PathBuf};
+use sys::{Errno, called};
+
+/// The options of mount(2) have to fit into one page, with their NUL.
+const PAGE: usize = 4096;
+
+/// The overlay at its mount point; nothing where it has to be made in pieces.
+pub fn mount(overlay: &Overlay) -> Result<Option<OwnedFd>> {
+    if takes_layers_one_by_one() { one_by_one(overlay) } else { at_once(overlay) }
+}
+
+/// Since Linux 6.7. Trying does not tell: a kernel before 6.5 takes any option, and refuses the mount and writes to its
+/// log afterwards.
+fn takes_layers_one_by_one() -> bool {
+    let name = rustix::system::uname();
+    let mut parts = name.release().to_str().unwrap_or_default().split(|c: char| !c.is_ascii_digit());
+    let mut number = || parts.next().and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
+    (number(), number()) >= (6, 7)
+}
+
+/// The directories that changes go to; a tmpfs for them is mounted where the overlay will cover it.
+fn upper_and_work(overlay: &Overlay) -> Result<(PathBuf, PathBuf)> {
+    match &overlay.upper {
+        Upper::Directories { upper, work } => Ok((upper.clone(), work.clone())),
+        Upper::Memory => {
+            let at = &overlay.mount_point;
+            rustix::mount::mount("tmpfs", at, "tmpfs", MountFlags::empty(), Some(c"mode=0755"))
+                .map_err(called::<Errno>(|| format!("mount(tmpfs, {at:?})")))?;
+            for name in ["upper", "work"] {
+                let path = at.join(name);
+                rustix::fs::mkdir(&path, Mode::from_raw_mode(0o755))
+                    .map_err(called::<Errno>(|| format!("mkdir({path:?})")))?;
+            }
+            Ok((at.join("upper"), at.join("work")))
+        }
+    }
+}
+
+/// Whether what the kernel said to an overlay may be mended by one that is made in pieces.
+fn mended_in_pieces(overlay: &Overlay, errno: Errno) -> bool {
+    errno == Errno::INVAL && overlay.upper == Upper::Memory && overlay.lower.len() == 1
+}
+
+/// The flags that are wanted.
+fn flags(overlay: &Overlay) -> impl Iterator<Item = &'static str> {
+    let all = [("userxattr", overlay.user_xattr), ("volatile", overlay.volatile)];
+    all.into_iter().filter_map(|(flag, wanted)| wanted.then_some(flag))
+}
+
+fn one_by_one(overlay: &Overlay) -> Result<Option<OwnedFd>> {
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
+        .map_err(called::<Errno>(|| "fsopen(overlay)".to_owned()))?;
+    let set = |key: &str, value: &Path| {
+        fsconfig_set_string(context.as_fd(), key, value)
+            .map_err(called::<Errno>(|| format!("fsconfig({key}={value:?})")))
+    };
+    // Top first, as lowerdir= of mount(8) has it.
+    for layer in overlay.lower.iter().rev() {
+        set("lowerdir+", layer)?;
+    }
+    let (upper, work) = upper_and_work(overlay)?;
+    set("upperdir", &upper)?;
+    set("workdir", &work)?;
+    for flag in flags(overlay) {
+        fsconfig_set_flag(context.as_fd(), flag).map_err(called::<Errno>(|| format!("fsconfig({flag})")))?;
+    }
+    match fsconfig_create(context.as_fd()) {
+        Err(errno) if mended_in_pieces(overlay, errno) => return Ok(None),
+        created => {
+            created.map_err(called::<Errno>(|| format!("fsconfig(overlay {upper:?}, create)")))?;
+        }
+    }
+    let tree = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
+        .map_err(called::<Errno>(|| "fsmount(overlay)".to_owned()))?;
+    place(&tree, &overlay.mount_point)?;
+    Ok(Some(tree))
+}
+
+/// The way of mount(2). Options that are longer than a page, or have the characters that part them in a path, name
+/// descriptors instead: 127 layers fit.
+fn at_once(overlay: &Overlay) -> Result<Option<OwnedFd>> {
+    let (upper, work) = upper_and_work(overlay)?;
+    let mut paths: Vec<PathBuf> = vec![upper, work];
+    paths.extend(overlay.lower.iter().rev().cloned());
+    let parts_options =
+        |path: &PathBuf| path.as_os_str().as_encoded_bytes().iter().any(|b| b":,\\".contains(b));
+    let mut options = options(overlay, &paths);
+    let mut held: Vec<OwnedFd> = Vec::new();
+    if options.len() >= PAGE || paths.iter().any(parts_options) {
+        for path in &mut paths {
+            let directory = open(path)?;
+            *path = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd()));
+            held.push(directory);
+        }
+        options = self::options(overlay, &paths);
+    }
+    let at = &overlay.mount_point;
+    let data = CString::new(options).map_err(|_| Error::new(Kind::Invalid, "a layer's path has a NUL"))?;
+    match rustix::mount::mount("overlay", at, "overlay", MountFlags::empty(), Some(data.as_c_str())) {
+        Err(errno) if mended_in_pieces(overlay, errno) => return Ok(None),
+        mounted => mounted.map_err(called::<Errno>(|| format!("mount(overlay, {at:?}, {data:?})")))?,
+    }
+    open(at).map(Some)
+}
+
+/// The options for the upper directory, the one the kernel works in, and the layers, top first.
+fn options(overlay: &Overlay, paths: &[PathBuf]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for (index, path) in paths.iter().enumerate() {
+        all.extend_from_slice(match index {
+            0 => b"upperdir=",
+            1 => b",workdir=",
+            2 => b",lowerdir=",
+            _ => b":",
+        });
+        all.extend_from_slice(path.as_os_str().as_encoded_bytes());
+    }
+    for flag in flags(overlay) {
+        all.push(b',');
+        all.extend_from_slice(flag.as_bytes());
+    }
+    all
+}
+
+fn open(path: &Path) -> Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, Mode::empty())
+        .map_err(called::<Errno>(|| format!("open({path:?}, O_PATH)")))?;
+    Ok(opened)
+}

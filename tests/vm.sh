@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# The end-to-end tests in a virtual machine: Debian's own kernel, cgroup v2 alone with every controller. What this
+# machine's kernel cannot show is shown there. `tests/vm.sh [FILTER...]`: the words that choose tests, none for all.
+#
+# The machine's own files are its root, read-only: the same programs, another kernel. It needs no /dev/kvm.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+out=$(realpath -m "${CARGO_TARGET_DIR:-target}")/testkit/vm
+
+# --- inside: `vm.sh inside PROGRAM ARGUMENT...` -------------------------------------------------------------------------
+if [[ ${1:-} == inside ]]; then
+    export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    mount -t tmpfs -o mode=1777 tmp /tmp
+    mount -t tmpfs -o mode=755 run /run
+    ip link set lo up
+    # Namespaces without privilege do not load modules.
+    for module in overlay veth bridge tun nf_tables nft_nat nft_masq nft_fib_inet nft_chain_nat nf_conntrack_netlink; do
+        modprobe "$module"
+    done
+    mkdir -p /dev/net
+    [[ -e /dev/net/tun ]] || mknod /dev/net/tun c 10 200
+    # As systemd leaves it: the cgroups right below the root have the controllers.
+    for controller in $(</sys/fs/cgroup/cgroup.controllers); do
+        echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
+    done
+    shift
+    code=0
+    "$@" </dev/null || code=$?
+    echo "vm.sh: code $code"
+    exit
+fi
+
+# --- outside ------------------------------------------------------------------------------------------------------------
+sudo=()
+((EUID == 0)) || sudo=(sudo)
+packages=(qemu-system-x86 kmod python3-pip)
+missing=()
+for package in "${packages[@]}"; do
+    state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+    [[ $state == installed ]] || missing+=("$package")
+done
+if ((${#missing[@]})); then
+    "${sudo[@]}" apt-get -q update
+    "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends "${missing[@]}"
+fi
+# The kernel is unpacked, not installed: nothing of the machine's own boot changes.
+if ! compgen -G "$out/kernel/lib/modules/*/modules.dep" >/dev/null; then
+    rm -rf "$out/kernel" && mkdir -p "$out"
+    package=$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: \(linux-image-[0-9][^ ]*\)$/\1/p' | head -n1)
+    (cd "$out" && apt-get -q download "$package" && dpkg-deb -x "$package"_*.deb kernel && rm "$package"_*.deb)
+    depmod -b "$out/kernel" "$(ls "$out/kernel/lib/modules")"
+fi
+[[ -d $out/vng ]] || python3 -m pip -q install --target "$out/vng" virtme-ng
+# Where the machine has none, its modules are mounted there in the virtual machine alone.
+[[ -d /lib/modules ]] || "${sudo[@]}" mkdir /lib/modules
+
+"${CARGO:-cargo}" build -q -p devoxx-container
+tests=$("${CARGO:-cargo}" test -p devoxx-container --test e2e --no-run --message-format json 2>/dev/null |
+    sed -n 's/.*"executable":"\([^"]*\/e2e-[^"]*\)".*/\1/p' | tail -n1)
+command=$(printf '%q ' "$PWD/tests/vm.sh" inside "$tests" --test-threads 2 "$@")
+boot=$(printf '%q ' "${sudo[@]}" env "PYTHONPATH=$out/vng" "PATH=$out/vng/bin:$PATH" vng \
+    --run "$(echo "$out"/kernel/boot/vmlinuz-*)" --disable-kvm --force-9p --disable-microvm \
+    --user root --cpus 2 --memory 4G --cwd "$PWD" --verbose -- "$command")
+# It wants a terminal, its output is that of the kernel's console, and its exit code says nothing of the program's.
+log=$out/log
+script -qec "$boot" /dev/null </dev/null 2>&1 | sed -u -e 's/\x1b\[[0-9;?]*[a-zA-Z]//g' -e 's/\r//g' >"$log"
+sed -n '/^running /,$p' "$log" | grep -v '^\['
+grep -q '^vm.sh: code 0$' "$log"
