@@ -57,7 +57,12 @@ fi
 "${CARGO:-cargo}" build -q -p devoxx-container
 tests=$("${CARGO:-cargo}" test -p devoxx-container --test e2e --no-run --message-format json 2>/dev/null |
     sed -n 's/.*"executable":"\([^"]*\/e2e-[^"]*\)".*/\1/p' | tail -n1)
-command=$(printf '%q ' "$PWD/tests/vm.sh" inside "$tests" --test-threads 2 "$@")
+# Copies: a build meanwhile must not change them under the feet of the virtual machine.
+mkdir -p "$out/bin"
+cp "$tests" "$out/bin/e2e"
+cp "$(dirname "$tests")/../devoxx-container" "$out/bin/"
+command=$(printf '%q ' "$PWD/tests/vm.sh" inside env "DEVOXX_CONTAINER=$out/bin/devoxx-container" \
+    "$out/bin/e2e" --test-threads 2 "$@")
 boot=$(printf '%q ' "${sudo[@]}" env "PYTHONPATH=$out/vng" "PATH=$out/vng/bin:$PATH" vng \
     --run "$(echo "$out"/kernel/boot/vmlinuz-*)" --disable-kvm --force-9p --disable-microvm \
     --user root --cpus 2 --memory 4G --cwd "$PWD" --verbose -- "$command")

@@ -262,7 +262,7 @@ fn run_recorded(
     let (foreground, stdio) = Foreground::prepare(streams).map_err(of_runtime)?;
     let launch = runtime::launch(&host.paths.states(), &plan, cgroup, stdio).map_err(of_runtime)?;
     // While init mounts, the network is made: neither waits for the other.
-    let connected = connect(wish, record, lease.as_ref(), launch.pid());
+    let connected = connect(host, wish, record, lease.as_ref(), launch.pid());
     if let Err(error) = connected {
         // The removal of the record, by the caller, ends init as well.
         let failed = launch.discard(runtime::Error::new(runtime::Kind::Other, ""));
@@ -285,7 +285,13 @@ fn hostname(wish: &Wish, id: &str) -> String {
     }
 }
 
-fn connect(wish: &Wish, record: &Record, lease: Option<&network::Lease>, pid: i32) -> Result<()> {
+fn connect(
+    host: &Host<'_>,
+    wish: &Wish,
+    record: &Record,
+    lease: Option<&network::Lease>,
+    pid: i32,
+) -> Result<()> {
     let namespace = || -> Result<OwnedFd> {
         let path = format!("/proc/{pid}/ns/net");
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
@@ -300,7 +306,14 @@ fn connect(wish: &Wish, record: &Record, lease: Option<&network::Lease>, pid: i3
         (Network::Bridge, None, Some(pid_file)) => {
             let mut ports = wish.ports.clone();
             network::pasta::resolve(&mut ports).map_err(of_network)?;
-            network::pasta::start(pid as u32, &ports, pid_file).map(drop).map_err(of_network)
+            match network::pasta::start(pid as u32, &ports, pid_file) {
+                // A machine without a network still runs containers; they have what it has.
+                Err(error) if error.kind == network::Kind::NoRoute && ports.is_empty() => {
+                    (host.warn)("no network but loopback: this machine has no route to the outside");
+                    network::loopback(namespace()?.as_fd()).map_err(of_network)
+                }
+                done => done.map(drop).map_err(of_network),
+            }
         }
         (Network::Bridge, None, None) => Ok(()),
     }

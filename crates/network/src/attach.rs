@@ -6,7 +6,7 @@
 use crate::failure::{Error, Kind, Result};
 use crate::pool::{self, Lease};
 use crate::socket::Socket;
-use crate::{firewall, forwarding, link};
+use crate::{firewall, flows, forwarding, link};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -53,7 +53,12 @@ pub fn detach(state: &Path, id: &str) -> Result<()> {
     let mut note = |result: Result<()>| failures.extend(result.err());
     note(route().and_then(|mut route| link::delete(&mut route, &pool::veth(id))));
     for lease in own.iter().filter(|lease| !lease.ports.is_empty()) {
-        note(netfilter().and_then(|mut netfilter| firewall::withdraw(&mut netfilter, lease)));
+        note(netfilter().and_then(|mut netfilter| {
+            firewall::withdraw(&mut netfilter, lease)?;
+            // After the rules: a packet in between would be led there again.
+            let own = [Some(IpAddr::from(lease.ipv4)), lease.ipv6.map(IpAddr::from)];
+            own.into_iter().flatten().try_for_each(|address| flows::forget(&mut netfilter, address))
+        }));
     }
     if failures.is_empty() {
         let freed = own.iter().map(|lease| pool::free(state, lease));

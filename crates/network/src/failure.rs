@@ -15,6 +15,8 @@ pub enum Kind {
     Permission,
     /// A program that is needed is not installed.
     Missing,
+    /// This machine has no way out that a container could share.
+    NoRoute,
     /// Everything else.
     Other,
 }

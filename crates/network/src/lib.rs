@@ -8,6 +8,7 @@ mod attach;
 mod failure;
 pub mod files;
 mod firewall;
+mod flows;
 mod forwarding;
 mod link;
 pub mod pasta;

@@ -60,7 +60,16 @@ pub fn start(netns_pid: u32, ports: &[PortMapping], pid_file: &Path) -> Result<P
         return Ok(Pasta { pid_file: pid_file.to_owned() });
     }
     let said = complaints.map(|pipe| what_it_said(pipe.into())).unwrap_or_default();
-    let kind = if said.contains("in use") { Kind::PortInUse } else { Kind::Other };
+    let kind = match said.as_str() {
+        said if said.contains("in use") => Kind::PortInUse,
+        // Its older versions need an interface to copy; newer ones do without.
+        said if said.contains("No external routable interface")
+            || said.contains("External interface not") =>
+        {
+            Kind::NoRoute
+        }
+        _ => Kind::Other,
+    };
     Err(Error::new(kind, format!("pasta: {status}: {said}")))
 }
 

@@ -116,3 +116,25 @@ fn a_port_in_use_is_refused_and_nothing_is_left() {
     before.assert_same(&world.host, "a port that a container holds");
     world.host.run(["run", "--rm", "-p", "99999:80", BUSYBOX, "true"]).refuses(125, &["99999"]);
 }
+
+/// A client that keeps its port must not be led to a container that is gone, nor to the next one at its address.
+#[test]
+fn flows_end_with_the_container() {
+    let world = World::root();
+    world.host.admin("mkdir -m 777 /tmp/shared");
+    let flows = || -> u32 {
+        let count = world.host.admin("cat /proc/sys/net/netfilter/nf_conntrack_count 2>/dev/null || echo 0");
+        count.line().parse().expect("a number")
+    };
+    let options = ["-p", "5353:53/udp", "-v", "/tmp/shared:/shared", "--name", "one"];
+    let server = world.start(&options, "echo up >/shared/up; exec sleep 1000");
+    await_file(&world.host, "/tmp/shared/up");
+    let before = flows();
+    for _ in 0..3 {
+        world.host.admin("bash -c 'echo x >/dev/udp/127.0.0.1/5353'");
+    }
+    assert_eq!(flows(), before + 3);
+    world.host.run(["rm", "--force", "one"]).ok();
+    assert_eq!(flows(), before);
+    server.wait();
+}

@@ -106,6 +106,19 @@ fn a_published_port_answers() {
 }
 
 #[test]
+fn without_a_route_to_the_outside() {
+    let world = World::rootless();
+    world.host.admin("ip link delete uplink");
+    let before = Snapshot::take(&world.host);
+    let alone =
+        world.sh(&[], "ls /sys/class/net; ip address show lo | grep -c 127.0.0.1").ok().prints("lo\n1");
+    assert_eq!(alone.stderr.lines().count(), 1, "{alone}");
+    assert!(alone.stderr.contains("no route to the outside"), "{alone}");
+    world.sh(&["-p", "8080:80"], "true").refuses(125, &["pasta", "no external routable interface"]);
+    before.assert_same(&world.host, "a run without a route");
+}
+
+#[test]
 fn nothing_is_left() {
     let world = World::rootless();
     world.sh(&["-p", "8080:80"], "true").ok();
