@@ -14,7 +14,7 @@ if [[ ${1:-} == inside ]]; then
     mount -t tmpfs -o mode=755 run /run
     ip link set lo up
     # Namespaces without privilege do not load modules.
-    for module in overlay veth bridge tun nf_tables nft_nat nft_masq nft_fib_inet nft_chain_nat nf_conntrack_netlink; do
+    for module in loop overlay veth bridge tun nf_tables nft_nat nft_masq nft_fib_inet nft_chain_nat nf_conntrack_netlink; do
         modprobe "$module"
     done
     mkdir -p /dev/net
@@ -23,6 +23,10 @@ if [[ ${1:-} == inside ]]; then
     for controller in $(</sys/fs/cgroup/cgroup.controllers); do
         echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
     done
+    truncate -s 8G /run/disk
+    mkfs.ext4 -q -E lazy_itable_init=1,lazy_journal_init=1 /run/disk
+    mkdir /run/store
+    mount -o loop /run/disk /run/store
     shift
     code=0
     "$@" </dev/null || code=$?
@@ -61,8 +65,9 @@ tests=$("${CARGO:-cargo}" test -p devoxx-container --test e2e --no-run --message
 mkdir -p "$out/bin"
 cp "$tests" "$out/bin/e2e"
 cp "$(dirname "$tests")/../devoxx-container" "$out/bin/"
-command=$(printf '%q ' "$PWD/tests/vm.sh" inside env "DEVOXX_CONTAINER=$out/bin/devoxx-container" \
-    "$out/bin/e2e" --test-threads 2 "$@")
+# What looks through the whole of the machine's files takes minutes there, and is about no kernel.
+command=$(printf '%q ' "$PWD/tests/vm.sh" inside env DEVOXX_TESTKIT_DISK=/run/store "DEVOXX_CONTAINER=$out/bin/devoxx-container" \
+    "$out/bin/e2e" --test-threads 2 --skip broken_blobs --skip try_to_leave "$@")
 boot=$(printf '%q ' "${sudo[@]}" env "PYTHONPATH=$out/vng" "PATH=$out/vng/bin:$PATH" vng \
     --run "$(echo "$out"/kernel/boot/vmlinuz-*)" --disable-kvm --force-9p --disable-microvm \
     --user root --cpus 2 --memory 4G --cwd "$PWD" --verbose -- "$command")

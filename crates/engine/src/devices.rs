@@ -4,7 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::wish::Wish;
 use rustix::fs::{FileType, Stat};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use sys::{Context, Errno, called};
 
 /// What of the host's /dev the container has its own of.
@@ -13,11 +13,22 @@ const OWN: [&str; 7] = ["console", "fd", "mqueue", "ptmx", "pts", "shm", "tty"];
 /// How deep /dev is looked through: `/dev/bus/usb/001/002` is the deepest in use.
 const DEPTH: usize = 5;
 
-/// Nodes for the bundle, and rules for the cgroup.
+/// What a container gets of the host's devices.
+#[derive(Debug, Default)]
+pub struct Devices {
+    /// Nodes for the bundle.
+    pub nodes: Vec<Value>,
+    /// Rules for the cgroup.
+    pub rules: Vec<Value>,
+    /// Path in the container and path on the host, where they differ.
+    pub sources: Vec<(PathBuf, PathBuf)>,
+}
+
+/// Finds them. `enforced` says whether the cgroup refuses what the rules do not allow.
 ///
 /// A user who is not root of the host gets no devices from `--privileged`: the kernel would refuse them all.
-pub fn of(wish: &Wish, rootless: bool) -> Result<(Vec<Value>, Vec<Value>)> {
-    let (mut nodes, mut rules) = (Vec::new(), Vec::new());
+pub fn of(wish: &Wish, rootless: bool, enforced: bool) -> Result<Devices> {
+    let Devices { mut nodes, mut rules, mut sources } = Devices::default();
     if wish.privileged && !rootless {
         // Every device is allowed by the rules already.
         below(Path::new("/dev"), DEPTH, &mut nodes)?;
@@ -32,6 +43,19 @@ pub fn of(wish: &Wish, rootless: bool) -> Result<(Vec<Value>, Vec<Value>)> {
                 format!("--device {}: not a device", device.host.display()),
             ));
         };
+        let whole = ['r', 'w'].iter().all(|letter| device.access.contains(*letter));
+        if !enforced && !whole {
+            return Err(Error::new(
+                Kind::Failed,
+                format!(
+                    "--device {}: access {:?} cannot be enforced here: the cgroup has no filter for devices",
+                    device.host.display(),
+                    device.access
+                ),
+            )
+            .with_hint("leave out the letters: the permissions of the device itself hold"));
+        }
+        sources.push((device.container.clone(), device.host.clone()));
         rules.push(
             json!({"allow": true, "type": node["type"], "major": node["major"], "minor": node["minor"],
             "access": device.access}),
@@ -39,7 +63,7 @@ pub fn of(wish: &Wish, rootless: bool) -> Result<(Vec<Value>, Vec<Value>)> {
         nodes.retain(|other: &Value| other["path"] != node["path"]);
         nodes.push(node);
     }
-    Ok((nodes, rules))
+    Ok(Devices { nodes, rules, sources })
 }
 
 fn node(at: &Path, stat: &Stat) -> Option<Value> {

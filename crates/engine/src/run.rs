@@ -230,17 +230,17 @@ fn run_recorded(
         ips.push(IpAddr::from([127, 0, 1, 1]));
     }
     let (binds, fill) = binds(host, wish, base, record)?;
-    let (devices, device_rules) = devices::of(wish, host.rootless.is_some())?;
-    let no_devices = host.rootless.is_some()
-        || (!wish.privileged && cgroup.as_ref().is_none_or(|cgroup| !cgroup.enforces_devices()));
+    let filtered = cgroup.as_ref().is_some_and(|cgroup| cgroup.enforces_devices());
+    let no_devices = host.rootless.is_some() || (!wish.privileged && !filtered);
+    let devices = devices::of(wish, host.rootless.is_some(), filtered || wish.privileged)?;
     let settled = Settled {
         id: id.clone(),
         etc: etc::write(&directory, &hostname, &record.name, &ips, wish)?,
         hostname,
         binds,
         capabilities,
-        devices,
-        device_rules,
+        devices: devices.nodes,
+        device_rules: devices.rules,
         rootless: host.rootless.is_some(),
         no_devices,
         has_cgroup: cgroup.is_some(),
@@ -255,6 +255,7 @@ fn run_recorded(
         make_cwd: true,
         fill,
         bind_devices: no_devices,
+        device_sources: devices.sources,
     };
     let plan = runtime::bundle::plan(&id, &spec, &directory, beyond).map_err(of_runtime)?;
 

@@ -34,6 +34,8 @@ pub struct Beyond {
     pub fill: Vec<PathBuf>,
     /// Binds device nodes from the host, see [`Plan::bind_devices`].
     pub bind_devices: bool,
+    /// Where a device that is bound is on the host, when that is not the path that it has in the container.
+    pub device_sources: Vec<(PathBuf, PathBuf)>,
 }
 
 fn invalid(field: &str, why: &str) -> Error {
@@ -83,7 +85,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         root,
         root_read_only: spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false),
         mounts,
-        devices: devices(&linux)?,
+        devices: devices(&linux, &beyond.device_sources)?,
         masked: paths(linux.masked_paths()),
         read_only: paths(linux.readonly_paths()),
         hostname: spec.hostname().clone().unwrap_or_default(),
@@ -277,7 +279,7 @@ fn rlimits(spec: &Spec) -> Result<Vec<(rustix::process::Resource, u64, u64)>> {
 const DEFAULT_DEVICES: [(&str, u32, u32); 6] =
     [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
 
-fn devices(linux: &Linux) -> Result<Vec<Device>> {
+fn devices(linux: &Linux, sources: &[(PathBuf, PathBuf)]) -> Result<Vec<Device>> {
     use oci_spec::runtime::LinuxDeviceType;
     let mut devices: Vec<Device> = DEFAULT_DEVICES
         .iter()
@@ -308,8 +310,9 @@ fn devices(linux: &Linux) -> Result<Vec<Device>> {
             return Err(invalid(&field, "not an absolute path"));
         }
         devices.retain(|device| device.path != *written.path());
+        let elsewhere = sources.iter().find(|(path, _)| path == written.path()).map(|(_, host)| host);
         devices.push(Device {
-            host: written.path().clone(),
+            host: elsewhere.unwrap_or(written.path()).clone(),
             path: written.path().clone(),
             kind,
             major: number(written.major())?,

@@ -197,7 +197,17 @@ impl Drop for Host {
         // The holder ends with its standard input; whatever else is left dies with the cgroups.
         self.holder.kill().ok();
         self.holder.wait().ok();
+        if let Some(disk) = disk() {
+            // Busy mounts are gone with the namespaces; what is left is a disk that is thrown away.
+            std::fs::remove_dir_all(disk.join(self.holder.id().to_string())).ok();
+        }
     }
+}
+
+/// Where each host has a directory for its /tmp, if not in memory: before Linux 6.6 a tmpfs has no attributes of users,
+/// which an image store of an ordinary user needs.
+fn disk() -> Option<PathBuf> {
+    std::env::var_os("DEVOXX_TESTKIT_DISK").map(PathBuf::from)
 }
 
 /// Kills one process of a host; that it is gone already is fine.
@@ -238,9 +248,16 @@ fn setup(kind: Kind, cgroup: &HostCgroup, program: &Path) -> String {
     let (program, fixtures) = (program.display(), fixture::directory());
     let fixtures = fixtures.display();
     // Prepared beside and moved: the program and the fixtures may themselves be below /tmp.
+    match disk() {
+        None => script += "mount -t tmpfs -o mode=1777 tmp /mnt\n",
+        Some(disk) => {
+            let own = format!("{}/$$", disk.display());
+            writeln!(script, "mkdir -m 1777 {own}; mount --bind {own} /mnt").expect("String");
+        }
+    }
     writeln!(
         script,
-        "mount -t tmpfs -o mode=1777 shm /dev/shm; mount -t tmpfs -o mode=1777 tmp /mnt; cd /mnt
+        "mount -t tmpfs -o mode=1777 shm /dev/shm; cd /mnt
 mkdir -m 755 bin data run home fixtures; mkdir -m 700 xdg; touch bin/devoxx-container
 chown {user}: data run home xdg
 mount --bind {program} bin/devoxx-container; mount --bind {fixtures} fixtures
