@@ -7,7 +7,9 @@ use engine::user_namespace::{self, Ranges};
 use engine::{Error, Host, Images, Kind, Paths, Result};
 use std::io::{IsTerminal, Read, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 use sys::called;
+use sys::clone3::{Namespaces, clone3};
 
 /// Pull an image from a registry
 #[derive(Debug, clap::Args)]
@@ -71,6 +73,21 @@ pub struct RemoveContainers {
     containers: Vec<String>,
 }
 
+/// Stop containers
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The signal is that of --stop-signal, else the image's, else SIGTERM.")]
+pub struct StopContainers {
+    /// Seconds to wait before SIGKILL
+    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", default_value_t = 10)]
+    time: u64,
+    /// Send this signal instead
+    #[arg(short, long)]
+    signal: Option<String>,
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
 /// Check credentials at a registry and keep them
 #[derive(Debug, clap::Args)]
 pub struct Login {
@@ -116,6 +133,11 @@ fn credentials() -> PathBuf {
 
 /// Enters a user namespace where this is an ordinary user, and opens what is there.
 fn place() -> Result<Place> {
+    open(None)
+}
+
+/// As [`place`], in the user namespace of a container that runs.
+fn open(container: Option<&str>) -> Result<Place> {
     let uid = rustix::process::getuid().as_raw();
     let rootless = user_namespace::is_needed();
     let (data, run) = if rootless {
@@ -126,10 +148,37 @@ fn place() -> Result<Place> {
     } else {
         ("/var/lib/devoxx-container".into(), "/run/devoxx-container".into())
     };
-    let entered = if rootless { Some(user_namespace::enter()?) } else { None };
+    // The same user outside of the namespace and, as its root, inside: which container it is can be read before.
     let paths = Paths::make(variable("DEVOXX_ROOT").unwrap_or(data), variable("DEVOXX_RUN").unwrap_or(run))?;
+    let entered = if rootless {
+        let pid = container.and_then(|container| engine::running(&paths, container));
+        Some(user_namespace::enter_that_of(pid)?)
+    } else {
+        None
+    };
     let images = Images::open(&paths, rootless, credentials(), crate::interrupt::flag()?)?;
     Ok(Place { paths, images, rootless: entered })
+}
+
+/// Does something with each container, also after one of them has failed; prints those with which it worked.
+fn each(containers: &[String], act: impl Fn(&Paths, &str) -> Result<()>) -> Result<i32> {
+    let one = |container: &str| -> Result<()> {
+        act(&open(Some(container))?.paths, container)?;
+        print(container)
+    };
+    let told = |container: &str| one(container).map_or_else(|error| crate::report(&error), |()| 0);
+    let mut code = 0;
+    for container in containers {
+        let ended = if containers.len() > 1 && user_namespace::is_needed() {
+            // Each may be in a user namespace of its own, and out of one there is no way back.
+            let child = clone3(Namespaces::NONE, None, || told(container))?;
+            engine::wait_for(&child)?
+        } else {
+            told(container)
+        };
+        code = if ended == 0 { code } else { ended };
+    }
+    Ok(code)
 }
 
 fn print(text: &str) -> Result<()> {
@@ -261,12 +310,15 @@ pub fn ps(arguments: &ListContainers) -> Result<i32> {
 
 /// `rm`.
 pub fn rm(arguments: &RemoveContainers) -> Result<i32> {
-    let place = place()?;
-    for name in &arguments.containers {
-        engine::remove(&place.paths, name, arguments.force)?;
-        print(name)?;
-    }
-    Ok(0)
+    each(&arguments.containers, |paths, name| engine::remove(paths, name, arguments.force).map(drop))
+}
+
+/// `stop`.
+pub fn stop(arguments: &StopContainers) -> Result<i32> {
+    let patience = Duration::from_secs(arguments.time);
+    each(&arguments.containers, |paths, name| {
+        engine::stop(paths, name, arguments.signal.as_deref(), patience)
+    })
 }
 
 /// `login`.

@@ -10,7 +10,7 @@ use engine::{Error, Kind, Result};
 use std::ffi::CString;
 use std::io::Write;
 use sys::clone3::{Namespaces, clone3};
-use sys::{Context, Errno, called};
+use sys::{CallError, Errno, called};
 
 /// What the demonstration can be told.
 #[derive(Debug, clap::Args)]
@@ -78,10 +78,11 @@ pub fn parent(arguments: &DemoArguments) -> Result<i32> {
         crate::report(&Error::from(failed))
     })
     .map_err(|error| match error.errno {
-        Errno::PERM | Errno::ACCESS | Errno::NOSPC | Errno::USERS => {
+        // More namespaces than this user may have (user_namespaces(7)).
+        Errno::NOSPC | Errno::USERS => {
             Error::new(Kind::Failed, format!("permission denied: run with sudo: {error}"))
         }
-        _ => error.into(),
+        _ => denied(error),
     })?;
     let code = engine::wait_for(&child)?;
     say(&format!("Container exited with exit code {code}"))?;
@@ -95,19 +96,31 @@ fn c_strings(strings: &[&str]) -> Result<Vec<CString>> {
     strings.iter().map(convert).collect()
 }
 
+/// Some hosts grant the user namespace and then nothing in it (AppArmor's restriction on Ubuntu).
+fn denied(error: CallError) -> Error {
+    match error.errno {
+        Errno::PERM | Errno::ACCESS => {
+            Error::new(Kind::Failed, format!("permission denied: run with sudo: {error}"))
+        }
+        _ => error.into(),
+    }
+}
+
 /// Runs in the new namespaces, as PID 1.
 pub fn child(arguments: &ChildArguments) -> Result<i32> {
     use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
     // Private first: the mount of /proc must not reach the host.
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .map_err(called::<Errno>(|| "mount(\"/\", MS_REC|MS_PRIVATE)".to_owned()))?;
+        .map_err(called::<Errno>(|| "mount(\"/\", MS_REC|MS_PRIVATE)".to_owned()))
+        .map_err(denied)?;
     let flags = MountFlags::NOSUID | MountFlags::NOEXEC | MountFlags::NODEV;
     // Of the new PID namespace, so that ps sees this world only.
     mount("proc", "/proc", "proc", flags, None::<&std::ffi::CStr>)
-        .map_err(called::<Errno>(|| "mount(proc, \"/proc\")".to_owned()))?;
+        .map_err(called::<Errno>(|| "mount(proc, \"/proc\")".to_owned()))
+        .map_err(denied)?;
     rustix::system::sethostname(arguments.hostname.as_bytes())
         .map_err(called::<Errno>(|| format!("sethostname({:?})", arguments.hostname)))
-        .within(|| format!("set hostname {:?}", arguments.hostname))?;
+        .map_err(denied)?;
     let Some(command) = arguments.command.first() else {
         say(&format!("Child: PID {}, hostname {}", std::process::id(), hostname()))?;
         return Ok(0);

@@ -44,6 +44,8 @@ enum Command {
     Inspect(commands::Inspect),
     /// List containers
     Ps(commands::ListContainers),
+    /// Stop containers
+    Stop(commands::StopContainers),
     /// Remove containers
     Rm(commands::RemoveContainers),
     /// Check credentials at a registry and keep them
@@ -69,6 +71,7 @@ fn main() {
         Some(Command::Rmi(wanted)) => commands::rmi(&wanted),
         Some(Command::Inspect(wanted)) => commands::inspect(&wanted),
         Some(Command::Ps(wanted)) => commands::ps(&wanted),
+        Some(Command::Stop(wanted)) => commands::stop(&wanted),
         Some(Command::Rm(wanted)) => commands::rm(&wanted),
         Some(Command::Login(wanted)) => commands::login(&wanted),
         Some(Command::Logout(wanted)) => commands::logout(&wanted),

@@ -28,7 +28,7 @@ pub use images::{Images, Progress, login, logout};
 pub use mount::{VolumeMount, parse_mount, parse_tmpfs, parse_volume};
 pub use network::{PortMapping, parse_publish};
 pub use paths::Paths;
-pub use record::{Record, list, remove};
+pub use record::{Record, list, remove, running, stop};
 pub use run::{Host, run};
 pub use wish::{Device, Network, PullPolicy, RootfsWish, Source, Ulimit, Wish};
 

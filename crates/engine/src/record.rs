@@ -5,6 +5,7 @@ use crate::names;
 use crate::paths::Paths;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::time::Duration;
 use sys::{Context, called};
 
 /// What a container is made of.
@@ -30,6 +31,8 @@ pub struct Record {
     pub leased: bool,
     /// Where pasta wrote its id.
     pub pasta: Option<PathBuf>,
+    /// What `stop` sends: typed, else the image's, else SIGTERM.
+    pub stop_signal: String,
     /// The exit code, once it has ended.
     pub exit_code: Option<i32>,
 }
@@ -91,6 +94,27 @@ fn find(paths: &Paths, wanted: &str) -> Result<String> {
     match found.next() {
         None => Ok(id),
         Some(_) => Err(Error::new(Kind::Usage, format!("more than one container's id begins with {wanted}"))),
+    }
+}
+
+/// The process id of a container's PID 1, if there is such a container and it runs.
+pub fn running(paths: &Paths, wanted: &str) -> Option<i32> {
+    let state = runtime::state::read(&paths.states(), &find(paths, wanted).ok()?).ok()?;
+    state.init.filter(|init| init.is_alive()).map(|init| init.pid)
+}
+
+/// Stops a container by name or id: its stop signal, or the one given, and SIGKILL when it is still there after
+/// `patience`. Whoever waits for it sees its end; one that has ended already is fine.
+pub fn stop(paths: &Paths, wanted: &str, signal: Option<&str>, patience: Duration) -> Result<()> {
+    let id = find(paths, wanted)?;
+    let own = read(paths, &id)?.stop_signal;
+    let name = signal.unwrap_or(&own);
+    let number = sys::signals::by_name(name).ok_or_else(|| {
+        Error::new(Kind::Usage, format!("invalid value {name:?} for --signal: no such signal"))
+    })?;
+    match runtime::state::stop(&paths.states(), &id, number, patience) {
+        Err(error) if error.kind == runtime::Kind::NoSuchContainer => Ok(()),
+        done => done.map_err(of_runtime).within(|| format!("stop container {wanted}")),
     }
 }
 

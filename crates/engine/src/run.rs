@@ -12,7 +12,7 @@ use crate::{capabilities, cgroups, devices, etc, names, volume};
 use oci_spec::image::Config;
 use runtime::bundle::Beyond;
 use runtime::plan::{Overlay, Root, Upper};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::AsFd;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use supervisor::{Foreground, Streams};
@@ -73,6 +73,7 @@ pub fn run(host: &Host<'_>, wish: &Wish) -> Result<i32> {
         own_volumes: own_volumes(&id, wish, &base.config),
         leased: wish.network == Network::Bridge && host.rootless.is_none(),
         pasta: None,
+        stop_signal: stop_signal(wish, &base.config),
         exit_code: None,
     };
     if wish.network == Network::Bridge && host.rootless.is_some() {
@@ -164,6 +165,12 @@ fn runs_here(image: &image::Image) -> Result<()> {
     }
     let message = format!("image {} is for {of}, this machine is {host}", image.reference);
     Err(Error::new(Kind::Failed, message).with_hint(format!("with an emulator installed: --platform {of}")))
+}
+
+/// What was typed has been checked; an image may say anything.
+fn stop_signal(wish: &Wish, config: &Config) -> String {
+    let of_image = config.stop_signal().clone().filter(|name| sys::signals::by_name(name).is_some());
+    wish.stop_signal.clone().or(of_image).unwrap_or_else(|| "SIGTERM".to_owned())
 }
 
 fn labels(wish: &Wish, config: &Config) -> Vec<(String, String)> {
@@ -263,7 +270,7 @@ fn run_recorded(
     let (foreground, stdio) = Foreground::prepare(streams).map_err(of_runtime)?;
     let launch = runtime::launch(&host.paths.states(), &plan, cgroup, stdio).map_err(of_runtime)?;
     // While init mounts, the network is made: neither waits for the other.
-    let connected = connect(host, wish, record, lease.as_ref(), launch.pid());
+    let connected = connect(host, wish, record, lease.as_ref(), &launch);
     if let Err(error) = connected {
         // The removal of the record, by the caller, ends init as well.
         let failed = launch.discard(runtime::Error::new(runtime::Kind::Other, ""));
@@ -291,32 +298,28 @@ fn connect(
     wish: &Wish,
     record: &Record,
     lease: Option<&network::Lease>,
-    pid: i32,
+    launch: &runtime::Launch,
 ) -> Result<()> {
-    let namespace = || -> Result<OwnedFd> {
-        let path = format!("/proc/{pid}/ns/net");
-        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
-        let opened = rustix::fs::open(&path, flags, rustix::fs::Mode::empty())
-            .map_err(called::<Errno>(|| format!("open({path:?})")))?;
-        Ok(opened)
-    };
+    if wish.network == Network::Host {
+        return Ok(());
+    }
+    let namespace = launch.network().map_err(of_runtime)?;
     match (wish.network, lease, &record.pasta) {
-        (Network::Host, ..) => Ok(()),
-        (Network::None, ..) => network::loopback(namespace()?.as_fd()).map_err(of_network),
-        (Network::Bridge, Some(lease), _) => network::attach(lease, namespace()?.as_fd()).map_err(of_network),
+        (Network::Bridge, Some(lease), _) => network::attach(lease, namespace.as_fd()).map_err(of_network),
         (Network::Bridge, None, Some(pid_file)) => {
             let mut ports = wish.ports.clone();
             network::pasta::resolve(&mut ports).map_err(of_network)?;
-            match network::pasta::start(pid as u32, &ports, pid_file) {
+            let copy = namespace.try_clone().map_err(called(|| "dup".to_owned()))?;
+            match network::pasta::start(copy, &ports, pid_file) {
                 // A machine without a network still runs containers; they have what it has.
                 Err(error) if error.kind == network::Kind::NoRoute && ports.is_empty() => {
                     (host.warn)("no network but loopback: this machine has no route to the outside");
-                    network::loopback(namespace()?.as_fd()).map_err(of_network)
+                    network::loopback(namespace.as_fd()).map_err(of_network)
                 }
                 done => done.map(drop).map_err(of_network),
             }
         }
-        (Network::Bridge, None, None) => Ok(()),
+        _ => network::loopback(namespace.as_fd()).map_err(of_network),
     }
 }
 

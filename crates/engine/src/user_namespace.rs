@@ -4,8 +4,10 @@
 //! They have to run outside of the namespace, so a child is started before it is made and waits for it.
 
 use crate::error::{Error, Kind, Result};
+use rustix::fd::AsFd;
+use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space, set_thread_res_gid, set_thread_res_uid};
 use std::process::{Command, Stdio};
 use sys::clone3::{Child, Namespaces, clone3, unshare};
 use sys::{Context, Errno, called};
@@ -36,6 +38,27 @@ fn user_name(uid: u32) -> String {
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()));
     line.and_then(|line| line.split(':').next()).unwrap_or_default().to_owned()
+}
+
+/// Enters the user namespace of a process that runs in one of this user's, as its root; a new one where there is none.
+///
+/// Only from within may the processes of a container be signalled that are not its root: to any other namespace of the same
+/// user they belong to strangers. The caller must have one thread.
+pub fn enter_that_of(pid: Option<i32>) -> Result<Ranges> {
+    let theirs = pid.and_then(|pid| {
+        let path = format!("/proc/{pid}/ns/user");
+        rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+    });
+    // One that has just ended, or is not in a namespace of its own: as if there were none.
+    match theirs {
+        Some(theirs) if move_into_link_name_space(theirs.as_fd(), Some(LinkNameSpaceType::User)).is_ok() => {
+            become_root()?;
+            let map = std::fs::read_to_string("/proc/self/uid_map")
+                .map_err(called(|| "read(\"/proc/self/uid_map\")".to_owned()))?;
+            Ok(Ranges { subordinate: map.lines().count() > 1 })
+        }
+        _ => enter(),
+    }
 }
 
 /// Enters a new user namespace as its root. The process must have one thread.

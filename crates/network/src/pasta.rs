@@ -36,17 +36,15 @@ pub fn resolve(ports: &mut [PortMapping]) -> Result<()> {
     Reservation::of(ports, crate::forwarding::has_ipv6(), Purpose::Probe, |_| false).map(drop)
 }
 
-/// Connects the network namespace of process `netns_pid`. Returns when it is configured: its link is `eth0`, with
+/// Connects the network namespace. Returns when it is configured: its link is `eth0`, with
 /// the host's own addresses and routes. The caller is in the user namespace that owns the network namespace.
-pub fn start(netns_pid: u32, ports: &[PortMapping], pid_file: &Path) -> Result<Pasta> {
+pub fn start(netns: OwnedFd, ports: &[PortMapping], pid_file: &Path) -> Result<Pasta> {
     let mut held = ports.to_vec();
     // pasta's own words for a port in use differ between its versions; the kernel's do not.
     resolve(&mut held)?;
     if held != ports {
         return Err(Error::new(Kind::Usage, "a published port has no host port"));
     }
-    let path = format!("/proc/{netns_pid}/ns/net");
-    let netns = fs::File::open(&path).map_err(called(|| format!("open {path}")))?;
     let mut child = Command::new("pasta")
         .args(arguments(ports, pid_file))
         .stdin(netns)

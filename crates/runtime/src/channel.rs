@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! parent                         init
+//!                    <- Network ---    (with the descriptor of its network namespace, when it has one of its own)
 //!                    <- Terminal --   (with the master's descriptor, when one is asked for)
 //!                    <- Ready ----    everything is set up
 //!   start ---------- Go ->
@@ -29,6 +30,8 @@ const LONGEST: usize = 64 * 1024;
 pub enum Message {
     /// From the parent: go on.
     Go,
+    /// From init: its network namespace is attached.
+    Network,
     /// From init: the terminal's master is attached.
     Terminal,
     /// From init: set up, waiting for the start.

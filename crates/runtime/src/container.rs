@@ -118,11 +118,26 @@ impl Launch {
         self.child.pid.as_raw_nonzero().get()
     }
 
+    /// The network namespace of its own, which a plan has asked for. To be called once, before [`Launch::ready`].
+    ///
+    /// # Errors
+    /// The failure of init, if it failed before; the container is still to be discarded.
+    pub fn network(&self) -> Result<OwnedFd> {
+        match self.channel.receive()? {
+            Some((Message::Network, Some(namespace))) => Ok(namespace),
+            Some((Message::Failed { kind, chain, hint }, _)) => Err(Error { kind, chain, hint }),
+            Some((other, _)) => Err(Error::new(Kind::Other, format!("unexpected message {other:?} of init"))),
+            None => Err(self.died()),
+        }
+    }
+
     /// Waits until everything is set up.
     pub fn ready(self) -> Result<Created> {
         let mut terminal = None;
         let failure = loop {
             match self.channel.receive() {
+                // Nobody has asked for it.
+                Ok(Some((Message::Network, _))) => {}
                 Ok(Some((Message::Terminal, master))) => terminal = master,
                 Ok(Some((Message::Ready, _))) => return Ok(Created { launch: self, terminal }),
                 Ok(Some((Message::Failed { kind, chain, hint }, _))) => break Error { kind, chain, hint },

@@ -20,6 +20,8 @@ use crate::channel::{Channel, Message};
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::plan::Plan;
 use cgroup::Entry;
+use rustix::fd::AsFd;
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::system::sethostname;
 use sys::clone3::{Namespaces, unshare};
@@ -47,6 +49,15 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, entry: &Entry) -> Resu
     // Before anything is made: a parent that is killed takes this process along, and the kernel all that it holds.
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG)".to_owned()))?;
+    // Given, not looked up by the parent: once we are another user, /proc shows it to root of the host alone. And at once,
+    // so that the network is made while we mount.
+    if plan.namespaces.has(Namespaces::NETWORK) {
+        let path = "/proc/self/ns/net";
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let own = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(called::<Errno>(|| format!("open({path:?})")))?;
+        channel.send(&Message::Network, Some(own.as_fd()))?;
+    }
     // Born in the v2 cgroup, if there is one; into those of v1 we go ourselves. Before anything costs memory, and
     // before the namespace below takes its root from where we are.
     entry.enter().map_err(of_cgroup)?;

@@ -7,10 +7,12 @@
 
 use crate::error::{Error, Kind, Result};
 use cgroup::Cgroup;
-use rustix::fd::AsFd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use sys::{Context, Errno, called};
 
 /// The record of a container.
@@ -43,6 +45,16 @@ impl Init {
         let state = fields.next()?;
         let start_time = fields.nth(18)?.parse().ok()?;
         (!state.starts_with(['Z', 'X'])).then_some(Self { pid, start_time })
+    }
+
+    /// This very process by descriptor, whose id cannot be reused any more; none when it is gone.
+    fn open(self) -> Result<Option<OwnedFd>> {
+        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(pidfd) => Ok(self.is_alive().then_some(pidfd)),
+            Err(Errno::SRCH) => Ok(None),
+            Err(errno) => Err(called::<Errno>(|| format!("pidfd_open({pid:?})"))(errno).into()),
+        }
     }
 
     /// Whether this very process is alive.
@@ -130,27 +142,47 @@ pub fn remove(run: &Path, id: &str) -> Result<()> {
     }
 }
 
-/// Ends a process and waits for it, by descriptor: between the check and the signal its id cannot be reused.
+/// Ends a process and waits for it.
 fn kill_and_wait(init: Init) -> Result<()> {
-    let Some(pid) = Pid::from_raw(init.pid) else { return Ok(()) };
-    let pidfd = match pidfd_open(pid, PidfdFlags::empty()) {
-        Ok(pidfd) => pidfd,
-        Err(Errno::SRCH) => return Ok(()),
-        Err(errno) => return Err(called::<Errno>(|| format!("pidfd_open({pid:?})"))(errno).into()),
-    };
-    if !init.is_alive() {
-        return Ok(());
-    }
+    let Some(pidfd) = init.open()? else { return Ok(()) };
     match sys::signals::send(pidfd.as_fd(), 9) {
         Err(error) if error.errno != Errno::SRCH => return Err(error.into()),
         _ => {}
     }
-    let mut ended = [rustix::event::PollFd::new(&pidfd, rustix::event::PollFlags::IN)];
-    let limit = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
-    rustix::event::poll(&mut ended, Some(&limit)).map_err(called::<Errno>(|| "poll(pidfd)".to_owned()))?;
+    ends_within(&pidfd, Duration::from_secs(10))?;
     // Ours to reap only when it is our child; otherwise its parent does.
     match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
         Ok(_) | Err(Errno::CHILD) => Ok(()),
         Err(errno) => Err(called::<Errno>(|| "waitid(pidfd)".to_owned())(errno)).within(|| "reap init"),
+    }
+}
+
+/// Sends a signal to a container's PID 1 and, if it is still there after `patience`, kills it. Nothing is removed. One that
+/// has ended already is fine.
+pub fn stop(run: &Path, id: &str, signal: i32, patience: Duration) -> Result<()> {
+    let Some(init) = read(run, id)?.init else { return Ok(()) };
+    let Some(pidfd) = init.open()? else { return Ok(()) };
+    for (signal, patience) in [(signal, patience), (9, Duration::from_secs(10))] {
+        match sys::signals::send(pidfd.as_fd(), signal) {
+            Err(error) if error.errno == Errno::SRCH => return Ok(()),
+            other => other?,
+        }
+        if ends_within(&pidfd, patience)? {
+            return Ok(());
+        }
+    }
+    Err(Error::new(Kind::Other, format!("container {id} does not end, not even by SIGKILL")))
+}
+
+fn ends_within(pidfd: &OwnedFd, patience: Duration) -> Result<bool> {
+    let end = Instant::now().checked_add(patience);
+    loop {
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        let limit = left.and_then(|left| Timespec::try_from(left).ok());
+        match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], limit.as_ref()) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(called::<Errno>(|| "poll(pidfd)".to_owned())(errno).into()),
+        }
     }
 }

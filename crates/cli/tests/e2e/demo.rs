@@ -81,3 +81,19 @@ fn says_how_when_user_namespaces_are_refused() {
         "the call and its errno: {refused}"
     );
 }
+
+/// Some systems grant the namespace and then nothing in it.
+#[test]
+fn says_how_when_a_user_namespace_is_worth_nothing() {
+    let host = Host::rootless(&program());
+    let check = |call: &str, errno: &str| {
+        let refused = host.sh(&format!("strace -f -qq -o /tmp/xdg/trace -e inject={call}:error={errno} $C"));
+        assert_ne!(refused.code, 0, "{refused}");
+        assert_eq!(refused.stderr.lines().count(), 1, "{refused}");
+        assert!(refused.stderr.starts_with("permission denied: run with sudo: "), "{refused}");
+        assert!(refused.stderr.contains(call) && refused.stderr.contains(errno), "{refused}");
+    };
+    check("mount", "EACCES");
+    check("sethostname", "EPERM");
+    check("clone3", "EPERM");
+}

@@ -129,12 +129,12 @@ fn flows_end_with_the_container() {
     let options = ["-p", "5353:53/udp", "-v", "/tmp/shared:/shared", "--name", "one"];
     let server = world.start(&options, "echo up >/shared/up; exec sleep 1000");
     await_file(&world.host, "/tmp/shared/up");
-    let before = flows();
-    for _ in 0..3 {
-        world.host.admin("bash -c 'echo x >/dev/udp/127.0.0.1/5353'");
-    }
-    assert_eq!(flows(), before + 3);
+    // Many, since the kernel counts others too: neighbours that look for each other, for one.
+    world.host.admin("bash -c 'for i in {1..50}; do echo x >/dev/udp/127.0.0.1/5353; done'");
+    let with = flows();
+    assert!(with >= 50, "{with}");
     world.host.run(["rm", "--force", "one"]).ok();
-    assert_eq!(flows(), before);
+    let without = flows();
+    assert!(without < with - 40, "{with} flows before, {without} after");
     server.wait();
 }

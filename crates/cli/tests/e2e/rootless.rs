@@ -105,6 +105,27 @@ fn a_published_port_answers() {
     assert_eq!(answer.line(), "rootless");
 }
 
+/// To the namespace of another command these processes belong to strangers.
+#[test]
+fn containers_of_other_users_end_too() {
+    let world = World::rootless();
+    world.host.admin("mkdir -m 777 /tmp/shared");
+    let before = Snapshot::take(&world.host);
+    let names = ["one", "two", "three"];
+    let start = |name: &&str| {
+        let options = ["--net", "none", "-u", "app", "--name", name, "-v", "/tmp/shared:/shared"];
+        let running = world.start(&options, &format!("echo up >/shared/{name}; exec sleep 1000"));
+        await_file(&world.host, &format!("/tmp/shared/{name}"));
+        running
+    };
+    let all: Vec<_> = names.iter().map(start).collect();
+    let removed = world.host.run(["rm", "--force", "one", "nobody", "two", "three"]).code(125);
+    assert_eq!(removed.line(), "one\ntwo\nthree", "{removed}");
+    assert!(removed.stderr.contains("no such container: nobody"), "{removed}");
+    all.into_iter().for_each(|running| drop(running.wait()));
+    before.assert_same(&world.host, "rm --force");
+}
+
 #[test]
 fn without_a_route_to_the_outside() {
     let world = World::rootless();

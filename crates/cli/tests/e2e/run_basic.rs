@@ -109,6 +109,7 @@ fn names_and_removal() {
     assert_eq!(kept.stdout, "");
     assert!(world.host.run(["ps", "-a"]).ok().stdout.contains("kept"));
     world.run(&["--name", "kept"], &["true"]).refuses(125, &["kept"]);
+    world.host.run(["stop", "kept"]).ok().prints("kept");
     world.host.run(["rm", "kept"]).ok().prints("kept");
     assert!(!world.host.run(["ps", "-a"]).ok().stdout.contains("kept"));
     before.assert_same(&world.host, "run and rm");

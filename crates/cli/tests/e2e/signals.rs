@@ -1,6 +1,6 @@
 //! Signals to the client, and a store that stays whole whenever a pull is stopped.
 
-use crate::world::{BUSYBOX, World, await_file, program};
+use crate::world::{BUSYBOX, FAILED, World, await_file, program};
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::deadline::wait_for;
 use testkit::{Host, Snapshot};
@@ -27,6 +27,46 @@ fn a_signal_reaches_the_container() {
     check(Signal::HUP, "HUP", 43);
     check(Signal::USR1, "USR1", 44);
     check(Signal::QUIT, "QUIT", 45);
+}
+
+#[test]
+fn stop_sends_the_signal_that_was_agreed_on() {
+    for host in [Host::root(&program()), Host::rootless(&program())] {
+        let world = World::of(host);
+        world.host.admin("mkdir -m 777 /tmp/shared");
+        let image = world.registry.image("team/config:1");
+        world.host.run(["pull", &image]).ok();
+        let before = Snapshot::take(&world.host);
+        let check = |options: &[&str], stop: &[&str], code: i32| {
+            let script = "trap 'exit 41' TERM; trap 'exit 42' INT; trap 'exit 43' USR1; trap '' HUP
+                echo up >/shared/up; while :; do usleep 10000; done";
+            let run = [
+                "run",
+                "--rm",
+                "--net",
+                "none",
+                "--name",
+                "one",
+                "-v",
+                "/tmp/shared:/shared",
+                "--entrypoint",
+                "sh",
+            ];
+            let running = world.host.spawn([&run, options, &[&image, "-c", script]].concat());
+            await_file(&world.host, "/tmp/shared/up");
+            world.host.run([&["stop"], stop, &["one"]].concat()).ok().prints("one");
+            running.wait().code(code);
+            std::fs::remove_file(world.host.path("/tmp/shared/up")).expect("the container was up");
+            before.assert_same(&world.host, &format!("stop {stop:?}"));
+        };
+        // The image says SIGINT.
+        check(&[], &[], 42);
+        check(&["--stop-signal", "USR1"], &[], 43);
+        check(&["--stop-signal", "10"], &["--time", "60"], 43);
+        check(&[], &["--signal", "SIGTERM"], 41);
+        check(&[], &["-s", "HUP", "-t", "0"], 137);
+        world.host.run(["stop", "one"]).refuses(FAILED, &["no such container: one"]);
+    }
 }
 
 /// Stops a pull in the middle: the registry is halted as soon as something of the image is on the disk.
