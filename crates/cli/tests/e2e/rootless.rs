@@ -41,6 +41,9 @@ fn a_scratch_copy_of_the_machine() {
     );
     assert!(!host_has(&world, "/new") && !host_has(&world, "/etc/new"), "the copy is thrown away");
     before.assert_same(&world.host, "--rootfs /:O");
+    // A directory of root's, with nothing mounted below it.
+    let script = "echo x >/etc/new; echo y >/new; cat /etc/new /new; ls /bin/sh; (echo z >/home/app/f) 2>/dev/null || echo no";
+    check(&[], "/tmp/fixtures/rootfs/busybox:O", script, "x\ny\n/bin/sh\nno");
     // Below a directory: what is mounted there stays out, what stands beside it is in.
     world.host.admin(
         "mkdir -p /tmp/tree; cp -a /tmp/fixtures/rootfs/busybox/. /tmp/tree; mkdir -p '/tmp/tree/opt/a b/in' /tmp/tree/opt/c

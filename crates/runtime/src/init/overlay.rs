@@ -15,10 +15,25 @@ use sys::{Errno, called};
 
 /// The options of mount(2) have to fit into one page, with their NUL.
 const PAGE: usize = 4096;
+/// How a user namespace shows owners that it has no id for (user_namespaces(7)).
+const NOBODY: u32 = 65534;
 
 /// The overlay at its mount point; nothing where it has to be made in pieces.
 pub fn mount(overlay: &Overlay) -> Result<Option<OwnedFd>> {
+    if is_closed(overlay) {
+        // The pieces have theirs in there.
+        upper_and_work(overlay)?;
+        return Ok(None);
+    }
     if takes_layers_one_by_one() { one_by_one(overlay) } else { at_once(overlay) }
+}
+
+/// Whether the directory belongs to a user that has no id in here: not even its root could make a file in it, and the
+/// files for /etc need a place.
+fn is_closed(overlay: &Overlay) -> bool {
+    let [lower] = &overlay.lower[..] else { return false };
+    let owner = || rustix::fs::stat(lower).is_ok_and(|stat| stat.st_uid == NOBODY);
+    overlay.user_xattr && overlay.upper == Upper::Memory && owner()
 }
 
 /// Since Linux 6.7. Trying does not tell: a kernel before 6.5 takes any option, and refuses the mount and writes to its
