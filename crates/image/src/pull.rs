@@ -17,6 +17,8 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 use sys::Context;
 
 /// Layers that are fetched at the same time.
@@ -105,8 +107,11 @@ fn pull_it(store: &Store, reference: &Reference, options: &PullOptions<'_>) -> R
     let repository = Some(reference.repository.as_str());
     let registry =
         Registry::connect(&reference.registry, options.credentials.clone(), repository, options.cancelled)?;
-    let resolved = resolve(store, &registry, reference, options)?;
-    fetch_layers(store, &registry, &resolved.layers, options)?;
+    let resolved = unless_cancelled(&registry, options.cancelled, || {
+        let resolved = resolve(store, &registry, reference, options)?;
+        fetch_layers(store, &registry, &resolved.layers, options)?;
+        Ok(resolved)
+    })?;
     store.keep_blob(&resolved.config_digest, &resolved.raw_config)?;
     let layers = once_each(&resolved.layers);
     let record = Record {
@@ -125,6 +130,34 @@ fn pull_it(store: &Store, reference: &Reference, options: &PullOptions<'_>) -> R
     store
         .load(&store.records()?, &digest, &name)?
         .ok_or_else(|| Error::new(Kind::Other, "the image was removed while it was pulled"))
+}
+
+/// Does something that waits for the registry, and stops waiting as soon as it is cancelled.
+fn unless_cancelled<T>(
+    registry: &Registry<'_>,
+    cancelled: &AtomicBool,
+    act: impl FnOnce() -> Result<T>,
+) -> Result<T> {
+    // The flag is set by a signal, which can do no more than that; a person does not notice a tenth of a second.
+    let watch = |over: Receiver<()>| {
+        while over.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
+            if cancelled.load(Ordering::Relaxed) {
+                return registry.hang_up();
+            }
+        }
+    };
+    let done = std::thread::scope(|scope| {
+        let (busy, over) = channel();
+        scope.spawn(move || watch(over));
+        let done = act();
+        drop(busy);
+        done
+    });
+    match done {
+        // Whatever it was that failed then.
+        Err(_) if cancelled.load(Ordering::Relaxed) => Err(Error::new(Kind::Cancelled, "cancelled")),
+        done => done,
+    }
 }
 
 /// Each layer once, where it stands highest: overlayfs refuses a directory twice, and a lower one would be covered
@@ -239,11 +272,16 @@ fn fetch_layers(
         while let Some((diff_id, blob)) = distinct.get(next.fetch_add(1, Ordering::Relaxed)) {
             let fetched = fetch_layer(store, registry, blob, diff_id, options.progress, &go_on);
             if let Err(error) = fetched.within(|| format!("layer {}", blob.digest)) {
-                stop.store(true, Ordering::Relaxed);
+                let others = !stop.swap(true, Ordering::Relaxed);
                 let mut first = failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 // The others end as cancelled; why they were is what counts.
                 if first.as_ref().is_none_or(|known| known.kind == Kind::Cancelled) {
                     *first = Some(error);
+                }
+                drop(first);
+                if others {
+                    // They would be for nothing.
+                    registry.hang_up();
                 }
                 break;
             }

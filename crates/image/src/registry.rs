@@ -75,6 +75,11 @@ impl<'a> Registry<'a> {
         Ok(this)
     }
 
+    /// Ends every request that is under way with an error, also one that waits for a registry that says nothing.
+    pub fn hang_up(&self) {
+        self.transport.hang_up();
+    }
+
     /// Fails unless the registry takes our credentials.
     pub fn ping(&self) -> Result<()> {
         self.get("/v2/", "*/*").map(drop)

@@ -46,7 +46,11 @@ pub struct Web {
 impl Web {
     /// Serves what `handler` answers on 127.0.0.1 of the host.
     #[track_caller]
-    pub fn start(host: &Host, port: u16, handler: impl Fn(&Request) -> Answer + Send + 'static) -> Self {
+    pub fn start(
+        host: &Host,
+        port: u16,
+        handler: impl Fn(&Request) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let namespace =
             File::open(format!("/proc/{}/ns/net", host.pid())).expect("the host's network namespace");
         // The thread ends with what it opens: no other thread of this program may be in the host.
@@ -58,11 +62,13 @@ impl Web {
         let listener = Arc::new(bound.unwrap_or_else(|error| panic!("bind 127.0.0.1:{port}: {error}")));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (accepts, keeps) = (Arc::clone(&listener), Arc::clone(&seen));
+        let handler = Arc::new(handler);
         let serve = move || {
             for stream in accepts.incoming() {
                 let Ok(stream) = stream else { return };
+                let (handler, keeps) = (Arc::clone(&handler), Arc::clone(&keeps));
                 // A client that goes away in the middle is that client's business.
-                serve(&stream, &handler, &keeps).ok();
+                std::thread::spawn(move || serve(&stream, &*handler, &keeps).ok());
             }
         };
         let thread = Some(std::thread::spawn(serve));

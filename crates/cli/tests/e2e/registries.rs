@@ -1,8 +1,12 @@
 //! Who we are to a registry, and what of that anybody else gets to see.
 
 use crate::world::{FAILED, program};
+use rustix::process::Signal;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use testkit::deadline::wait_for;
 use testkit::fixture::LOGIN;
 use testkit::web::{Answer, Request};
 use testkit::{Host, Registry, Web};
@@ -281,4 +285,51 @@ fn redirects() {
     check(5005, &at(&store), true, &["redirect", "from https to http"]);
     check(5006, "http://169.254.169.254/", false, &["redirect", "an address of this machine"]);
     assert!(store.requests().is_empty(), "nobody was asked");
+}
+
+/// One layer is held back: the others arrive and are unpacked meanwhile, and are there for the next pull.
+#[test]
+fn layers_arrive_side_by_side_and_are_kept() {
+    let host = Host::root(&program());
+    let storage = host.path("/tmp/fixtures/registry");
+    let held = Arc::new(AtomicBool::new(true));
+    let base = {
+        let registry = Registry::start(&host);
+        let manifest = registry.manifest(&registry.digest("debian", "12"));
+        let digest = manifest["layers"][0]["digest"].as_str().expect("a layer has a digest").to_owned();
+        digest.trim_start_matches("sha256:").to_owned()
+    };
+    let (holds, big) = (Arc::clone(&held), base.clone());
+    let store = Web::start(&host, 5002, move |request| {
+        while request.target.contains(&big) && holds.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        (200, std::fs::read(storage.join(request.target.trim_start_matches('/'))).expect("a blob"))
+    });
+    let to = format!(
+        "middleware: {{storage: [{{name: redirect, options: {{baseurl: 'http://{}'}}}}]}}",
+        store.address
+    );
+    let registry = Registry::settings(&host).port(5001).also(&to).start();
+    let image = registry.image("debian:12");
+    let pull = host.spawn(["pull", &image]);
+    wait_for("three of four layers are unpacked", || {
+        let whole = "find /tmp/data -path '*/layers/*' -name diff | wc -l";
+        (host.admin(whole).line() == "3").then_some(())
+    });
+    pull.signal(Signal::INT);
+    assert_ne!(pull.wait().code, 0);
+    held.store(false, Ordering::Relaxed);
+    // The one that was held back ends as its client is gone.
+    store.requests();
+    let pulled = host.run(["pull", &image]).ok();
+    assert_eq!(pulled.stderr.matches(": already here").count(), 3, "{pulled}");
+    assert_eq!(pulled.stderr.matches(": pulled").count(), 1, "{pulled}");
+    let asked: Vec<_> = store.requests().into_iter().map(|request| request.target).collect();
+    let layers = registry.manifest(&registry.digest("debian", "12"))["layers"].clone();
+    let again = layers.as_array().into_iter().flatten().filter_map(|layer| layer["digest"].as_str());
+    for digest in again.map(|digest| digest.trim_start_matches("sha256:")).filter(|digest| *digest != base) {
+        assert!(asked.iter().all(|target| !target.contains(digest)), "{digest} again: {asked:?}");
+    }
+    host.run(["run", "--rm", &image, "dpkg", "--audit"]).ok().prints("");
 }

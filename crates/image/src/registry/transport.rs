@@ -78,6 +78,12 @@ impl Transport {
         Ok(Answer { url: url.clone(), response })
     }
 
+    /// Closes every connection, so that whoever waits on one waits no longer. Nothing can be asked afterwards.
+    pub fn hang_up(&self) {
+        let secure = self.secure.iter().filter_map(|made| made.get()?.as_ref().ok());
+        std::iter::once(&self.plain).chain(secure).for_each(|agent| agent.clone().shutdown());
+    }
+
     fn agent(&self, url: &Url) -> Result<&Agent> {
         if !url.is_https() {
             return Ok(&self.plain);
