@@ -132,11 +132,17 @@ impl Host {
         Running::start(&mut self.command(args))
     }
 
-    /// Runs a script in the host, as the host's user; `$C` is the program under test.
+    /// A script in the host, as the host's user; `$C` is the program under test.
+    pub fn script(&self, script: &str) -> Command {
+        let mut command = self.enter(self.kind == Kind::Rootless);
+        command.env("C", PROGRAM).args(["sh", "-c", script]);
+        command
+    }
+
+    /// Runs a script to its end, see [`Host::script`].
     #[track_caller]
     pub fn sh(&self, script: &str) -> Outcome {
-        let mut command = self.enter(self.kind == Kind::Rootless);
-        run(command.env("C", PROGRAM).args(["sh", "-c", script]))
+        run(&mut self.script(script))
     }
 
     /// Runs a script in the host as root, whoever the host's user is; fails the test unless it succeeds.

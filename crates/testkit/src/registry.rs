@@ -14,6 +14,7 @@ pub struct Settings<'a> {
     host: &'a Host,
     port: u16,
     copy: bool,
+    storage: String,
     tls: bool,
     also: String,
 }
@@ -35,7 +36,8 @@ impl Registry {
 
     /// The settings of [`Registry::start`], to change before its start.
     pub fn settings(host: &Host) -> Settings<'_> {
-        Settings { host, port: 5000, copy: false, tls: false, also: String::new() }
+        let storage = "/tmp/fixtures/registry".to_owned();
+        Settings { host, port: 5000, copy: false, storage, tls: false, also: String::new() }
     }
 
     /// The name of an image in this registry.
@@ -95,6 +97,13 @@ impl Settings<'_> {
         self
     }
 
+    /// Another directory of the host that has images.
+    #[must_use]
+    pub fn storage(mut self, directory: &str) -> Self {
+        directory.clone_into(&mut self.storage);
+        self
+    }
+
     /// Name and password are asked for ([`crate::fixture::LOGIN`]).
     #[must_use]
     pub fn login(self) -> Self {
@@ -119,7 +128,7 @@ impl Settings<'_> {
     #[track_caller]
     pub fn start(self) -> Registry {
         let name = format!("registry-{}", self.port);
-        let storage = if self.copy { format!("/tmp/{name}") } else { "/tmp/fixtures/registry".to_owned() };
+        let storage = if self.copy { format!("/tmp/{name}") } else { self.storage };
         if self.copy {
             let script = format!("cp -a /tmp/fixtures/registry {storage}");
             self.host.admin(&script);

@@ -8,6 +8,7 @@ mod images;
 mod isolation;
 mod limits;
 mod network;
+mod readme;
 mod registries;
 mod rootfs;
 mod rootless;
