@@ -9,7 +9,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 .DEFAULT_GOAL := build
 # Setup comes before the fixtures, and the style before the tests.
 .NOTPARALLEL:
-.PHONY: build help run test vm setup fixtures check fmt clean install
+.PHONY: build help run test test-vm setup fixtures check fmt clean install
 
 build: ## the release programs, in bin/ (the default)
 	$(CARGO) build --release --workspace --bins
@@ -21,7 +21,7 @@ build: ## the release programs, in bin/ (the default)
 	done
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## a container on a scratch copy of this machine's files: a shell, or a greeting without a terminal
 	@if [ -t 0 ] && [ -t 1 ]; then \
@@ -39,7 +39,7 @@ test: setup check fixtures ## all that must hold: style, lints, then every test 
 	$(CARGO) test --workspace
 	tests/leaks.sh after "$(TARGET)/testkit/leaks"
 
-vm: fixtures ## the end-to-end tests on another kernel, with cgroup v2 alone: in a virtual machine (TESTS=words to choose)
+test-vm: fixtures ## the end-to-end tests on another kernel, with cgroup v2 alone: in a virtual machine (TESTS=words to choose)
 	tests/vm.sh $(TESTS)
 
 setup: ## what the tests need and this machine lacks, by apt

@@ -12,7 +12,7 @@ look() {
   nft list tables 2>/dev/null | grep -i devoxx || :
   local process name
   for process in /proc/[0-9]*; do
-    name=$(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) || continue
+    name=$({ tr "\0" " " <"$process/cmdline"; } 2>/dev/null) || continue
     # The first word only: an editor with such a file open is none of ours.
     case "${name%% *}" in
       *devoxx-container | *devoxx-runtime | *docker-registry) echo "process ${process#/proc/} $name" ;;

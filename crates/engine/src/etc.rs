@@ -6,12 +6,23 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use sys::called;
 
+/// Where systemd-resolved writes the servers that are behind its own.
+const SYSTEMD: &str = "/run/systemd/resolve/resolv.conf";
+
+/// Whether the host has a name server that only the host itself can reach.
+pub fn has_local_dns(wish: &Wish) -> bool {
+    let local =
+        |path: &str| std::fs::read_to_string(path).is_ok_and(|text| network::files::is_local_only(&text));
+    wish.dns.is_empty() && local("/etc/resolv.conf") && (local(SYSTEMD) || !Path::new(SYSTEMD).exists())
+}
+
 /// Writes them into the container's directory; returns where each is mounted.
 pub fn write(
     directory: &Path,
     hostname: &str,
     name: &str,
     ips: &[IpAddr],
+    forwarder: Option<IpAddr>,
     wish: &Wish,
 ) -> Result<Vec<(PathBuf, &'static str)>> {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
@@ -23,8 +34,8 @@ pub fn write(
     let resolv = if wish.network == Network::Host && wish.dns.is_empty() {
         read("/etc/resolv.conf")
     } else {
-        let systemd = std::fs::read_to_string("/run/systemd/resolve/resolv.conf").ok();
-        network::files::resolv_conf(&read("/etc/resolv.conf"), systemd.as_deref(), &wish.dns)
+        let systemd = std::fs::read_to_string(SYSTEMD).ok();
+        network::files::resolv_conf(&read("/etc/resolv.conf"), systemd.as_deref(), &wish.dns, forwarder)
     };
     let files = [
         ("hostname", format!("{hostname}\n"), "/etc/hostname"),

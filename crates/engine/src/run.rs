@@ -236,13 +236,15 @@ fn run_recorded(
         // asked for a name that only this container has answers late or never.
         ips.push(IpAddr::from([127, 0, 1, 1]));
     }
+    let local_dns = record.pasta.is_some() && etc::has_local_dns(wish);
+    let forwarder = local_dns.then_some(IpAddr::from(network::pasta::DNS));
     let (binds, fill) = binds(host, wish, base, record)?;
     let filtered = cgroup.as_ref().is_some_and(|cgroup| cgroup.enforces_devices());
     let no_devices = host.rootless.is_some() || (!wish.privileged && !filtered);
     let devices = devices::of(wish, host.rootless.is_some(), filtered || wish.privileged)?;
     let settled = Settled {
         id: id.clone(),
-        etc: etc::write(&directory, &hostname, &record.name, &ips, wish)?,
+        etc: etc::write(&directory, &hostname, &record.name, &ips, forwarder, wish)?,
         hostname,
         binds,
         capabilities,
@@ -270,7 +272,7 @@ fn run_recorded(
     let (foreground, stdio) = Foreground::prepare(streams).map_err(of_runtime)?;
     let launch = runtime::launch(&host.paths.states(), &plan, cgroup, stdio).map_err(of_runtime)?;
     // While init mounts, the network is made: neither waits for the other.
-    let connected = connect(host, wish, record, lease.as_ref(), &launch);
+    let connected = connect(host, wish, record, lease.as_ref(), &launch, local_dns);
     if let Err(error) = connected {
         // The removal of the record, by the caller, ends init as well.
         let failed = launch.discard(runtime::Error::new(runtime::Kind::Other, ""));
@@ -299,6 +301,7 @@ fn connect(
     record: &Record,
     lease: Option<&network::Lease>,
     launch: &runtime::Launch,
+    local_dns: bool,
 ) -> Result<()> {
     if wish.network == Network::Host {
         return Ok(());
@@ -310,7 +313,7 @@ fn connect(
             let mut ports = wish.ports.clone();
             network::pasta::resolve(&mut ports).map_err(of_network)?;
             let copy = namespace.try_clone().map_err(called(|| "dup".to_owned()))?;
-            match network::pasta::start(copy, &ports, pid_file) {
+            match network::pasta::start(copy, &ports, pid_file, local_dns) {
                 // A machine without a network still runs containers; they have what it has.
                 Err(error) if error.kind == network::Kind::NoRoute && ports.is_empty() => {
                     (host.warn)("no network but loopback: this machine has no route to the outside");

@@ -37,14 +37,17 @@ fn line(text: &mut String, address: &str, names: &[&str]) {
 }
 
 /// `/etc/resolv.conf`: the servers in `dns`, or else those of the host that a container can reach. `systemd` is the
-/// text of `/run/systemd/resolve/resolv.conf`, which has the servers behind a local one (127.0.0.53). The host's
-/// `search` and `options` stay.
-pub fn resolv_conf(host: &str, systemd: Option<&str>, dns: &[IpAddr]) -> String {
+/// text of `/run/systemd/resolve/resolv.conf`, which has the servers behind a local one (127.0.0.53); `forwarder` is who
+/// asks the local one for us, where there is such. The host's `search` and `options` stay.
+pub fn resolv_conf(host: &str, systemd: Option<&str>, dns: &[IpAddr], forwarder: Option<IpAddr>) -> String {
     let mut servers: Vec<String> = dns.iter().map(IpAddr::to_string).collect();
     for source in [Some(host), systemd].into_iter().flatten() {
         if servers.is_empty() {
             servers = reachable(source);
         }
+    }
+    if servers.is_empty() {
+        servers = forwarder.iter().map(IpAddr::to_string).collect();
     }
     if servers.is_empty() {
         servers = FALLBACK.map(str::to_owned).to_vec();
@@ -59,6 +62,12 @@ pub fn resolv_conf(host: &str, systemd: Option<&str>, dns: &[IpAddr]) -> String 
         let _ = writeln!(text, "nameserver {server}");
     }
     text
+}
+
+/// Whether a resolv.conf names a server, and none that a container could reach.
+pub fn is_local_only(text: &str) -> bool {
+    let names_one = text.lines().any(|line| line.split_whitespace().next() == Some("nameserver"));
+    names_one && reachable(text).is_empty()
 }
 
 /// The servers of a resolv.conf that are not the host's own loopback, nor on a link that a container does not have.
@@ -81,7 +90,7 @@ mod tests {
     fn resolv_conf_has_what_a_container_reaches() {
         fn check(host: &str, systemd: Option<&str>, dns: &[&str], expected: &str) {
             let dns: Vec<IpAddr> = dns.iter().map(|ip| ip.parse().unwrap()).collect();
-            assert_eq!(resolv_conf(host, systemd, &dns), expected, "{host:?}");
+            assert_eq!(resolv_conf(host, systemd, &dns, None), expected, "{host:?}");
         }
         check("nameserver 192.0.2.1\n", None, &[], "nameserver 192.0.2.1\n");
         check("# x\nnameserver 192.0.2.1 # y\n;z\n", None, &[], "nameserver 192.0.2.1\n");
@@ -114,10 +123,24 @@ mod tests {
         check("", "", &[("a", "1 2")], "");
     }
 
+    #[test]
+    fn a_local_server_is_asked_through_the_forwarder() {
+        fn check(host: &str, systemd: Option<&str>, local_only: bool, asked: &str) {
+            assert_eq!(is_local_only(host), local_only, "{host:?}");
+            let text = resolv_conf(host, systemd, &[], Some(IpAddr::from([169, 254, 1, 1])));
+            assert_eq!(text, format!("nameserver {asked}\n"), "{host:?}");
+        }
+        check("nameserver 127.0.0.1\n", None, true, "169.254.1.1");
+        check("nameserver ::1\nnameserver 127.0.0.53\n", None, true, "169.254.1.1");
+        check("nameserver 127.0.0.53\n", Some("nameserver 10.0.0.1\n"), true, "10.0.0.1");
+        check("nameserver 127.0.0.1\nnameserver 10.0.0.2\n", None, false, "10.0.0.2");
+        check("", None, false, "169.254.1.1");
+    }
+
     proptest! {
         #[test]
         fn there_is_always_a_server(host in "\\PC{0,200}(\n\\PC{0,40}){0,5}") {
-            let text = resolv_conf(&host, None, &[]);
+            let text = resolv_conf(&host, None, &[], None);
             prop_assert!(text.lines().any(|line| line.starts_with("nameserver ")));
             prop_assert!(!text.contains("nameserver 127."));
         }

@@ -14,6 +14,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
+use std::net::Ipv4Addr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -23,6 +24,9 @@ use sys::called;
 const COMPLAINT: u64 = 4096;
 /// How long pasta may take to end after SIGTERM.
 const PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
+
+/// The address at which pasta answers for the host's own name server; link-local, so that it is in nobody's way.
+pub const DNS: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 
 /// A running pasta, known by its pid file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,9 +40,9 @@ pub fn resolve(ports: &mut [PortMapping]) -> Result<()> {
     Reservation::of(ports, crate::forwarding::has_ipv6(), Purpose::Probe, |_| false).map(drop)
 }
 
-/// Connects the network namespace. Returns when it is configured: its link is `eth0`, with
+/// Connects the network namespace, with [`DNS`] if `dns` says so. Returns when it is configured: its link is `eth0`, with
 /// the host's own addresses and routes. The caller is in the user namespace that owns the network namespace.
-pub fn start(netns: OwnedFd, ports: &[PortMapping], pid_file: &Path) -> Result<Pasta> {
+pub fn start(netns: OwnedFd, ports: &[PortMapping], pid_file: &Path, dns: bool) -> Result<Pasta> {
     let mut held = ports.to_vec();
     // pasta's own words for a port in use differ between its versions; the kernel's do not.
     resolve(&mut held)?;
@@ -46,7 +50,7 @@ pub fn start(netns: OwnedFd, ports: &[PortMapping], pid_file: &Path) -> Result<P
         return Err(Error::new(Kind::Usage, "a published port has no host port"));
     }
     let mut child = Command::new("pasta")
-        .args(arguments(ports, pid_file))
+        .args(arguments(ports, pid_file, dns))
         .stdin(netns)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -79,7 +83,7 @@ fn not_started(error: std::io::Error) -> Error {
 }
 
 /// The arguments of pasta(1).
-fn arguments(ports: &[PortMapping], pid_file: &Path) -> Vec<OsString> {
+fn arguments(ports: &[PortMapping], pid_file: &Path, dns: bool) -> Vec<OsString> {
     let mut all: Vec<OsString> = ["--config-net", "--quiet", "--no-map-gw", "--ns-ifname", "eth0"]
         .iter()
         // Ports that the host listens on are the host's: nothing of the container's loopback leads out.
@@ -93,6 +97,9 @@ fn arguments(ports: &[PortMapping], pid_file: &Path) -> Vec<OsString> {
         for spec in specs {
             all.extend([option.into(), spec.into()]);
         }
+    }
+    if dns {
+        all.extend(["--dns-forward".into(), DNS.to_string().into()]);
     }
     all.extend(["--pid".into(), pid_file.into()]);
     // The caller is in the owning user namespace already, and one cannot enter the namespace one is in.
@@ -190,7 +197,7 @@ mod tests {
         check("127.0.0.1:8080:80", "127.0.0.1/8080:80");
         check("[::1]:8080:80", "::1/8080:80");
         check("0.0.0.0:8080:80", "8080:80");
-        let shown = arguments(&parse_publish("8080:80").unwrap(), Path::new("/p"));
+        let shown = arguments(&parse_publish("8080:80").unwrap(), Path::new("/p"), false);
         let shown: Vec<_> = shown.iter().map(|word| word.to_str().unwrap()).collect();
         let shown = shown.join(" ");
         assert!(shown.contains("--tcp-ports 8080:80 --udp-ports none --pid /p"), "{shown}");

@@ -18,4 +18,4 @@ pub use outcome::{Outcome, Running};
 pub use pty::Pty;
 pub use registry::Registry;
 pub use snapshot::Snapshot;
-pub use web::Web;
+pub use web::{Web, inside};

@@ -43,6 +43,17 @@ pub struct Web {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Opens sockets in the network of a host: they stay there.
+pub fn inside<T: Send>(host: &Host, open: impl FnOnce() -> T + Send) -> T {
+    let namespace = File::open(format!("/proc/{}/ns/net", host.pid())).expect("the host's network namespace");
+    // A thread that ends with it: no other of this program may be in the host.
+    let enter = || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("setns");
+        open()
+    };
+    std::thread::scope(|scope| scope.spawn(enter).join()).expect("the thread in the host")
+}
+
 impl Web {
     /// Serves what `handler` answers on 127.0.0.1 of the host.
     #[track_caller]

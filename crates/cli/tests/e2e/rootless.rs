@@ -108,6 +108,31 @@ fn a_published_port_answers() {
     assert_eq!(answer.line(), "rootless");
 }
 
+/// A name server that listens on the host's loopback, as a local cache does, answers for the container too.
+#[test]
+fn the_hosts_own_name_server() {
+    let world = World::of(testkit::Host::rootless(&crate::world::program()));
+    let server =
+        testkit::inside(&world.host, || std::net::UdpSocket::bind("127.0.0.1:53")).expect("bind port 53");
+    // Every name is 10.1.2.3: the question, and an answer that points to its name.
+    std::thread::spawn(move || {
+        let mut query = [0; 512];
+        while let Ok((length, from)) = server.recv_from(&mut query) {
+            let end = 12 + query[12..length].iter().position(|byte| *byte == 0).unwrap_or(0) + 5;
+            let mut answer = [&query[..2], &[0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0], &query[12..end]].concat();
+            answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 10, 1, 2, 3]);
+            server.send_to(&answer, from).ok();
+        }
+    });
+    let image = world.registry.image("debian:12");
+    let asks = |options: &[&str]| {
+        let script = "sed -n 's/^nameserver //p' /etc/resolv.conf; getent ahostsv4 asked.test | awk 'NR == 1 {print $1}'";
+        world.host.run([&["run", "--rm", "--quiet"], options, &[&image, "sh", "-c", script]].concat()).ok()
+    };
+    asks(&[]).prints("169.254.1.1\n10.1.2.3");
+    asks(&["--net", "host"]).prints("127.0.0.1\n10.1.2.3");
+}
+
 /// To the namespace of another command these processes belong to strangers.
 #[test]
 fn containers_of_other_users_end_too() {

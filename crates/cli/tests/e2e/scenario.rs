@@ -21,8 +21,7 @@ fn everything(host: Host, limit_holds: bool) {
     run(&[], "true").wait().ok();
     let before = Snapshot::take(&world.host);
 
-    let script =
-        "getent hosts other.test | awk '{print $1}'; getent hosts $(hostname) >/dev/null && echo itself";
+    let script = "getent ahostsv4 other.test | awk 'NR == 1 {print $1}'; getent ahostsv4 $(hostname) >/dev/null && echo itself";
     run(&["--add-host", "other.test:10.9.8.7"], script).wait().ok().prints("10.9.8.7\nitself");
 
     let data = ["-v", "/tmp/home/data:/data", "-p", "8080:80", "-m", "64m"];

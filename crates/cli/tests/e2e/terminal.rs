@@ -56,35 +56,40 @@ fn what_is_typed_is_the_containers() {
 #[test]
 fn it_is_restored_whatever_happens() {
     let world = World::root();
-    let pty = Pty::new(24, 80);
-    let (before, clean) = (pty.modes(), Snapshot::take(&world.host));
-    let check = |command: &[&str], during: &dyn Fn(i32), code: i32| {
+    let clean = Snapshot::take(&world.host);
+    let check = |command: &[&str], during: &dyn Fn(&Pty, i32), code: i32| {
+        let pty = Pty::new(24, 80);
+        let before = pty.modes();
         let client = pty.start(&world.host.command(run(&["-it", "--name", "one"], command)));
-        during(client.pid());
+        during(&pty, client.pid());
         assert_eq!(client.wait(), code, "{command:?}: {}", pty.screen());
         assert_eq!(pty.modes(), before, "{command:?}");
         clean.assert_same(&world.host, &format!("{command:?}"));
     };
-    let raw = || wait_for("the terminal is raw", || (pty.modes() != before).then_some(()));
-    let send = |pid: i32, signal: Signal| {
-        raw();
-        kill_process(Pid::from_raw(pid).expect("a process id"), signal).expect("kill the client");
+    // Only what was changed can be restored.
+    let is_raw = |pty: &Pty| {
+        pty.shows("is-up");
+        assert_ne!(pty.modes(), Pty::new(24, 80).modes());
     };
-    check(&["true"], &|_| (), 0);
-    check(&["sh", "-c", "exit 3"], &|_| (), 3);
-    check(&["no-such-program"], &|_| (), 127);
-    check(&["/etc/passwd"], &|_| (), 126);
-    check(&["sh", "-c", "stty raw -echo; exit 5"], &|_| (), 5);
+    check(&["true"], &|_, _| (), 0);
+    check(&["sh", "-c", "exit 3"], &|_, _| (), 3);
+    check(&["no-such-program"], &|_, _| (), 127);
+    check(&["/etc/passwd"], &|_, _| (), 126);
+    check(&["sh", "-c", "stty raw -echo; exit 5"], &|_, _| (), 5);
     let trap = ["sh", "-c", "trap 'exit 4' TERM HUP QUIT; echo is-up; while :; do usleep 10000; done"];
     for signal in [Signal::TERM, Signal::HUP, Signal::QUIT] {
-        check(&trap, &|pid| send(pid, signal), 4);
+        let send = |pty: &Pty, pid: i32| {
+            is_raw(pty);
+            kill_process(Pid::from_raw(pid).expect("a process id"), signal).expect("signal the client");
+        };
+        check(&trap, &send, 4);
     }
     // Somebody else ends the container.
-    let end = |_| {
-        raw();
+    let end = |pty: &Pty, _| {
+        is_raw(pty);
         world.host.run(["rm", "--force", "one"]).ok();
     };
-    check(&["sleep", "1000"], &end, 137);
+    check(&["sh", "-c", "echo is-up; exec sleep 1000"], &end, 137);
 }
 
 #[test]
