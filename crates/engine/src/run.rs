@@ -265,12 +265,14 @@ fn run_recorded(
         fill,
         bind_devices: no_devices,
         device_sources: devices.sources,
+        ..Beyond::default()
     };
     let plan = runtime::bundle::plan(&id, &spec, &directory, beyond).map_err(of_runtime)?;
 
     let streams = Streams { interactive: wish.interactive, terminal: wish.terminal };
     let (foreground, stdio) = Foreground::prepare(streams).map_err(of_runtime)?;
-    let launch = runtime::launch(&host.paths.states(), &plan, cgroup, stdio).map_err(of_runtime)?;
+    let launch = runtime::launch(&host.paths.states(), &plan, cgroup, runtime::Given { stdio, config: None })
+        .map_err(of_runtime)?;
     // While init mounts, the network is made: neither waits for the other.
     let connected = connect(host, wish, record, lease.as_ref(), &launch, local_dns);
     if let Err(error) = connected {

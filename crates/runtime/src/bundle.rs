@@ -10,8 +10,10 @@ mod resources;
 pub use capability::{ALL as ALL_CAPABILITIES, number as capability_number};
 
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Capabilities, Device, Plan, Process, Root, User};
-use oci_spec::runtime::{Linux, LinuxNamespaceType, PosixRlimitType, Spec};
+use crate::hooks::Hook;
+use crate::id_map::{self, IdMaps, Range};
+use crate::plan::{Capabilities, Device, Joined, Plan, Process, Root, TimeOffset, User};
+use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType, PosixRlimitType, Spec};
 use std::path::{Path, PathBuf};
 use sys::clone3::Namespaces;
 use sys::{Context, called};
@@ -34,6 +36,12 @@ pub struct Beyond {
     pub fill: Vec<PathBuf>,
     /// Binds device nodes from the host, see [`Plan::bind_devices`].
     pub bind_devices: bool,
+    /// How many descriptors from 3 up pass through.
+    pub preserved_fds: u32,
+    /// See [`Plan::no_pivot`].
+    pub no_pivot: bool,
+    /// See [`Plan::no_new_keyring`].
+    pub no_new_keyring: bool,
     /// Where a device that is bound is on the host, when that is not the path that it has in the container.
     pub device_sources: Vec<(PathBuf, PathBuf)>,
 }
@@ -42,31 +50,58 @@ fn invalid(field: &str, why: &str) -> Error {
     Error::new(Kind::Invalid, format!("config.json: {field}: {why}"))
 }
 
-/// Reads `config.json` of a bundle.
-pub fn read(bundle: &Path) -> Result<Spec> {
+/// A config.json as it was written.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// What it says.
+    pub spec: Spec,
+    /// Its text.
+    pub text: Vec<u8>,
+    /// What in it is not wrong and has no effect.
+    pub warnings: Vec<String>,
+}
+
+/// Reads a `config.json`.
+pub fn read(path: &Path) -> Result<Written> {
     use std::io::Read;
-    let path = bundle.join("config.json");
-    let file = std::fs::File::open(&path).map_err(called(|| format!("open {path:?}")))?;
+    let file = match std::fs::File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("JSON specification file {} not found", path.display()),
+            ));
+        }
+        other => other.map_err(called(|| format!("open {path:?}")))?,
+    };
     let mut text = Vec::new();
     file.take(LONGEST + 1).read_to_end(&mut text).map_err(called(|| format!("read {path:?}")))?;
     if text.len() as u64 > LONGEST {
         return Err(invalid("file", &format!("longer than {LONGEST} bytes")));
     }
-    serde_json::from_slice(&text).map_err(|error| Error::new(Kind::Invalid, format!("config.json: {error}")))
+    let spec = serde_json::from_slice(&text)
+        .map_err(|error| Error::new(Kind::Invalid, format!("config.json: {error}")))?;
+    Ok(Written { spec, text, warnings: Vec::new() })
 }
 
 /// Makes the plan of container `id`, or says which field stands in its way.
 pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan> {
     let process = process(spec, &beyond)?;
-    let linux = spec.linux().clone().unwrap_or_default();
+    // Not its own default, which has namespaces and masks that nobody wrote.
+    let linux = match spec.linux() {
+        Some(linux) => linux.clone(),
+        None => return Err(invalid("linux", "missing: a container needs namespaces")),
+    };
     refuse_what_is_not_there_yet(spec, &linux)?;
-    let (namespaces, cgroup_namespace) = namespaces(&linux)?;
-    if spec.hostname().is_some() && !namespaces.has(Namespaces::UTS) {
+    let (namespaces, joined, cgroup_namespace) = namespaces(&linux)?;
+    let has = |kind: Namespaces| namespaces.has(kind) || joined.iter().any(|one| one.kind == kind);
+    let id_maps = id_maps(&linux, namespaces.has(Namespaces::USER))?;
+    if spec.hostname().is_some() && !has(Namespaces::UTS) {
         return Err(invalid("hostname", "needs a uts namespace of its own"));
     }
+    let user_namespace = has(Namespaces::USER);
     let root = match (beyond.root, spec.root()) {
         (Some(root), _) => root,
-        (None, Some(root)) => Root::Directory(bundle.join(root.path())),
+        (None, Some(root)) => Root::Directory(root_directory(bundle, root.path())?),
         (None, None) => return Err(invalid("root", "missing")),
     };
     let mut mounts = Vec::new();
@@ -79,9 +114,20 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
     let resources = linux.resources().clone().unwrap_or_default();
     Ok(Plan {
         id: id.to_owned(),
+        oci_version: spec.version().clone(),
+        bundle: bundle.to_owned(),
+        annotations: spec
+            .annotations()
+            .iter()
+            .flatten()
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+        time_offsets: time_offsets(&linux, namespaces.has(Namespaces::TIME))?,
+        joined,
+        id_maps,
         namespaces,
         cgroup_namespace,
-        bind_devices: beyond.bind_devices,
+        bind_devices: beyond.bind_devices || user_namespace,
         root,
         root_read_only: spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false),
         mounts,
@@ -93,6 +139,9 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         process,
         cgroup: linux.cgroups_path().as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
         limits: resources::limits(&resources)?,
+        hooks: hooks(spec)?,
+        no_pivot: beyond.no_pivot,
+        no_new_keyring: beyond.no_new_keyring,
         seccomp: seccomp::Program::default(),
     })
 }
@@ -101,14 +150,10 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
 fn refuse_what_is_not_there_yet(spec: &Spec, linux: &Linux) -> Result<()> {
     let process = spec.process().as_ref();
     let written = [
-        ("hooks", spec.hooks().is_some()),
         ("domainname", spec.domainname().is_some()),
         ("linux.seccomp", linux.seccomp().is_some()),
-        ("linux.uidMappings", linux.uid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
-        ("linux.gidMappings", linux.gid_mappings().as_ref().is_some_and(|list| !list.is_empty())),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
         ("linux.personality", linux.personality().is_some()),
-        ("linux.timeOffsets", linux.time_offsets().is_some()),
         ("linux.netDevices", linux.net_devices().is_some()),
         ("linux.memoryPolicy", linux.memory_policy().is_some()),
         ("linux.mountLabel", linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
@@ -140,46 +185,174 @@ fn refuse_what_is_not_there_yet(spec: &Spec, linux: &Linux) -> Result<()> {
     }
 }
 
-fn namespaces(linux: &Linux) -> Result<(Namespaces, bool)> {
+fn namespaces(linux: &Linux) -> Result<(Namespaces, Vec<Joined>, bool)> {
     let mut new = Namespaces::NONE;
+    let mut seen = Namespaces::NONE;
+    let mut joined = Vec::new();
     let mut cgroup = false;
     for namespace in linux.namespaces().iter().flatten() {
         let kind = namespace.typ();
-        if namespace.path().is_some() {
-            return Err(Error::new(
-                Kind::Unsupported,
-                format!(
-                    "config.json: linux.namespaces: {kind}: joining by path is not supported by this version"
-                ),
-            ));
-        }
         let one = match kind {
             LinuxNamespaceType::Mount => Namespaces::MOUNT,
             LinuxNamespaceType::Uts => Namespaces::UTS,
             LinuxNamespaceType::Ipc => Namespaces::IPC,
             LinuxNamespaceType::Pid => Namespaces::PID,
             LinuxNamespaceType::Network => Namespaces::NETWORK,
-            LinuxNamespaceType::Cgroup => {
-                cgroup = true;
-                continue;
-            }
-            LinuxNamespaceType::User | LinuxNamespaceType::Time => {
-                return Err(Error::new(
-                    Kind::Unsupported,
-                    format!("config.json: linux.namespaces: {kind}: not supported by this version"),
-                ));
-            }
+            LinuxNamespaceType::Cgroup => Namespaces::CGROUP,
+            LinuxNamespaceType::User => Namespaces::USER,
+            LinuxNamespaceType::Time => Namespaces::TIME,
         };
-        if new.has(one) {
-            return Err(invalid("linux.namespaces", &format!("{kind} is there twice")));
+        if seen.has(one) {
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("config.json: linux.namespaces: malformed spec file: duplicated ns \"{kind}\""),
+            ));
         }
-        new = new.and(one);
+        seen = seen.and(one);
+        match namespace.path() {
+            Some(path) if !path.as_os_str().is_empty() => {
+                if !path.is_absolute() {
+                    return Err(invalid(
+                        "linux.namespaces",
+                        &format!("{kind}: path {path:?} is not absolute"),
+                    ));
+                }
+                joined.push(Joined { kind: one, path: path.clone() });
+            }
+            // Made later than the others, from inside the cgroup.
+            _ if one == Namespaces::CGROUP => cgroup = true,
+            _ => new = new.and(one),
+        }
     }
-    if !new.has(Namespaces::MOUNT) {
+    if !seen.has(Namespaces::MOUNT) {
         // Without one, every mount would be made on the host.
         return Err(invalid("linux.namespaces", "a mount namespace is needed"));
     }
-    Ok((new, cgroup))
+    Ok((new, joined, cgroup))
+}
+
+/// Resolved once: what is mounted is what was looked at.
+fn root_directory(bundle: &Path, written: &Path) -> Result<PathBuf> {
+    if written.as_os_str().is_empty() {
+        return Err(invalid("root.path", "empty"));
+    }
+    let path = bundle.join(written);
+    let resolved = std::fs::canonicalize(&path)
+        .map_err(called(|| format!("realpath({path:?})")))
+        .within(|| "config.json: root.path")?;
+    if resolved == Path::new("/") {
+        return Err(invalid("root.path", "the root of the host cannot be that of a container"));
+    }
+    if !resolved.is_dir() {
+        return Err(invalid("root.path", &format!("{} is not a directory", resolved.display())));
+    }
+    Ok(resolved)
+}
+
+fn id_maps(linux: &Linux, new_user_namespace: bool) -> Result<IdMaps> {
+    let read = |field: &str, list: &Option<Vec<LinuxIdMapping>>| {
+        let ranges: Vec<Range> = list
+            .iter()
+            .flatten()
+            .map(|one| Range { container: one.container_id(), host: one.host_id(), size: one.size() })
+            .collect();
+        id_map::check(field, &ranges).map(|()| ranges)
+    };
+    let maps = IdMaps {
+        uid: read("linux.uidMappings", linux.uid_mappings())?,
+        gid: read("linux.gidMappings", linux.gid_mappings())?,
+    };
+    let given = !maps.uid.is_empty() || !maps.gid.is_empty();
+    let refused =
+        |why: &str| Err(Error::new(Kind::Invalid, format!("config.json: linux.uidMappings: {why}")));
+    let joins = linux.namespaces().iter().flatten().any(|one| {
+        one.typ() == LinuxNamespaceType::User
+            && one.path().as_ref().is_some_and(|path| !path.as_os_str().is_empty())
+    });
+    if given && !new_user_namespace && !joins {
+        return refused("user namespace mappings specified, but user namespace isn't enabled in the config");
+    }
+    if new_user_namespace && (maps.uid.is_empty() || maps.gid.is_empty()) {
+        return refused(
+            "user namespaces enabled, but no namespace path to join nor mappings to apply specified",
+        );
+    }
+    Ok(maps)
+}
+
+fn time_offsets(linux: &Linux, new_time_namespace: bool) -> Result<Vec<TimeOffset>> {
+    let mut offsets = Vec::new();
+    for (clock, offset) in linux.time_offsets().iter().flatten() {
+        if !["monotonic", "boottime"].contains(&clock.as_str()) {
+            return Err(invalid(
+                "linux.timeOffsets",
+                &format!("{clock:?} is not a clock of time namespaces"),
+            ));
+        }
+        let nanoseconds = offset.nanosecs().unwrap_or(0);
+        if nanoseconds >= 1_000_000_000 {
+            return Err(invalid(
+                "linux.timeOffsets",
+                &format!("{clock}.nanosecs: {nanoseconds} is a second or more"),
+            ));
+        }
+        offsets.push(TimeOffset { clock: clock.clone(), seconds: offset.secs().unwrap_or(0), nanoseconds });
+    }
+    offsets.sort_by(|one, other| one.clock.cmp(&other.clock));
+    if !offsets.is_empty() && !new_time_namespace {
+        let joins = linux.namespaces().iter().flatten().any(|one| one.typ() == LinuxNamespaceType::Time);
+        return Err(invalid(
+            "linux.timeOffsets",
+            if joins {
+                "time namespace enabled, but both namespace path and time offsets specified -- you may only provide one"
+            } else {
+                "time namespace offsets specified, but time namespace isn't enabled in the config"
+            },
+        ));
+    }
+    Ok(offsets)
+}
+
+/// The hooks, and where crun's annotations send their output.
+#[allow(deprecated, reason = "prestart hooks are deprecated in the specification, and in use")]
+fn hooks(spec: &Spec) -> Result<crate::hooks::Hooks> {
+    let annotation =
+        |name: &str| spec.annotations().as_ref().and_then(|all| all.get(name)).map(PathBuf::from);
+    let Some(written) = spec.hooks() else { return Ok(crate::hooks::Hooks::default()) };
+    let read = |name: &str, list: &Option<Vec<oci_spec::runtime::Hook>>| {
+        list.iter()
+            .flatten()
+            .enumerate()
+            .map(|(index, one)| {
+                let field = || format!("hooks.{name}[{index}]");
+                if !one.path().is_absolute() {
+                    return Err(invalid(
+                        &format!("{}.path", field()),
+                        &format!("{:?} is not absolute", one.path()),
+                    ));
+                }
+                if one.timeout().is_some_and(|seconds| seconds <= 0) {
+                    return Err(invalid(&format!("{}.timeout", field()), "must be greater than zero"));
+                }
+                Ok(Hook {
+                    path: one.path().clone(),
+                    args: one.args().clone().unwrap_or_default(),
+                    env: one.env().clone().unwrap_or_default(),
+                    timeout: one.timeout().and_then(|seconds| u64::try_from(seconds).ok()),
+                })
+            })
+            .collect::<Result<Vec<Hook>>>()
+    };
+    Ok(crate::hooks::Hooks {
+        prestart: read("prestart", written.prestart())?,
+        create_runtime: read("createRuntime", written.create_runtime())?,
+        create_container: read("createContainer", written.create_container())?,
+        start_container: read("startContainer", written.start_container())?,
+        poststart: read("poststart", written.poststart())?,
+        poststop: read("poststop", written.poststop())?,
+        stdout: annotation("run.oci.hooks.stdout"),
+        stderr: annotation("run.oci.hooks.stderr"),
+    })
 }
 
 fn process(spec: &Spec, beyond: &Beyond) -> Result<Process> {
@@ -213,6 +386,7 @@ fn process(spec: &Spec, beyond: &Beyond) -> Result<Process> {
         oom_score_adj: written.oom_score_adj(),
         terminal: written.terminal().unwrap_or(false).then_some(size),
         reaper: beyond.reaper,
+        preserved_fds: beyond.preserved_fds,
     })
 }
 

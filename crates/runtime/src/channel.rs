@@ -1,10 +1,18 @@
 //! What a parent and the init it cloned say to each other, over one SOCK_SEQPACKET pair.
 //!
 //! ```text
-//! parent                         init
-//!                    <- Network ---    (with the descriptor of its network namespace, when it has one of its own)
+//! parent                         stage, then init
+//!                    <- Map ------    in a new user namespace that has no ids yet
+//!   maps written --- Proceed ->
+//!                    <- Init -----    the stage has made init (with its pidfd), and ends
+//!   mounts mapped -- Proceed ->       only where there is a stage or a new user namespace
+//!                    <- Network ---   (with the descriptor of its network namespace, when it has one of its own)
+//!                    <- Hooks -----   mounted, the root not entered: createRuntime hooks, when there are any
+//!   hooks have run - Proceed ->
 //!                    <- Terminal --   (with the master's descriptor, when one is asked for)
+//!                    <- Listener --   (with the descriptor of seccomp's notifications, when one is asked for)
 //!                    <- Ready ----    everything is set up
+//!   written down --- Commit ->        live without me, wait at the gate; or
 //!   start ---------- Go ->
 //!                    <- Failed ---    any step, with its whole chain
 //!                    <- (end) ----    execve worked: the socket is close-on-exec
@@ -28,8 +36,20 @@ const LONGEST: usize = 64 * 1024;
 /// What is said.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Message {
-    /// From the parent: go on.
+    /// From the parent: execute.
     Go,
+    /// From the parent: what was waited for is done.
+    Proceed,
+    /// From the parent: written down; the start comes through the gate.
+    Commit,
+    /// From the stage: its user namespace needs ids.
+    Map,
+    /// From the stage: init is there, its pidfd is attached.
+    Init,
+    /// From init: the hooks of create that run outside are due.
+    Hooks,
+    /// From init: the descriptor of seccomp's notifications is attached.
+    Listener,
     /// From init: its network namespace is attached.
     Network,
     /// From init: the terminal's master is attached.
@@ -59,6 +79,23 @@ pub fn pair() -> Result<(Channel, Channel)> {
 }
 
 impl Channel {
+    /// An end that was connected by somebody else.
+    pub fn of(descriptor: OwnedFd) -> Self {
+        Self(descriptor)
+    }
+
+    /// Waits until the parent says that it has done its part.
+    ///
+    /// # Errors
+    /// Also when the parent is no more.
+    pub fn proceed(&self) -> Result<()> {
+        match self.receive()? {
+            Some((Message::Proceed, _)) => Ok(()),
+            Some((other, _)) => Err(Error::new(Kind::Other, format!("unexpected message {other:?}"))),
+            None => Err(Error::new(Kind::Other, "the parent is gone")),
+        }
+    }
+
     /// Lets go of this end while the value lives on: its descriptor becomes a second standard error.
     pub fn close(&mut self) -> Result<()> {
         rustix::io::dup2(rustix::stdio::stderr(), &mut self.0)

@@ -2,18 +2,21 @@
 //!
 //! ```text
 //! launch -> Launch (init is setting up; the parent may do other work) -> ready -> Created -> start -> Running
+//!                                                                                         -> commit (init waits at the gate)
 //! ```
 //! Whatever fails, the record is worked off before the error is returned.
 
 use crate::channel::{Channel, Message, pair};
 use crate::error::{Error, Kind, Result, of_cgroup};
+use crate::hooks::Hooks;
 use crate::plan::Plan;
-use crate::state::{self, Init, Record};
+use crate::state::{self, Init, Phase, Record, Status};
+use crate::{gate, id_map, namespace, stage};
 use cgroup::{Cgroup, Entry};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::process::{WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::path::{Path, PathBuf};
-use sys::clone3::{Child, clone3};
+use sys::clone3::{Child, Namespaces, clone3};
 use sys::{Context, Errno, called};
 
 /// Init is setting up.
@@ -23,6 +26,7 @@ pub struct Launch {
     record: Record,
     child: Child,
     channel: Channel,
+    hooks: Hooks,
 }
 
 /// Everything is set up; the command has not been started.
@@ -31,6 +35,8 @@ pub struct Created {
     launch: Launch,
     /// The master of the container's terminal, where it has one.
     pub terminal: Option<OwnedFd>,
+    /// Where seccomp's notifications come, where the profile has any.
+    pub listener: Option<OwnedFd>,
 }
 
 /// The command runs.
@@ -74,14 +80,26 @@ impl Stdio {
     }
 }
 
+/// What a container is given besides its plan.
+#[derive(Debug, Default)]
+pub struct Given<'a> {
+    /// Its standard descriptors.
+    pub stdio: Stdio,
+    /// The text of its config.json, kept for later commands, where they are to come: then there is a gate as well, and
+    /// [`Created::commit`] works.
+    pub config: Option<&'a [u8]>,
+}
+
 /// Writes the record of `plan` into `run`, makes the cgroup and clones init into it.
 ///
 /// # Errors
 /// `Exists` when the id is taken: then nothing is touched. Any other error leaves nothing behind.
-pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, stdio: Stdio) -> Result<Launch> {
-    let record = Record { id: plan.id.clone(), cgroup, init: None };
+pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>) -> Result<Launch> {
+    let record = Record { config_kept: given.config.is_some(), ..Record::of(plan, cgroup) };
+    // Opened before anything is made: a path that leads nowhere is refused without a trace.
+    let joined = namespace::open(&plan.joined)?;
     state::claim(run, &record)?;
-    launch_claimed(run, plan, record, stdio).map_err(|error| after_removal(run, &plan.id, error))
+    launch_claimed(run, plan, record, given, &joined).map_err(|error| after_removal(run, &plan.id, error))
 }
 
 /// Removes what an error left. A removal that fails too is told with it.
@@ -92,7 +110,13 @@ fn after_removal(run: &Path, id: &str, error: Error) -> Error {
     }
 }
 
-fn launch_claimed(run: &Path, plan: &Plan, mut record: Record, stdio: Stdio) -> Result<Launch> {
+fn launch_claimed(
+    run: &Path,
+    plan: &Plan,
+    record: Record,
+    given: Given<'_>,
+    joined: &[namespace::Open],
+) -> Result<Launch> {
     let mut entry = Entry::default();
     if let Some(cgroup) = &record.cgroup {
         cgroup.create().map_err(of_cgroup)?;
@@ -100,16 +124,125 @@ fn launch_claimed(run: &Path, plan: &Plan, mut record: Record, stdio: Stdio) -> 
         cgroup.apply(&plan.limits).map_err(of_cgroup)?;
         entry = cgroup.entry().map_err(of_cgroup)?;
     }
+    let mut gate = None;
+    if let Some(config) = given.config {
+        state::keep_config(run, &plan.id, config)?;
+        gate = Some(gate::make(&state::directory(run, &plan.id))?);
+    }
+    let inside = Inside { plan, joined, entry: &entry, gate: gate.as_ref() };
+    let (child, channel) = make_init(&inside, given.stdio)?;
+    Ok(Launch { run: run.to_owned(), record, child, channel, hooks: plan.hooks.clone() })
+}
+
+/// What init and the stage before it are told.
+struct Inside<'a> {
+    plan: &'a Plan,
+    joined: &'a [namespace::Open],
+    entry: &'a Entry,
+    gate: Option<&'a OwnedFd>,
+}
+
+impl Inside<'_> {
+    /// Runs init, in the child.
+    fn init(&self, channel: &mut Channel) -> i32 {
+        let outside = crate::init::Outside { entry: self.entry, joined: self.joined, gate: self.gate };
+        crate::init::run(self.plan, channel, &outside)
+    }
+
+    /// What the child does before it is init, where there is no stage.
+    fn directly(&self, channel: &Channel) -> Result<()> {
+        if self.plan.namespaces.has(Namespaces::USER) {
+            channel.send(&Message::Map, None)?;
+            channel.proceed()?;
+            stage::become_root().within(|| "become root of the user namespace")?;
+            stage::set_dumpable(true)?;
+        }
+        for namespace in self.joined.iter().filter(|one| one.kind != Namespaces::CGROUP) {
+            namespace.enter()?;
+        }
+        Ok(())
+    }
+}
+
+/// Clones init, or a stage that does.
+fn make_init(inside: &Inside<'_>, stdio: Stdio) -> Result<(Child, Channel)> {
     let (mut ours, mut theirs) = pair()?;
-    let (parents_end, tasks) = (&mut ours, &entry);
-    let child = clone3(plan.namespaces, entry.unified.as_ref().map(AsFd::as_fd), move || {
+    let plan = inside.plan;
+    let staged = plan.needs_stage();
+    let namespaces = if staged { Namespaces::NONE } else { plan.namespaces };
+    let parents_end = &mut ours;
+    let child = clone3(namespaces, inside.entry.unified.as_ref().map(AsFd::as_fd), move || {
         // A copy of the parent's end would hide its death from us.
-        let closed = parents_end.close().and_then(|()| stdio.take());
-        if closed.is_err() { 71 } else { crate::init::run(plan, &mut theirs, tasks) }
+        if parents_end.close().and_then(|()| stdio.take()).is_err() {
+            return 71;
+        }
+        let done = if staged {
+            stage::run(plan, inside.joined, &mut theirs, |channel| match channel.proceed() {
+                Ok(()) => inside.init(channel),
+                Err(_) => 71,
+            })
+            .map(|()| 0)
+        } else {
+            inside.directly(&theirs).map(|()| inside.init(&mut theirs))
+        };
+        done.unwrap_or_else(|failure| crate::init::report(&theirs, failure))
     })?;
-    record.init = Init::of(child.pid.as_raw_nonzero().get());
-    state::write(run, &record)?;
-    Ok(Launch { run: run.to_owned(), record, child, channel: ours })
+    if !staged && !plan.namespaces.has(Namespaces::USER) {
+        return Ok((child, ours));
+    }
+    match accompany(plan, child.pid.as_raw_nonzero().get(), &ours, staged) {
+        Ok(None) => Ok((child, ours)),
+        Ok(Some(init)) => {
+            wait(&child)?;
+            ours.send(&Message::Proceed, None)?;
+            Ok((init, ours))
+        }
+        Err(error) => {
+            end(&child)?;
+            Err(error)
+        }
+    }
+}
+
+/// Gives a child what only the parent can: ids, and what init there is after a stage.
+fn accompany(plan: &Plan, child: i32, channel: &Channel, staged: bool) -> Result<Option<Child>> {
+    loop {
+        match channel.receive()? {
+            Some((Message::Map, _)) => {
+                id_map::write(child, &plan.id_maps)?;
+                channel.send(&Message::Proceed, None)?;
+                if !staged {
+                    return Ok(None);
+                }
+            }
+            Some((Message::Init, Some(pidfd))) => return Ok(Some(Child { pid: pid_of(&pidfd)?, pidfd })),
+            Some((Message::Failed { kind, chain, hint }, _)) => return Err(Error { kind, chain, hint }),
+            Some((other, _)) => return Err(unexpected(&other)),
+            None => return Err(Error::new(Kind::Other, "init ended without a word")),
+        }
+    }
+}
+
+fn unexpected(message: &Message) -> Error {
+    Error::new(Kind::Other, format!("unexpected message {message:?} of init"))
+}
+
+/// The id of the process that a pidfd is open on, in this process's PID namespace (pidfd_open(2)).
+pub(crate) fn pid_of(pidfd: &OwnedFd) -> Result<Pid> {
+    use rustix::fd::AsRawFd;
+    let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let text = std::fs::read_to_string(&path).map_err(called(|| format!("read({path:?})")))?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    pid.and_then(Pid::from_raw).ok_or_else(|| Error::new(Kind::Other, "init ended before it was seen"))
+}
+
+/// Kills and reaps a child that is of no use any more.
+pub(crate) fn end(child: &Child) -> Result<()> {
+    match sys::signals::send(child.pidfd.as_fd(), 9) {
+        Err(error) if error.errno != Errno::SRCH => return Err(error.into()),
+        _ => {}
+    }
+    wait(child).map(drop)
 }
 
 impl Launch {
@@ -126,27 +259,51 @@ impl Launch {
         match self.channel.receive()? {
             Some((Message::Network, Some(namespace))) => Ok(namespace),
             Some((Message::Failed { kind, chain, hint }, _)) => Err(Error { kind, chain, hint }),
-            Some((other, _)) => Err(Error::new(Kind::Other, format!("unexpected message {other:?} of init"))),
+            Some((other, _)) => Err(unexpected(&other)),
             None => Err(self.died()),
         }
     }
 
-    /// Waits until everything is set up.
-    pub fn ready(self) -> Result<Created> {
-        let mut terminal = None;
-        let failure = loop {
-            match self.channel.receive() {
+    /// Waits until everything is set up, and runs the hooks that are due meanwhile; then the record has init.
+    pub fn ready(mut self) -> Result<Created> {
+        match self.until_ready() {
+            Ok((terminal, listener)) => Ok(Created { launch: self, terminal, listener }),
+            Err(error) => Err(self.discard(error)),
+        }
+    }
+
+    fn until_ready(&mut self) -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+        let (mut terminal, mut listener) = (None, None);
+        loop {
+            match self.channel.receive()? {
                 // Nobody has asked for it.
-                Ok(Some((Message::Network, _))) => {}
-                Ok(Some((Message::Terminal, master))) => terminal = master,
-                Ok(Some((Message::Ready, _))) => return Ok(Created { launch: self, terminal }),
-                Ok(Some((Message::Failed { kind, chain, hint }, _))) => break Error { kind, chain, hint },
-                Ok(Some((Message::Go, _))) => break Error::new(Kind::Other, "unexpected message of init"),
-                Ok(None) => break self.died(),
-                Err(error) => break error,
+                Some((Message::Network, _)) => {}
+                Some((Message::Hooks, _)) => {
+                    // A hook may ask for the state.
+                    self.write_down(Phase::Creating)?;
+                    let state = self.record.state_json(Status::Creating, self.pid())?;
+                    self.hooks.run("prestart", &self.hooks.prestart, &state)?;
+                    self.hooks.run("createRuntime", &self.hooks.create_runtime, &state)?;
+                    self.channel.send(&Message::Proceed, None)?;
+                }
+                Some((Message::Terminal, master)) => terminal = master,
+                Some((Message::Listener, descriptor)) => listener = descriptor,
+                Some((Message::Ready, _)) => {
+                    self.write_down(Phase::Created)?;
+                    return Ok((terminal, listener));
+                }
+                Some((Message::Failed { kind, chain, hint }, _)) => return Err(Error { kind, chain, hint }),
+                Some((other, _)) => return Err(unexpected(&other)),
+                None => return Err(self.died()),
             }
-        };
-        Err(self.discard(failure))
+        }
+    }
+
+    /// Writes the record with init in it. Not before: until then init ends with its parent.
+    fn write_down(&mut self, phase: Phase) -> Result<()> {
+        self.record.init = Init::of(self.pid());
+        self.record.phase = phase;
+        state::write(&self.run, &self.record)
     }
 
     /// Ends the container and removes all of it; returns the error to report.
@@ -188,27 +345,70 @@ impl Created {
         self.launch.discard(error)
     }
 
-    /// Lets the command run; returns when its execve has worked.
+    /// The id and start time of init, and everything else that stands in the record.
+    pub fn record(&self) -> &Record {
+        &self.launch.record
+    }
+
+    /// The pidfd of init.
+    pub fn pidfd(&self) -> rustix::fd::BorrowedFd<'_> {
+        self.launch.child.pidfd.as_fd()
+    }
+
+    /// Lets init live on without this process: `start` comes to its gate.
+    pub fn commit(self) -> Result<()> {
+        match self.launch.channel.send(&Message::Commit, None) {
+            Ok(()) => {}
+            Err(error) => return Err(self.launch.discard(error)),
+        }
+        // Its answer is the end of the stream: it has left it.
+        match self.launch.channel.receive() {
+            Ok(None) => Ok(()),
+            Ok(Some((Message::Failed { kind, chain, hint }, _))) => {
+                Err(self.launch.discard(Error { kind, chain, hint }))
+            }
+            Ok(Some((other, _))) => Err(self.launch.discard(unexpected(&other))),
+            Err(error) => Err(self.launch.discard(error)),
+        }
+    }
+
+    /// Lets the command run; returns when its execve has worked and the poststart hooks have run.
     ///
     /// # Errors
     /// `CommandNotFound` and `CommandNotExecutable` are for the exit codes 127 and 126. Nothing is left behind.
     pub fn start(self) -> Result<Running> {
-        if let Err(error) = self.launch.channel.send(&Message::Go, None) {
+        if let Err(error) = go(&self.launch.channel) {
             return Err(self.launch.discard(error));
         }
-        match self.launch.channel.receive() {
-            Ok(None) => {}
-            Ok(Some((Message::Failed { kind, chain, hint }, _))) => {
-                return Err(self.launch.discard(Error { kind, chain, hint }));
-            }
-            Ok(Some((other, _))) => {
-                let error = Error::new(Kind::Other, format!("unexpected message {other:?} of init"));
-                return Err(self.launch.discard(error));
-            }
-            Err(error) => return Err(self.launch.discard(error)),
+        if let Err(error) = self.launch.poststart() {
+            return Err(self.launch.discard(error));
         }
         let Launch { record, child, .. } = self.launch;
         Ok(Running { child, terminal: self.terminal, cgroup: record.cgroup })
+    }
+}
+
+impl Launch {
+    fn poststart(&self) -> Result<()> {
+        if !self.record.config_kept {
+            return Ok(());
+        }
+        gate::remove(&state::directory(&self.run, &self.record.id))?;
+        if self.hooks.poststart.is_empty() {
+            return Ok(());
+        }
+        let state = self.record.state_json(Status::Running, self.pid())?;
+        self.hooks.run("poststart", &self.hooks.poststart, &state)
+    }
+}
+
+/// Tells init to execute; returns when it has.
+pub(crate) fn go(channel: &Channel) -> Result<()> {
+    channel.send(&Message::Go, None)?;
+    match channel.receive()? {
+        None => Ok(()),
+        Some((Message::Failed { kind, chain, hint }, _)) => Err(Error { kind, chain, hint }),
+        Some((other, _)) => Err(unexpected(&other)),
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Kind {
     Exists,
     /// There is no container of this id.
     NoSuchContainer,
+    /// Its processes have ended.
+    NotRunning,
     /// No room.
     Full,
     /// Everything else.

@@ -18,18 +18,32 @@ mod user;
 
 use crate::channel::{Channel, Message};
 use crate::error::{Error, Kind, Result, of_cgroup};
+use crate::gate;
+use crate::namespace::Open;
 use crate::plan::Plan;
+use crate::state::{Record, Status};
 use cgroup::Entry;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::system::sethostname;
 use sys::clone3::{Namespaces, unshare};
 use sys::{Context, Errno, called};
 
+/// What init brings from outside.
+#[derive(Clone, Copy)]
+pub struct Outside<'a> {
+    /// The way into its cgroup.
+    pub entry: &'a Entry,
+    /// The namespaces that are joined; only a cgroup namespace is left to init.
+    pub joined: &'a [Open],
+    /// Where `start` comes to, when it is another process.
+    pub gate: Option<&'a OwnedFd>,
+}
+
 /// Runs the child: sets everything up, waits for the start, executes. Returns only the exit code of a failure.
-pub fn run(plan: &Plan, channel: &mut Channel, entry: &Entry) -> i32 {
-    let failure = match set_up_and_execute(plan, channel, entry) {
+pub fn run(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>) -> i32 {
+    let failure = match set_up_and_execute(plan, channel, outside) {
         // The parent went away before the start: there is nobody to tell.
         Ok(code) => return code,
         Err(failure) => failure,
@@ -38,14 +52,15 @@ pub fn run(plan: &Plan, channel: &mut Channel, entry: &Entry) -> i32 {
 }
 
 /// Tells the parent what failed; the exit code says whether that worked.
-fn report(channel: &Channel, failure: Error) -> i32 {
+pub fn report(channel: &Channel, failure: Error) -> i32 {
     let Error { kind, chain, hint } = failure;
     // If even this cannot be said, the parent sees the end of the stream, which it reports as a death of init.
     let told = channel.send(&Message::Failed { kind, chain, hint }, None);
     if told.is_err() { 71 } else { 70 }
 }
 
-fn set_up_and_execute(plan: &Plan, channel: &mut Channel, entry: &Entry) -> Result<i32> {
+fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>) -> Result<i32> {
+    let Outside { entry, joined, gate } = *outside;
     // Before anything is made: a parent that is killed takes this process along, and the kernel all that it holds.
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG)".to_owned()))?;
@@ -65,6 +80,9 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, entry: &Entry) -> Resu
     if plan.cgroup_namespace {
         unshare(Namespaces::CGROUP)?;
     }
+    for namespace in joined.iter().filter(|one| one.kind == Namespaces::CGROUP) {
+        namespace.enter()?;
+    }
     // A session of its own before the terminal becomes its controlling one; keeps the caller's terminal out of reach.
     rustix::process::setsid().map_err(called::<Errno>(|| "setsid".to_owned()))?;
     // While /proc of the host is in reach, and privileges are there to lower the score.
@@ -79,12 +97,14 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, entry: &Entry) -> Resu
     let sources = mounts::prepare(plan)?;
     let nodes = devices::prepare(plan)?;
     let empty = masks::prepare(plan)?;
+    // Inside the new root, by descriptor: the hooks below are to find it as the container will.
+    mounts::attach(&new_root, sources)?;
+    devices::attach(&new_root, plan, nodes)?;
+    run_create_hooks(plan, channel)?;
     root::pivot(&new_root)?;
 
     // From here every path is resolved in the new root, with the old one out of reach.
     let root = root::open()?;
-    mounts::attach(&root, sources)?;
-    devices::attach(&root, plan, nodes)?;
     // After /dev/pts is there and before descriptors 0 to 2 are the container's.
     let pty = terminal::open(&root, plan, channel)?;
 
@@ -117,23 +137,64 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, entry: &Entry) -> Resu
     }
 
     channel.send(&Message::Ready, None)?;
-    if !proceeds(channel)? {
+    if !proceeds(channel, gate)? {
         return Ok(0);
     }
-    // The parent has written down that we live: from here we do so without it.
-    set_parent_process_death_signal(None)
-        .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG, 0)".to_owned()))?;
+    if !plan.hooks.start_container.is_empty() {
+        // The last before the command, in its place and as its user (config.md, "StartContainer Hooks").
+        let state = inner_state(plan, Status::Created)?;
+        plan.hooks.run("startContainer", &plan.hooks.start_container, &state)?;
+    }
     if plan.process.reaper {
         return reaper::attend(channel, |channel| report(channel, exec::execute(plan, &command)));
     }
     Err(exec::execute(plan, &command))
 }
 
-/// Waits for the parent's word; false when the parent is gone.
-fn proceeds(channel: &Channel) -> Result<bool> {
-    match channel.receive()? {
-        Some((Message::Go, _)) => Ok(true),
-        Some((other, _)) => Err(Error::new(Kind::Other, format!("unexpected message {other:?}"))),
-        None => Ok(false),
+/// Waits for the word to go on: from the parent, or from `start` at the gate. False when the parent is gone.
+fn proceeds(channel: &mut Channel, gate: Option<&OwnedFd>) -> Result<bool> {
+    let heard = channel.receive()?;
+    let live_on = || {
+        // The parent has written down that we live: from here we do so without it.
+        set_parent_process_death_signal(None)
+            .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG, 0)".to_owned()))
+    };
+    match (heard, gate) {
+        (None, _) => Ok(false),
+        (Some((Message::Go, _)), _) => {
+            live_on()?;
+            Ok(true)
+        }
+        (Some((Message::Commit, _)), Some(gate)) => {
+            live_on()?;
+            // The parent takes the end of the stream for the answer.
+            channel.close()?;
+            *channel = gate::wait(gate)?;
+            // Nobody may come after the one that was let in: the next one hears at once that nobody waits.
+            rustix::net::shutdown(gate, rustix::net::Shutdown::Both)
+                .map_err(called::<Errno>(|| "shutdown(gate)".to_owned()))?;
+            Ok(true)
+        }
+        (Some((other, _)), _) => Err(Error::new(Kind::Other, format!("unexpected message {other:?}"))),
     }
+}
+
+/// The hooks of create: those of the runtime's namespaces by the parent, those of the container's here. The root is mounted
+/// and not yet entered (config.md, "CreateRuntime Hooks", "CreateContainer Hooks").
+fn run_create_hooks(plan: &Plan, channel: &Channel) -> Result<()> {
+    let hooks = &plan.hooks;
+    if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
+        channel.send(&Message::Hooks, None)?;
+        channel.proceed()?;
+    }
+    if hooks.create_container.is_empty() {
+        return Ok(());
+    }
+    let state = inner_state(plan, Status::Creating)?;
+    hooks.run("createContainer", &hooks.create_container, &state)
+}
+
+/// The state as a hook in the container's namespaces sees it: with the id that init has there.
+fn inner_state(plan: &Plan, status: Status) -> Result<String> {
+    Record::of(plan, None).state_json(status, rustix::process::getpid().as_raw_nonzero().get())
 }

@@ -9,12 +9,25 @@
 
 pub mod bundle;
 pub mod channel;
+pub mod console;
 pub mod container;
+pub mod create;
+pub mod delete;
 pub mod error;
+pub mod foreground;
+mod gate;
+pub mod hooks;
+pub mod id_map;
 mod init;
+pub mod kill;
+pub mod namespace;
+pub mod place;
 pub mod plan;
+mod stage;
+pub mod start;
 pub mod state;
+pub mod timestamp;
 
-pub use container::{Created, Launch, Running, Stdio, launch};
+pub use container::{Created, Given, Launch, Running, Stdio, launch};
 pub use error::{Error, Kind, Result};
 pub use plan::Plan;

@@ -2,7 +2,10 @@
 //!
 //! Made from a written Spec by [`crate::bundle`], carried out by `init`. Nothing here touches the system.
 
+use crate::hooks::Hooks;
+use crate::id_map::IdMaps;
 use cgroup::Limits;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use sys::clone3::Namespaces;
 use sys::mount_setattr::MountAttributes;
@@ -12,8 +15,20 @@ use sys::mount_setattr::MountAttributes;
 pub struct Plan {
     /// The id it is known by.
     pub id: String,
+    /// The version of the specification that its config.json names.
+    pub oci_version: String,
+    /// The bundle's directory, absolute.
+    pub bundle: PathBuf,
+    /// What its config.json says about it beyond the specification.
+    pub annotations: BTreeMap<String, String>,
     /// Namespaces made new at clone3; the cgroup namespace comes later, from inside the cgroup.
     pub namespaces: Namespaces,
+    /// Namespaces that are there and joined.
+    pub joined: Vec<Joined>,
+    /// The ids of a new user namespace.
+    pub id_maps: IdMaps,
+    /// The clocks of a new time namespace.
+    pub time_offsets: Vec<TimeOffset>,
     /// Whether it gets a cgroup namespace of its own.
     pub cgroup_namespace: bool,
     /// Whether device nodes are bound from the host instead of made, and no other device on the root can be opened:
@@ -41,8 +56,57 @@ pub struct Plan {
     pub cgroup: String,
     /// What the cgroup limits.
     pub limits: Limits,
+    /// Whether the new root is moved over the old one instead of exchanged with it.
+    pub no_pivot: bool,
+    /// Whether the session keyring stays as it is.
+    pub no_new_keyring: bool,
+    /// What runs at points of its life.
+    pub hooks: Hooks,
     /// The compiled seccomp program; empty for none.
     pub seccomp: seccomp::Program,
+}
+
+/// A namespace to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// Its kind; one.
+    pub kind: Namespaces,
+    /// Its file.
+    pub path: PathBuf,
+}
+
+/// How far a clock of a new time namespace is ahead (time_namespaces(7)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeOffset {
+    /// `monotonic` or `boottime`.
+    pub clock: String,
+    /// Seconds, negative for behind.
+    pub seconds: i64,
+    /// Nanoseconds beside them.
+    pub nanoseconds: u32,
+}
+
+impl Plan {
+    /// Whether it is in a user namespace of its own or of another container.
+    pub fn has_user_namespace(&self) -> bool {
+        self.namespaces.has(Namespaces::USER) || self.joins(Namespaces::USER)
+    }
+
+    /// Whether it joins a namespace of this kind.
+    pub fn joins(&self, kind: Namespaces) -> bool {
+        self.joined.iter().any(|one| one.kind == kind)
+    }
+
+    /// Whether init has to be made from inside of other namespaces: a PID or time namespace is one for children, a
+    /// namespace of the host can only be joined before the user namespace is ours, and another's user namespace has
+    /// to be joined before anything is made in it.
+    pub fn needs_stage(&self) -> bool {
+        let user = self.namespaces.has(Namespaces::USER);
+        self.joins(Namespaces::PID)
+            || self.joins(Namespaces::USER)
+            || (self.namespaces.has(Namespaces::TIME) && !self.time_offsets.is_empty())
+            || (user && !self.joined.is_empty())
+    }
 }
 
 /// Where the root file system comes from.
@@ -183,6 +247,8 @@ pub struct Process {
     pub terminal: Option<(u16, u16)>,
     /// Whether a small init of ours is PID 1 and reaps, with the command as its child.
     pub reaper: bool,
+    /// How many descriptors from 3 up pass through the execve.
+    pub preserved_fds: u32,
 }
 
 /// Capability sets as bit masks (capabilities(7)).

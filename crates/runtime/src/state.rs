@@ -2,21 +2,29 @@
 //!
 //! ```text
 //! RUN/ID/state.json   every resource that will exist, by name; rewritten beside and renamed at each change
+//! RUN/ID/config.json  what it was made from, where later commands come
+//! RUN/ID/start        the gate that `start` comes to, see `gate`
 //! ```
 //! Removal works from this record alone and can be repeated.
 
 use crate::error::{Error, Kind, Result};
+use crate::hooks::Hooks;
+use crate::plan::{Plan, Root};
+use crate::{gate, timestamp};
 use cgroup::Cgroup;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+use sys::clone3::Namespaces;
 use sys::{Context, Errno, called};
 
 /// The record of a container.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
 pub struct Record {
     /// Its id.
     pub id: String,
@@ -24,7 +32,171 @@ pub struct Record {
     pub cgroup: Option<Cgroup>,
     /// Its init, once there is one.
     pub init: Option<Init>,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Who makes it: a container whose maker died before it was done is one that was never made.
+    pub maker: Option<Init>,
+    /// The version of the specification that its config.json names.
+    pub oci_version: String,
+    /// The bundle's directory.
+    pub bundle: PathBuf,
+    /// The directory of its root.
+    pub rootfs: PathBuf,
+    /// When it was made (RFC 3339).
+    pub created: String,
+    /// From its config.json.
+    pub annotations: BTreeMap<String, String>,
+    /// The user id of who made it.
+    pub owner: u32,
+    /// Whether its config.json was kept in the container's directory.
+    pub config_kept: bool,
+    /// Whether a signal to its init reaches all of it: it has a PID namespace of its own.
+    pub own_pid_namespace: bool,
+    /// What is to run after its start and its end.
+    pub hooks: Hooks,
 }
+
+/// How far a container has come on its way to its start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It is being made.
+    #[default]
+    Creating,
+    /// It is made: waits, runs, or has ended.
+    Created,
+}
+
+/// What a container does (runtime.md, "State").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// It is being made.
+    Creating,
+    /// It waits for its start.
+    Created,
+    /// Its command runs.
+    Running,
+    /// Its processes are frozen.
+    Paused,
+    /// Its command has ended.
+    Stopped,
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Creating => "creating",
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        })
+    }
+}
+
+/// The state of a container as hooks and callers read it (runtime.md, "State", and what runc has beyond).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// The version of the specification.
+    pub oci_version: String,
+    /// The id.
+    pub id: String,
+    /// Of init, in the caller's PID namespace; 0 when it has ended.
+    pub pid: i32,
+    /// What it does.
+    pub status: Status,
+    /// The bundle's directory.
+    pub bundle: PathBuf,
+    /// The directory of its root.
+    pub rootfs: PathBuf,
+    /// When it was made (RFC 3339).
+    pub created: String,
+    /// From its config.json.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// Who made it; empty where that is not asked for.
+    pub owner: String,
+}
+
+impl Record {
+    /// The record of a container that is about to be made by this process.
+    pub fn of(plan: &Plan, cgroup: Option<Cgroup>) -> Self {
+        let rootfs = match &plan.root {
+            Root::Directory(path) => path,
+            Root::Overlay(overlay) => &overlay.mount_point,
+        };
+        Self {
+            id: plan.id.clone(),
+            cgroup,
+            init: None,
+            phase: Phase::Creating,
+            maker: Init::of(rustix::process::getpid().as_raw_nonzero().get()),
+            oci_version: plan.oci_version.clone(),
+            bundle: plan.bundle.clone(),
+            rootfs: rootfs.clone(),
+            created: timestamp::now(),
+            annotations: plan.annotations.clone(),
+            owner: rustix::process::geteuid().as_raw(),
+            config_kept: false,
+            own_pid_namespace: plan.namespaces.has(Namespaces::PID),
+            hooks: Hooks {
+                poststart: plan.hooks.poststart.clone(),
+                poststop: plan.hooks.poststop.clone(),
+                stdout: plan.hooks.stdout.clone(),
+                stderr: plan.hooks.stderr.clone(),
+                ..Hooks::default()
+            },
+        }
+    }
+
+    /// What the container does now.
+    pub fn status(&self, run: &Path) -> Result<Status> {
+        let alive = self.init.is_some_and(Init::is_alive);
+        if self.phase == Phase::Creating {
+            let made = self.maker.is_some_and(Init::is_alive);
+            return Ok(if made { Status::Creating } else { Status::Stopped });
+        }
+        if !alive {
+            return Ok(Status::Stopped);
+        }
+        if self.config_kept
+            && let gate::Gate::Waiting(_) = gate::knock(&directory(run, &self.id))?
+        {
+            return Ok(Status::Created);
+        }
+        let frozen = match &self.cgroup {
+            Some(cgroup) => cgroup.is_frozen().map_err(crate::error::of_cgroup)?,
+            None => false,
+        };
+        Ok(if frozen { Status::Paused } else { Status::Running })
+    }
+
+    /// The state as callers see it.
+    pub fn state(&self, status: Status, pid: i32) -> State {
+        State {
+            oci_version: self.oci_version.clone(),
+            id: self.id.clone(),
+            pid: if status == Status::Stopped { 0 } else { pid },
+            status,
+            bundle: self.bundle.clone(),
+            rootfs: self.rootfs.clone(),
+            created: self.created.clone(),
+            annotations: self.annotations.clone(),
+            owner: String::new(),
+        }
+    }
+
+    /// The state as hooks get it: in one line.
+    pub fn state_json(&self, status: Status, pid: i32) -> Result<String> {
+        serde_json::to_string(&self.state(status, pid))
+            .map_err(|error| Error::new(Kind::Other, error.to_string()))
+    }
+}
+
+/// How long a process may take to end that was killed.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A process, told apart from a later one of the same id by its start time (proc_pid_stat(5), field 22).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +220,7 @@ impl Init {
     }
 
     /// This very process by descriptor, whose id cannot be reused any more; none when it is gone.
-    fn open(self) -> Result<Option<OwnedFd>> {
+    pub fn open(self) -> Result<Option<OwnedFd>> {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
         match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => Ok(self.is_alive().then_some(pidfd)),
@@ -63,18 +235,29 @@ impl Init {
     }
 }
 
-fn directory(run: &Path, id: &str) -> PathBuf {
+/// The directory of a container.
+pub fn directory(run: &Path, id: &str) -> PathBuf {
     run.join(id)
+}
+
+/// Keeps the text of config.json: what is in the bundle may change, the container does not.
+pub fn keep_config(run: &Path, id: &str, text: &[u8]) -> Result<()> {
+    let path = directory(run, id).join("config.json");
+    std::fs::write(&path, text).map_err(called(|| format!("write {path:?}")))?;
+    Ok(())
 }
 
 /// Checks an id: a file name that needs no quoting, as runc has it.
 pub fn check_id(id: &str) -> Result<()> {
     let fine = !id.is_empty()
-        && id.len() <= 128
+        && id.len() <= 255
         && id != "."
         && id != ".."
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte));
-    if fine { Ok(()) } else { Err(Error::new(Kind::Invalid, format!("invalid container id {id:?}"))) }
+    if id.is_empty() {
+        return Err(Error::new(Kind::Invalid, "container id cannot be empty"));
+    }
+    if fine { Ok(()) } else { Err(Error::new(Kind::Invalid, format!("invalid container ID format: {id:?}"))) }
 }
 
 /// Takes the id and writes the record. The only step that can find the id taken.
@@ -84,7 +267,7 @@ pub fn claim(run: &Path, record: &Record) -> Result<()> {
     match rustix::fs::mkdir(&path, rustix::fs::Mode::RWXU) {
         Ok(()) => write(run, record),
         Err(Errno::EXIST) => {
-            Err(Error::new(Kind::Exists, format!("container {:?} exists already", record.id)))
+            Err(Error::new(Kind::Exists, format!("container {:?} already exists", record.id)))
         }
         Err(errno) => Err(called::<Errno>(|| format!("mkdir({path:?})"))(errno).into()),
     }
@@ -107,9 +290,27 @@ pub fn read(run: &Path, id: &str) -> Result<Record> {
     match std::fs::read(directory.join("state.json")) {
         Ok(text) => serde_json::from_slice(&text)
             .map_err(|error| Error::new(Kind::Invalid, format!("state of container {id:?}: {error}"))),
-        Err(_) if directory.is_dir() => Ok(Record { id: id.to_owned(), cgroup: None, init: None }),
-        Err(_) => Err(Error::new(Kind::NoSuchContainer, format!("no such container: {id}"))),
+        Err(_) if directory.is_dir() => Ok(Record { id: id.to_owned(), ..Record::default() }),
+        Err(_) => Err(Error::new(Kind::NoSuchContainer, format!("container {id:?} does not exist"))),
     }
+}
+
+/// The ids of all containers, sorted. A missing directory has none.
+pub fn ids(run: &Path) -> Result<Vec<String>> {
+    let entries = match std::fs::read_dir(run) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(called(|| format!("open({run:?})")))?,
+    };
+    let mut ids = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(called(|| format!("getdents64({run:?})")))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) && check_id(&name).is_ok() {
+            ids.push(name);
+        }
+    }
+    ids.sort();
+    Ok(ids)
 }
 
 /// Kills whatever is left of a container and removes all that its record names. Keeps going and says all that failed.
@@ -118,6 +319,12 @@ pub fn remove(run: &Path, id: &str) -> Result<()> {
         Err(error) if error.kind == Kind::NoSuchContainer => return Ok(()),
         other => other?,
     };
+    remove_recorded(run, &record)
+}
+
+/// As [`remove`], by a record that was read.
+pub fn remove_recorded(run: &Path, record: &Record) -> Result<()> {
+    let id = &record.id;
     let mut failures = Vec::new();
     if let Some(init) = record.init
         && let Err(failure) = kill_and_wait(init)
@@ -149,7 +356,7 @@ fn kill_and_wait(init: Init) -> Result<()> {
         Err(error) if error.errno != Errno::SRCH => return Err(error.into()),
         _ => {}
     }
-    ends_within(&pidfd, Duration::from_secs(10))?;
+    ends_within(&pidfd, PATIENCE)?;
     // Ours to reap only when it is our child; otherwise its parent does.
     match waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {
         Ok(_) | Err(Errno::CHILD) => Ok(()),
@@ -162,7 +369,7 @@ fn kill_and_wait(init: Init) -> Result<()> {
 pub fn stop(run: &Path, id: &str, signal: i32, patience: Duration) -> Result<()> {
     let Some(init) = read(run, id)?.init else { return Ok(()) };
     let Some(pidfd) = init.open()? else { return Ok(()) };
-    for (signal, patience) in [(signal, patience), (9, Duration::from_secs(10))] {
+    for (signal, patience) in [(signal, patience), (9, PATIENCE)] {
         match sys::signals::send(pidfd.as_fd(), signal) {
             Err(error) if error.errno == Errno::SRCH => return Ok(()),
             other => other?,

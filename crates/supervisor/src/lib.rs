@@ -3,11 +3,7 @@
 //! Today it is the command that a person typed, in the foreground. It makes nothing and removes nothing: what a
 //! container is made of stands in `runtime`, what it leaves behind in `engine`.
 
-mod flow;
-mod foreground;
-mod terminal;
-
-pub use foreground::{Foreground, Streams};
+pub use runtime::foreground::{Foreground, Streams};
 
 /// The error of this crate is that of the runtime, whose child is attended.
 pub type Error = runtime::Error;

@@ -28,11 +28,24 @@ impl Namespaces {
     pub const NETWORK: Self = Self(libc::CLONE_NEWNET as u64);
     /// The root of the cgroup tree (cgroup_namespaces(7)).
     pub const CGROUP: Self = Self(libc::CLONE_NEWCGROUP as u64);
+    /// Offsets of clocks (time_namespaces(7)).
+    pub const TIME: Self = Self(0x80);
 
     /// Both sets together.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// This set less the other one.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether there is none in it.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
     }
 
     /// Whether every namespace of `other` is in this set.
@@ -51,6 +64,7 @@ impl fmt::Display for Namespaces {
             (Self::IPC, "CLONE_NEWIPC"),
             (Self::NETWORK, "CLONE_NEWNET"),
             (Self::CGROUP, "CLONE_NEWCGROUP"),
+            (Self::TIME, "CLONE_NEWTIME"),
         ];
         let shown: Vec<&str> =
             names.iter().filter(|(set, _)| self.has(*set)).map(|(_, name)| *name).collect();
@@ -82,23 +96,43 @@ pub fn clone3(
     cgroup: Option<BorrowedFd<'_>>,
     child: impl FnOnce() -> i32,
 ) -> Result<Child, CallError> {
-    let shown = || format!("clone3({namespaces})");
     let threads = threads_left()?;
     if threads > 1 {
-        return Err(CallError { call: format!("{} with {threads} threads", shown()), errno: Errno::DEADLK });
+        let call = format!("clone3({namespaces}) with {threads} threads");
+        return Err(CallError { call, errno: Errno::DEADLK });
     }
+    clone(namespaces, cgroup, libc::SIGCHLD as u64, 0, child)
+}
+
+/// Starts `child` as a sibling of this process: its parent is this process's own (`CLONE_PARENT`).
+///
+/// For a process that was made by [`clone3`] itself, and so has one thread: it looks for others nowhere, because what
+/// is at /proc may be a container's by now.
+pub fn clone3_sibling(namespaces: Namespaces, child: impl FnOnce() -> i32) -> Result<Child, CallError> {
+    // The kernel wants no signal of its own here: a sibling ends with that of its maker.
+    clone(namespaces, None, 0, libc::CLONE_PARENT as u64, child)
+}
+
+fn clone(
+    namespaces: Namespaces,
+    cgroup: Option<BorrowedFd<'_>>,
+    exit_signal: u64,
+    flags: u64,
+    child: impl FnOnce() -> i32,
+) -> Result<Child, CallError> {
+    let shown = || format!("clone3({namespaces})");
     let mut pidfd: libc::c_int = -1;
     // SAFETY: clone_args is plain integers, for which zero is a valid value.
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = namespaces.0 | libc::CLONE_PIDFD as u64;
+    args.flags = namespaces.0 | flags | libc::CLONE_PIDFD as u64;
     args.pidfd = (&raw mut pidfd) as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    args.exit_signal = exit_signal;
     if let Some(cgroup) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = cgroup.as_raw_fd() as u64;
     }
     // SAFETY: `args` lives across the call and `pidfd` is a place for an int. Without CLONE_VM and with no other
-    // thread (checked above), the child has its own consistent copy of memory: no lock can be held in it.
+    // thread (both callers see to it), the child has its own consistent copy of memory: no lock can be held in it.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) };
     match pid {
         0 => {

@@ -37,6 +37,23 @@ impl Cgroup {
         place::write(&dir, &place.path(&self.name), file, value).within(doing)
     }
 
+    /// Whether all processes are stopped; not where this host cannot freeze, or the cgroup is gone.
+    pub fn is_frozen(&self) -> Result<bool> {
+        let Some(place) = self.place_of("freezer") else { return Ok(false) };
+        let Some(dir) = self.find(place)? else { return Ok(false) };
+        let path = place.path(&self.name);
+        let read = match place.version {
+            Version::V1 => place::read(&dir, &path, "freezer.state").map(|text| text.trim() == "FROZEN"),
+            Version::V2 => {
+                place::read(&dir, &path, "cgroup.events").map(|text| place::keyed(&text, "frozen") == Some(1))
+            }
+        };
+        match read {
+            Err(error) if matches!(error.errno, Errno::NOENT | Errno::NODEV) => Ok(false),
+            other => Ok(other?),
+        }
+    }
+
     fn freezer(&self) -> Result<(&Place, OwnedFd)> {
         let lacking =
             || Error::new(Kind::Unsupported, "the freezer controller is not available in /sys/fs/cgroup");

@@ -18,6 +18,21 @@ impl Cgroup {
         self.kill_all().within(|| format!("kill cgroup {}", self.name))
     }
 
+    /// The processes in the cgroup and beneath, as ids in this PID namespace. A cgroup that is gone has none.
+    pub fn processes(&self) -> Result<Vec<i32>> {
+        let doing = || format!("list the processes of cgroup {}", self.name);
+        let mut all = Vec::new();
+        for place in &self.places {
+            if let Some(dir) = self.find(place).within(doing)? {
+                all.extend(processes(&dir).within(doing)?.into_iter().map(u32::cast_signed));
+            }
+        }
+        all.retain(|pid| *pid > 0);
+        all.sort_unstable();
+        all.dedup();
+        Ok(all)
+    }
+
     fn kill_all(&self) -> Result<()> {
         let mut by_kernel = false;
         if let Some(place) = self.places.iter().find(|place| place.version == Version::V2) {

@@ -87,7 +87,7 @@ fn candidates(command: &str, env: &[String]) -> Vec<String> {
 
 /// Executes the command; returns only what failed.
 pub fn execute(plan: &Plan, command: &Command) -> Error {
-    if let Err(failed) = sys::close_range::cloexec_from(3) {
+    if let Err(failed) = sys::close_range::cloexec_from(3 + plan.process.preserved_fds) {
         return failed.into();
     }
     sys::signals::reset_for_exec();

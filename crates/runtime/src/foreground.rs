@@ -1,16 +1,20 @@
 //! A container in the foreground: its signals and streams are those of the command that was typed.
 
-use crate::flow::{Flow, nonblocking};
-use crate::terminal::{self, Raw};
-use crate::{Error, Result};
-use runtime::{Kind, Running, Stdio};
+mod flow;
+mod terminal;
+
+use crate::container::{Running, Stdio, wait};
+use crate::error::{Error, Kind, Result};
+use flow::{Flow, nonblocking};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::isatty;
+use sys::clone3::Child;
 use sys::signals::{SignalFd, send};
 use sys::{Errno, called};
+use terminal::Raw;
 
 /// SIGCHLD: ours, not the container's.
 const SIGCHLD: i32 = 17;
@@ -87,15 +91,27 @@ impl Foreground {
         Ok((Self { streams, signals, flows, inputs }, stdio))
     }
 
+    /// As [`Foreground::prepare`], for a container that has the caller's descriptors as they are: what runc's callers
+    /// expect of `run` and `exec`.
+    pub fn inherit(terminal: bool) -> Result<Self> {
+        let streams = Streams { interactive: terminal && isatty(rustix::stdio::stdin()), terminal };
+        Ok(Self { streams, signals: SignalFd::block_all()?, flows: Vec::new(), inputs: 0 })
+    }
+
     /// The size of the person's terminal, as rows and columns.
     pub fn terminal_size() -> Option<(u16, u16)> {
         terminal::size(rustix::stdio::stdin()).or_else(|| terminal::size(rustix::stdio::stdout()))
     }
 
     /// Stays with the container until it ends; returns its exit code.
-    pub fn attend(mut self, running: &Running) -> Result<i32> {
+    pub fn attend(self, running: &Running) -> Result<i32> {
+        self.attend_child(&running.child, running.terminal.as_ref())
+    }
+
+    /// As [`Foreground::attend`], for any child: a process that was executed in a container.
+    pub fn attend_child(mut self, child: &Child, master: Option<&OwnedFd>) -> Result<i32> {
         let mut raw = None;
-        if let Some(master) = &running.terminal {
+        if let Some(master) = master {
             let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
             // The window may have changed since the terminal was made.
             terminal::copy_size(if isatty(stdin) { stdin } else { stdout }, master.as_fd());
@@ -107,23 +123,21 @@ impl Foreground {
                 self.inputs = 1;
             }
         }
-        let ended = self.until_it_ends(running);
+        let ended = self.until_it_ends(child, master);
         // What is still in flight belongs before the prompt.
         for flow in self.flows.iter_mut().skip(self.inputs) {
             flow.drain();
         }
         drop(raw);
         ended?;
-        runtime::container::wait(&running.child)
+        wait(child)
     }
 
-    fn until_it_ends(&mut self, running: &Running) -> Result<()> {
+    fn until_it_ends(&mut self, child: &Child, master: Option<&OwnedFd>) -> Result<()> {
         loop {
             let (ended, signalled, ready) = {
-                let mut waiting = vec![
-                    PollFd::new(&running.child.pidfd, PollFlags::IN),
-                    PollFd::new(&self.signals, PollFlags::IN),
-                ];
+                let mut waiting =
+                    vec![PollFd::new(&child.pidfd, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
                 let live: Vec<usize> =
                     (0..self.flows.len()).filter(|index| !self.flows[*index].is_over()).collect();
                 waiting.extend(live.iter().filter_map(|index| self.flows[*index].waits_for()));
@@ -142,7 +156,7 @@ impl Foreground {
                 (happened[0], happened[1], ready)
             };
             if signalled {
-                self.pass_signals(running)?;
+                self.pass_signals(child, master)?;
             }
             for index in ready {
                 self.flows[index].step();
@@ -153,12 +167,12 @@ impl Foreground {
         }
     }
 
-    fn pass_signals(&self, running: &Running) -> Result<()> {
+    fn pass_signals(&self, child: &Child, master: Option<&OwnedFd>) -> Result<()> {
         while let Some(signal) = self.signals.next()? {
             match signal {
                 SIGCHLD | SIGPIPE => {}
-                SIGWINCH if running.terminal.is_some() => {
-                    if let Some(master) = &running.terminal {
+                SIGWINCH if master.is_some() => {
+                    if let Some(master) = master {
                         let stdin = rustix::stdio::stdin();
                         terminal::copy_size(
                             if isatty(stdin) { stdin } else { rustix::stdio::stdout() },
@@ -166,7 +180,7 @@ impl Foreground {
                         );
                     }
                 }
-                signal => match send(running.child.pidfd.as_fd(), signal) {
+                signal => match send(child.pidfd.as_fd(), signal) {
                     // It has just ended; the next turn sees that.
                     Err(error) if error.errno == Errno::SRCH => {}
                     other => other?,

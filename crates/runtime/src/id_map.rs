@@ -1,0 +1,175 @@
+//! The ids of a user namespace (user_namespaces(7), "User and group ID mappings").
+//!
+//! A process with the privilege writes the maps itself; an ordinary user may write one line of its own ids, and has
+//! newuidmap(1) and newgidmap(1) write any other.
+
+use crate::error::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use sys::{Context, called};
+
+/// The kernel takes this many lines (UID_GID_MAP_MAX_EXTENTS).
+const MOST: usize = 340;
+
+/// One range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Range {
+    /// The first id in the namespace.
+    pub container: u32,
+    /// The first id outside of it.
+    pub host: u32,
+    /// How many.
+    pub size: u32,
+}
+
+/// The ids of a user namespace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdMaps {
+    /// Users.
+    pub uid: Vec<Range>,
+    /// Groups.
+    pub gid: Vec<Range>,
+}
+
+/// Refuses what the kernel would refuse later, with the name of the field.
+pub fn check(field: &str, ranges: &[Range]) -> Result<()> {
+    let wrong = |why: String| Err(Error::new(Kind::Invalid, format!("config.json: {field}: {why}")));
+    if ranges.len() > MOST {
+        return wrong(format!("{} ranges, the kernel takes {MOST}", ranges.len()));
+    }
+    for (index, range) in ranges.iter().enumerate() {
+        if range.size == 0 {
+            return wrong(format!("[{index}].size: 0 ids"));
+        }
+        let end = |first: u32| u64::from(first) + u64::from(range.size);
+        if end(range.container) > u64::from(u32::MAX) || end(range.host) > u64::from(u32::MAX) {
+            return wrong(format!("[{index}]: goes past the last id"));
+        }
+        for (other_index, other) in ranges[..index].iter().enumerate() {
+            let meets = |a: u32, b: u32| {
+                u64::from(a) < u64::from(b) + u64::from(other.size)
+                    && u64::from(b) < u64::from(a) + u64::from(range.size)
+            };
+            if meets(range.container, other.container) || meets(range.host, other.host) {
+                return wrong(format!("[{index}] overlaps [{other_index}]"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The text of a map file.
+fn text(ranges: &[Range]) -> String {
+    ranges.iter().map(|one| format!("{} {} {}\n", one.container, one.host, one.size)).collect()
+}
+
+/// The id in the namespace's terms, where it has one.
+pub fn inside(ranges: &[Range], host: u32) -> Option<u32> {
+    ranges.iter().find_map(|one| {
+        let offset = host.checked_sub(one.host)?;
+        (offset < one.size).then(|| one.container + offset)
+    })
+}
+
+/// The id outside of the namespace, where there is one.
+pub fn outside(ranges: &[Range], container: u32) -> Option<u32> {
+    ranges.iter().find_map(|one| {
+        let offset = container.checked_sub(one.container)?;
+        (offset < one.size).then(|| one.host + offset)
+    })
+}
+
+/// Writes the maps of process `pid`, which waits in a new user namespace.
+pub fn write(pid: i32, maps: &IdMaps) -> Result<()> {
+    let own = |ranges: &[Range], id: u32| matches!(ranges, [one] if one.size == 1 && one.host == id);
+    let uid = rustix::process::geteuid().as_raw();
+    let gid = rustix::process::getegid().as_raw();
+    let proc = Path::new("/proc").join(pid.to_string());
+    let put = |name: &str, text: &str| -> Result<()> {
+        let path = proc.join(name);
+        std::fs::write(&path, text).map_err(called(|| format!("write({path:?}, {text:?})")))?;
+        Ok(())
+    };
+    if has_set_ids() {
+        put("uid_map", &text(&maps.uid)).within(|| "map user ids")?;
+        return put("gid_map", &text(&maps.gid)).within(|| "map group ids");
+    }
+    if own(&maps.uid, uid) && own(&maps.gid, gid) {
+        // Without it an ordinary user could drop a group that denies access (user_namespaces(7), CVE-2014-8989).
+        put("setgroups", "deny").within(|| "map group ids")?;
+        put("uid_map", &text(&maps.uid)).within(|| "map user ids")?;
+        return put("gid_map", &text(&maps.gid)).within(|| "map group ids");
+    }
+    run("newuidmap", pid, &maps.uid)?;
+    run("newgidmap", pid, &maps.gid)
+}
+
+/// Whether this process may write any map: it has CAP_SETUID and CAP_SETGID.
+fn has_set_ids() -> bool {
+    use rustix::thread::CapabilitySet;
+    let needed = CapabilitySet::SETUID | CapabilitySet::SETGID;
+    rustix::thread::capabilities(None).is_ok_and(|sets| sets.effective.contains(needed))
+}
+
+fn run(program: &str, pid: i32, ranges: &[Range]) -> Result<()> {
+    let numbers = ranges.iter().flat_map(|one| [one.container, one.host, one.size]).map(|id| id.to_string());
+    let done = Command::new(program)
+        .arg(pid.to_string())
+        .args(numbers)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output();
+    match done {
+        Err(error) => {
+            Err(Error::from(called(|| format!("execve({program})"))(error)).with_hint("apt install uidmap"))
+                .within(|| "map ids")
+        }
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', " ");
+            Err(Error::new(Kind::Permission, format!("map ids: {program}: {said}"))
+                .with_hint("the ranges must be this user's in /etc/subuid and /etc/subgid"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn range((container, host, size): (u32, u32, u32)) -> Range {
+        Range { container, host, size }
+    }
+
+    #[test]
+    fn maps_that_the_kernel_would_refuse() {
+        fn check_case(ranges: &[(u32, u32, u32)], expected: Option<&str>) {
+            let ranges: Vec<Range> = ranges.iter().copied().map(range).collect();
+            let said = check("linux.uidMappings", &ranges).err().map(|error| error.to_string());
+            let expected = expected.map(|why| format!("config.json: linux.uidMappings: {why}"));
+            assert_eq!(said, expected, "{ranges:?}");
+        }
+        check_case(&[], None);
+        check_case(&[(0, 1000, 1), (1, 100_000, 65_536)], None);
+        check_case(&[(0, 1000, 0)], Some("[0].size: 0 ids"));
+        check_case(&[(0, 0, 10), (9, 100, 1)], Some("[1] overlaps [0]"));
+        check_case(&[(0, 0, 10), (10, 9, 1)], Some("[1] overlaps [0]"));
+        check_case(&[(0, u32::MAX, 1)], Some("[0]: goes past the last id"));
+        let many: Vec<(u32, u32, u32)> = (0..341).map(|id| (id, id, 1)).collect();
+        check_case(&many[..340], None);
+        check_case(&many, Some("341 ranges, the kernel takes 340"));
+    }
+
+    proptest! {
+        #[test]
+        fn there_and_back(container in 0u32..1000, host in 0u32..1000, size in 1u32..1000, id in 0u32..3000) {
+            let maps = [Range { container, host, size }];
+            if let Some(inner) = inside(&maps, id) {
+                prop_assert_eq!(outside(&maps, inner), Some(id));
+            }
+        }
+    }
+}

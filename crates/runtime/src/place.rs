@@ -1,0 +1,51 @@
+//! Where the cgroup of a container goes, and what to do where none can be had (config-linux.md, "Cgroups Path").
+
+use crate::error::{Error, Kind, Result, of_cgroup};
+use crate::plan::Plan;
+use cgroup::{Cgroup, Layout, Limits, Scope};
+
+/// Who makes cgroups.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Manager {
+    /// We, in the file system.
+    #[default]
+    Cgroupfs,
+    /// systemd, as a transient unit.
+    Systemd,
+    /// Nobody: the container stays where its maker is.
+    Disabled,
+}
+
+/// Decides on the place. Without root, and where none may be made, a container without limits goes without.
+pub fn decide(plan: &Plan, manager: &Manager, warnings: &mut Vec<String>) -> Result<Option<Cgroup>> {
+    if *manager == Manager::Disabled {
+        return Ok(None);
+    }
+    let layout = match Layout::detect() {
+        Ok(layout) => layout,
+        Err(error) if plan.limits == Limits::default() => {
+            warnings.push(format!("no cgroup: {error}"));
+            return Ok(None);
+        }
+        Err(error) => return Err(of_cgroup(error)),
+    };
+    let rootless = !rustix::process::geteuid().is_root();
+    let scope = match (rootless, cgroup::delegated(&layout)) {
+        (false, _) => Scope::Root,
+        (true, Some(given)) => Scope::Delegated(given),
+        (true, None) if plan.limits == Limits::default() => return Ok(None),
+        (true, None) => {
+            return Err(Error::new(
+                Kind::Permission,
+                "linux.resources: permission denied: no cgroup is delegated to this user",
+            )
+            .with_hint("run it under: systemd-run --user --scope -p Delegate=yes"));
+        }
+    };
+    let name = match plan.cgroup.as_str() {
+        "" => format!("/{}", plan.id),
+        path if path.starts_with('/') => path.to_owned(),
+        path => format!("/{path}"),
+    };
+    Ok(Some(Cgroup::plan(&layout, &name, &scope).map_err(of_cgroup)?))
+}

@@ -1,0 +1,40 @@
+//! `start`: the command of a container that was created (runtime.md, "Start").
+
+use crate::container::go;
+use crate::error::{Error, Kind, Result};
+use crate::gate::{self, Gate};
+use crate::state::{self, Status};
+use std::path::Path;
+
+/// Lets the command of container `id` run; returns when it does and the poststart hooks have run.
+pub fn start(root: &Path, id: &str) -> Result<()> {
+    let record = state::read(root, id)?;
+    let directory = state::directory(root, id);
+    let refused = |why: &str| Err(Error::new(Kind::Invalid, why));
+    match record.status(root)? {
+        Status::Created => {}
+        Status::Creating => return refused("cannot start a container that is still being created"),
+        Status::Running => return refused("cannot start an already running container"),
+        Status::Paused => return refused("cannot start a container in the paused state"),
+        Status::Stopped => return refused("cannot start a container that has stopped"),
+    }
+    match gate::knock(&directory)? {
+        // Another start was faster.
+        Gate::Open => return refused("cannot start an already running container"),
+        Gate::Waiting(channel) => go(&channel)?,
+    }
+    gate::remove(&directory)?;
+    if record.hooks.poststart.is_empty() {
+        return Ok(());
+    }
+    let pid = record.init.map_or(0, |init| init.pid);
+    let state = record.state_json(Status::Running, pid)?;
+    match record.hooks.run("poststart", &record.hooks.poststart, &state) {
+        Ok(()) => Ok(()),
+        // The container is stopped then (runtime.md, "Lifecycle").
+        Err(error) => match state::stop(root, id, 9, state::PATIENCE) {
+            Ok(()) => Err(error),
+            Err(left) => Err(error.with_hint(format!("the container still runs: {left}"))),
+        },
+    }
+}
