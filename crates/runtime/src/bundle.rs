@@ -146,6 +146,18 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
     })
 }
 
+/// The process of `spec` alone, for one that is executed in a container that runs; with its filter.
+pub fn exec(spec: &Spec, beyond: &Beyond) -> Result<(Process, seccomp::Program)> {
+    Ok((process(spec, beyond)?, seccomp::Program::default()))
+}
+
+/// Reads a file with a process in it (`exec --process`).
+pub fn read_process(path: &Path) -> Result<oci_spec::runtime::Process> {
+    let text = std::fs::read(path).map_err(called(|| format!("read {path:?}"))).within(|| "--process")?;
+    serde_json::from_slice(&text)
+        .map_err(|error| Error::new(Kind::Invalid, format!("--process {}: {error}", path.display())))
+}
+
 /// Fields that later versions carry out: refused by name until then.
 fn refuse_what_is_not_there_yet(spec: &Spec, linux: &Linux) -> Result<()> {
     let process = spec.process().as_ref();

@@ -5,6 +5,7 @@
 //! mounts, and then only moved.
 
 mod devices;
+pub mod enter;
 mod exec;
 mod fill;
 mod masks;
@@ -20,7 +21,7 @@ use crate::channel::{Channel, Message};
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::gate;
 use crate::namespace::Open;
-use crate::plan::Plan;
+use crate::plan::{Plan, Process};
 use crate::state::{Record, Status};
 use cgroup::Entry;
 use rustix::fd::{AsFd, OwnedFd};
@@ -61,6 +62,7 @@ pub fn report(channel: &Channel, failure: Error) -> i32 {
 
 fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>) -> Result<i32> {
     let Outside { entry, joined, gate } = *outside;
+    let process = &plan.process;
     // Before anything is made: a parent that is killed takes this process along, and the kernel all that it holds.
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG)".to_owned()))?;
@@ -86,10 +88,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     // A session of its own before the terminal becomes its controlling one; keeps the caller's terminal out of reach.
     rustix::process::setsid().map_err(called::<Errno>(|| "setsid".to_owned()))?;
     // While /proc of the host is in reach, and privileges are there to lower the score.
-    if let Some(score) = plan.process.oom_score_adj {
-        std::fs::write("/proc/self/oom_score_adj", score.to_string())
-            .map_err(called(|| format!("write \"/proc/self/oom_score_adj\" {score}")))?;
-    }
+    set_oom_score(process)?;
 
     root::make_private()?;
     let new_root = root::prepare(plan).within(|| "prepare the root file system")?;
@@ -106,7 +105,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     // From here every path is resolved in the new root, with the old one out of reach.
     let root = root::open()?;
     // After /dev/pts is there and before descriptors 0 to 2 are the container's.
-    let pty = terminal::open(&root, plan, channel)?;
+    let pty = terminal::open(&root, process, channel)?;
 
     if !plan.hostname.is_empty() {
         sethostname(plan.hostname.as_bytes())
@@ -118,23 +117,21 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     // After every mount and write: nothing below may change any more.
     masks::attach(&root, plan, empty)?;
     // The working directory is made while the root can still be written.
-    let identity = user::identify(&root, plan)?;
-    exec::make_working_directory(&root, plan)?;
+    let identity = user::identify(&root, process)?;
+    exec::make_working_directory(&root, process)?;
     if plan.root_read_only {
         root::make_read_only(&root)?;
     }
 
-    exec::set_limits(plan)?;
+    exec::set_limits(process)?;
     if let Some(pty) = pty {
         terminal::take(pty, &identity)?;
     }
     // The bounding set falls before the user id does: it takes CAP_SETPCAP, which the change of id may end.
-    user::become_identity(plan, &identity)?;
-    let command = exec::prepare(plan, &identity)?;
+    user::become_identity(process, &identity)?;
+    let command = exec::prepare(process, &identity)?;
     // Last of all: whatever could still change the process comes before the filter.
-    if !plan.seccomp.instructions.is_empty() {
-        sys::seccomp::set_filter(&plan.seccomp.instructions, plan.seccomp.flags)?;
-    }
+    filter(&plan.seccomp)?;
 
     channel.send(&Message::Ready, None)?;
     if !proceeds(channel, gate)? {
@@ -145,10 +142,25 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         let state = inner_state(plan, Status::Created)?;
         plan.hooks.run("startContainer", &plan.hooks.start_container, &state)?;
     }
-    if plan.process.reaper {
-        return reaper::attend(channel, |channel| report(channel, exec::execute(plan, &command)));
+    if process.reaper {
+        return reaper::attend(channel, |channel| report(channel, exec::execute(process, &command)));
     }
-    Err(exec::execute(plan, &command))
+    Err(exec::execute(process, &command))
+}
+
+fn set_oom_score(process: &Process) -> Result<()> {
+    if let Some(score) = process.oom_score_adj {
+        std::fs::write("/proc/self/oom_score_adj", score.to_string())
+            .map_err(called(|| format!("write \"/proc/self/oom_score_adj\" {score}")))?;
+    }
+    Ok(())
+}
+
+fn filter(program: &seccomp::Program) -> Result<()> {
+    if !program.instructions.is_empty() {
+        sys::seccomp::set_filter(&program.instructions, program.flags)?;
+    }
+    Ok(())
 }
 
 /// Waits for the word to go on: from the parent, or from `start` at the gate. False when the parent is gone.

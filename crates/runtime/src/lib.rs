@@ -14,6 +14,7 @@ pub mod container;
 pub mod create;
 pub mod delete;
 pub mod error;
+pub mod exec;
 pub mod foreground;
 mod gate;
 pub mod hooks;

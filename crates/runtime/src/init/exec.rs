@@ -3,7 +3,7 @@
 use super::root::{Missing, resolve, target};
 use super::user::Identity;
 use crate::error::{Error, Kind, Result};
-use crate::plan::Plan;
+use crate::plan::Process;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::process::{Rlimit, setrlimit};
@@ -18,9 +18,9 @@ pub struct Command {
 }
 
 /// Makes the working directory where the plan says so, while the root can be written.
-pub fn make_working_directory(root: &OwnedFd, plan: &Plan) -> Result<()> {
-    let cwd = &plan.process.cwd;
-    if !plan.process.make_cwd || resolve(root.as_fd(), cwd, OFlags::PATH | OFlags::DIRECTORY).is_ok() {
+pub fn make_working_directory(root: &OwnedFd, process: &Process) -> Result<()> {
+    let cwd = &process.cwd;
+    if !process.make_cwd || resolve(root.as_fd(), cwd, OFlags::PATH | OFlags::DIRECTORY).is_ok() {
         return Ok(());
     }
     target(root.as_fd(), cwd, Missing::Directory)
@@ -29,8 +29,8 @@ pub fn make_working_directory(root: &OwnedFd, plan: &Plan) -> Result<()> {
 }
 
 /// Sets resource limits (setrlimit(2)), while a privilege to raise them may be there.
-pub fn set_limits(plan: &Plan) -> Result<()> {
-    for (resource, soft, hard) in &plan.process.rlimits {
+pub fn set_limits(process: &Process) -> Result<()> {
+    for (resource, soft, hard) in &process.rlimits {
         let value = |limit: u64| (limit != u64::MAX).then_some(limit);
         setrlimit(*resource, Rlimit { current: value(*soft), maximum: value(*hard) })
             .map_err(called::<Errno>(|| format!("setrlimit({resource:?}, {soft}, {hard})")))
@@ -40,8 +40,7 @@ pub fn set_limits(plan: &Plan) -> Result<()> {
 }
 
 /// Enters the working directory and settles what will be executed, as the user who will.
-pub fn prepare(plan: &Plan, identity: &Identity) -> Result<Command> {
-    let process = &plan.process;
+pub fn prepare(process: &Process, identity: &Identity) -> Result<Command> {
     rustix::process::chdir(&process.cwd)
         .map_err(called::<Errno>(|| format!("chdir({:?})", process.cwd)))
         .within(|| format!("enter working directory {}", process.cwd.display()))?;
@@ -67,6 +66,7 @@ pub fn prepare(plan: &Plan, identity: &Identity) -> Result<Command> {
             .collect::<Result<Vec<_>>>()
     };
     let candidates = c_strings(&candidates(&process.args[0], &env))?;
+    find(&process.args[0], &candidates)?;
     Ok(Command { candidates, args: c_strings(&process.args)?, env: c_strings(&env)? })
 }
 
@@ -86,12 +86,12 @@ fn candidates(command: &str, env: &[String]) -> Vec<String> {
 }
 
 /// Executes the command; returns only what failed.
-pub fn execute(plan: &Plan, command: &Command) -> Error {
-    if let Err(failed) = sys::close_range::cloexec_from(3 + plan.process.preserved_fds) {
+pub fn execute(process: &Process, command: &Command) -> Error {
+    if let Err(failed) = sys::close_range::cloexec_from(3 + process.preserved_fds) {
         return failed.into();
     }
     sys::signals::reset_for_exec();
-    let name = &plan.process.args[0];
+    let name = &process.args[0];
     let searched = !name.contains('/');
     let mut denied = None;
     for path in &command.candidates {
@@ -106,8 +106,44 @@ pub fn execute(plan: &Plan, command: &Command) -> Error {
     if let Some(denied) = denied {
         return not_executable(name, denied);
     }
-    let place = if searched { "in the container's PATH" } else { "in the container" };
-    Error::new(Kind::CommandNotFound, format!("exec {name:?}: no such command {place}"))
+    not_found(name)
+}
+
+fn not_found(name: &str) -> Error {
+    let why = match name.contains('/') {
+        false => "executable file not found in $PATH".to_owned(),
+        true => format!("stat {name}: no such file or directory"),
+    };
+    Error::new(Kind::CommandNotFound, format!("exec: {name:?}: {why}"))
+}
+
+/// Looks for the command, as its user: what is not there is said when a container is created, not when it is started.
+fn find(name: &str, candidates: &[CString]) -> Result<()> {
+    let mut denied = None;
+    for path in candidates {
+        let executable = rustix::fs::access(path.as_c_str(), rustix::fs::Access::EXEC_OK);
+        let directory = || {
+            rustix::fs::stat(path.as_c_str()).is_ok_and(|stat| {
+                rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory
+            })
+        };
+        match executable {
+            Ok(()) if directory() => {
+                denied = Some(sys::CallError { call: format!("execve({path:?})"), errno: Errno::ISDIR });
+            }
+            Ok(()) => return Ok(()),
+            Err(Errno::ACCESS) => {
+                denied = Some(sys::CallError { call: format!("execve({path:?})"), errno: Errno::ACCESS });
+            }
+            // Not there, or something that execve(2) will tell of.
+            Err(_) => {}
+        }
+    }
+    match denied {
+        Some(denied) => Err(not_executable(name, denied)),
+        None if candidates.iter().any(exists) => Ok(()),
+        None => Err(not_found(name)),
+    }
 }
 
 fn not_executable(name: &str, failed: sys::CallError) -> Error {
@@ -117,6 +153,7 @@ fn not_executable(name: &str, failed: sys::CallError) -> Error {
         }
         Errno::NOEXEC => "the file is for another architecture, or a script without a first line '#!...'",
         Errno::ACCESS => "it is a directory, not executable for this user, or on a noexec mount",
+        Errno::ISDIR => "it is a directory",
         _ => "",
     };
     let error = Error::new(Kind::CommandNotExecutable, failed.to_string()).within(format!("exec {name:?}"));

@@ -4,7 +4,7 @@ use super::root::{Missing, resolve, target};
 use super::user::Identity;
 use crate::channel::{Channel, Message};
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::plan::Process;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
@@ -14,8 +14,17 @@ use std::path::Path;
 use sys::{Context, Errno, called};
 
 /// Opens a pair in the container's devpts, sends the master up and binds the other end onto /dev/console.
-pub fn open(root: &OwnedFd, plan: &Plan, channel: &Channel) -> Result<Option<OwnedFd>> {
-    let Some((rows, columns)) = plan.process.terminal else { return Ok(None) };
+pub fn open(root: &OwnedFd, process: &Process, channel: &Channel) -> Result<Option<OwnedFd>> {
+    let slave = pair(root, process, channel)?;
+    if let Some(slave) = &slave {
+        bind_console(root, slave)?;
+    }
+    Ok(slave)
+}
+
+/// Opens a pair in the container's devpts and sends the master up.
+pub fn pair(root: &OwnedFd, process: &Process, channel: &Channel) -> Result<Option<OwnedFd>> {
+    let Some((rows, columns)) = process.terminal else { return Ok(None) };
     let flags = OFlags::RDWR | OFlags::NOCTTY;
     let master = resolve(root.as_fd(), Path::new("/dev/pts/ptmx"), flags).within(|| "open a terminal")?;
     unlockpt(&master)
@@ -29,9 +38,14 @@ pub fn open(root: &OwnedFd, plan: &Plan, channel: &Channel) -> Result<Option<Own
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&master, size).map_err(called::<Errno>(|| "ioctl(TIOCSWINSZ)".to_owned()))?;
     }
+    channel.send(&Message::Terminal, Some(master.as_fd()))?;
+    Ok(Some(slave))
+}
+
+fn bind_console(root: &OwnedFd, slave: &OwnedFd) -> Result<()> {
     let console = target(root.as_fd(), Path::new("/dev/console"), Missing::File)?;
     let tree = open_tree(
-        &slave,
+        slave,
         "",
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH,
     )
@@ -39,8 +53,7 @@ pub fn open(root: &OwnedFd, plan: &Plan, channel: &Channel) -> Result<Option<Own
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(&tree, "", &console, "", flags)
         .map_err(called::<Errno>(|| "move_mount(\"/dev/console\")".to_owned()))?;
-    channel.send(&Message::Terminal, Some(master.as_fd()))?;
-    Ok(Some(slave))
+    Ok(())
 }
 
 /// Makes the terminal the controlling one, and the three standard descriptors. Before the user changes.

@@ -2,7 +2,7 @@
 
 use super::root::resolve;
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Capabilities, Plan, User};
+use crate::plan::{Capabilities, Process, User};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Gid, OFlags, Uid};
 use rustix::thread::{
@@ -31,9 +31,9 @@ pub struct Identity {
 }
 
 /// Finds out who the plan means, in the container's own files.
-pub fn identify(root: &OwnedFd, plan: &Plan) -> Result<Identity> {
+pub fn identify(root: &OwnedFd, process: &Process) -> Result<Identity> {
     let passwd = read(root, "/etc/passwd")?;
-    match &plan.process.user {
+    match &process.user {
         User::Ids { uid, gid, groups } => {
             Ok(Identity { uid: *uid, gid: *gid, groups: groups.clone(), home: home_of(&passwd, *uid) })
         }
@@ -125,8 +125,8 @@ fn written_identity(written: &str, passwd: &str, group: &str) -> Result<Identity
 }
 
 /// Takes on ids and capabilities, in the one order in which each step is still allowed.
-pub fn become_identity(plan: &Plan, identity: &Identity) -> Result<()> {
-    let capabilities = plan.process.capabilities;
+pub fn become_identity(process: &Process, identity: &Identity) -> Result<()> {
+    let capabilities = process.capabilities;
     drop_bounding(capabilities.bounding).within(|| "drop capabilities")?;
     // Permitted capabilities must outlive the change of user, to be cut to the wanted sets after it.
     set_keep_capabilities(true).map_err(called::<Errno>(|| "prctl(PR_SET_KEEPCAPS)".to_owned()))?;
@@ -134,10 +134,10 @@ pub fn become_identity(plan: &Plan, identity: &Identity) -> Result<()> {
     set_keep_capabilities(false).map_err(called::<Errno>(|| "prctl(PR_SET_KEEPCAPS, 0)".to_owned()))?;
     set_sets(capabilities).within(|| "set capabilities")?;
     // After the sets: nothing below needs a privilege, and no execve from here on can bring one back.
-    if plan.process.no_new_privileges {
+    if process.no_new_privileges {
         set_no_new_privs(true).map_err(called::<Errno>(|| "prctl(PR_SET_NO_NEW_PRIVS)".to_owned()))?;
     }
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(plan.process.umask));
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(process.umask));
     Ok(())
 }
 

@@ -1,0 +1,255 @@
+//! `exec`: another process in a container that runs.
+
+use crate::bundle::{self, Beyond};
+use crate::channel::{Channel, Message, pair};
+use crate::console;
+use crate::container::{end, go, pid_of, wait};
+use crate::create::write_pid_file;
+use crate::error::{Error, Kind, Result, of_cgroup};
+use crate::init::enter::{self, Entering};
+use crate::namespace;
+use crate::state::{self, Record, Status};
+use cgroup::Entry;
+use oci_spec::runtime::{Process as Written, Spec};
+use rustix::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use sys::clone3::{Child, Namespaces, clone3};
+
+/// What a caller asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// A file with the whole process, instead of the words below.
+    pub process: Option<PathBuf>,
+    /// The command and its arguments.
+    pub args: Vec<String>,
+    /// The working directory.
+    pub cwd: Option<PathBuf>,
+    /// `NAME=VALUE`, beside the container's own environment.
+    pub env: Vec<String>,
+    /// Whether it gets a terminal.
+    pub tty: bool,
+    /// User and group.
+    pub user: Option<(u32, Option<u32>)>,
+    /// Further groups.
+    pub additional_gids: Vec<u32>,
+    /// Capabilities beside the container's own.
+    pub capabilities: Vec<String>,
+    /// Whether no execve may give it more privilege; none for as the container has it.
+    pub no_new_privileges: Option<bool>,
+    /// An SELinux label.
+    pub process_label: Option<String>,
+    /// An AppArmor profile.
+    pub apparmor: Option<String>,
+    /// Where the master of the terminal goes.
+    pub console_socket: Option<PathBuf>,
+    /// Where its pidfd goes.
+    pub pidfd_socket: Option<PathBuf>,
+    /// The file that its id is written to.
+    pub pid_file: Option<PathBuf>,
+    /// Whether nobody waits for it.
+    pub detached: bool,
+    /// How many descriptors from 3 up pass through.
+    pub preserve_fds: u32,
+    /// Whether it may wait in a container that is paused.
+    pub ignore_paused: bool,
+}
+
+/// A process that runs in a container.
+#[derive(Debug)]
+pub struct Executed {
+    /// The process, a child of this one.
+    pub child: Child,
+    /// The master of its terminal, unless that was handed over.
+    pub terminal: Option<OwnedFd>,
+}
+
+/// Executes a process in container `id`; returns when its execve has worked.
+pub fn exec(root: &Path, id: &str, options: &Options) -> Result<Executed> {
+    let record = state::read(root, id)?;
+    may_enter(&record, root, options.ignore_paused)?;
+    let init = record.init.ok_or_else(stopped)?;
+    let pidfd = init.open()?.ok_or_else(stopped)?;
+    let kept = bundle::read(&state::directory(root, id).join("config.json"))?;
+    let spec = with_process(kept.spec, options)?;
+    let (process, seccomp) =
+        bundle::exec(&spec, &Beyond { preserved_fds: options.preserve_fds, ..Beyond::default() })?;
+    console::check(process.terminal.is_some(), options.detached, options.console_socket.as_deref())?;
+    let socket = options.console_socket.as_deref().map(console::connect).transpose()?;
+    let pidfd_socket = options.pidfd_socket.as_deref().map(console::connect).transpose()?;
+    let (namespaces, _) = namespace::foreign(init.pid)?;
+    let entering = Entering { init: pidfd, namespaces, process, seccomp };
+    let entry = match &record.cgroup {
+        Some(cgroup) => cgroup.entry().map_err(of_cgroup)?,
+        None => Entry::default(),
+    };
+    let (child, channel) = make(&entering, &entry)?;
+    let done = until_ready(&channel).and_then(|master| {
+        let terminal = match (master, socket) {
+            (Some(master), Some(socket)) => {
+                console::send(&socket, "/dev/ptmx", master.as_fd())?;
+                None
+            }
+            (master, _) => master,
+        };
+        if let Some(socket) = pidfd_socket {
+            console::send(&socket, "pidfd", child.pidfd.as_fd())?;
+        }
+        if let Some(path) = &options.pid_file {
+            write_pid_file(path, child.pid.as_raw_nonzero().get())?;
+        }
+        go(&channel).map(|()| terminal)
+    });
+    match done {
+        Ok(terminal) => Ok(Executed { child, terminal }),
+        Err(error) => {
+            end(&child)?;
+            Err(error)
+        }
+    }
+}
+
+fn stopped() -> Error {
+    Error::new(Kind::NotRunning, "cannot exec in a stopped container")
+}
+
+fn may_enter(record: &Record, root: &Path, ignore_paused: bool) -> Result<()> {
+    match record.status(root)? {
+        Status::Running | Status::Created => Ok(()),
+        Status::Paused if ignore_paused => Ok(()),
+        Status::Paused => Err(Error::new(
+            Kind::Invalid,
+            "cannot exec in a paused container (use --ignore-paused to override)",
+        )),
+        Status::Creating => {
+            Err(Error::new(Kind::Invalid, "cannot exec in a container that is still being created"))
+        }
+        Status::Stopped => Err(stopped()),
+    }
+}
+
+/// The container's config.json with the process that was asked for in it.
+fn with_process(mut spec: Spec, options: &Options) -> Result<Spec> {
+    let invalid = |why: &str| Error::new(Kind::Invalid, why);
+    if let Some(path) = &options.process {
+        let process = bundle::read_process(path)?;
+        spec.set_process(Some(process));
+        return Ok(spec);
+    }
+    if options.args.is_empty() {
+        return Err(invalid("exec args cannot be empty"));
+    }
+    let mut process: Written =
+        spec.process().clone().ok_or_else(|| invalid("process property must not be empty"))?;
+    process.set_args(Some(options.args.clone()));
+    process.set_terminal(Some(options.tty));
+    if let Some(cwd) = &options.cwd {
+        process.set_cwd(cwd.clone());
+    }
+    let mut env = process.env().clone().unwrap_or_default();
+    env.extend(options.env.iter().cloned());
+    process.set_env(Some(env));
+    let mut user = process.user().clone();
+    if let Some((uid, gid)) = options.user {
+        user.set_uid(uid);
+        user.set_gid(gid.unwrap_or_else(|| user.gid()));
+    }
+    if !options.additional_gids.is_empty() {
+        let mut groups = user.additional_gids().clone().unwrap_or_default();
+        groups.extend(&options.additional_gids);
+        user.set_additional_gids(Some(groups));
+    }
+    process.set_user(user);
+    if let Some(wanted) = options.no_new_privileges {
+        process.set_no_new_privileges(Some(wanted));
+    }
+    if let Some(label) = &options.process_label {
+        process.set_selinux_label(Some(label.clone()));
+    }
+    if let Some(profile) = &options.apparmor {
+        process.set_apparmor_profile(Some(profile.clone()));
+    }
+    add_capabilities(&mut process, &options.capabilities)?;
+    spec.set_process(Some(process));
+    Ok(spec)
+}
+
+/// As runc has it: into the bounding, effective and permitted sets; into the ambient one only where an inheritable one is.
+fn add_capabilities(process: &mut Written, names: &[String]) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let mut wanted = oci_spec::runtime::Capabilities::new();
+    for name in names {
+        let upper = name.to_ascii_uppercase();
+        let bare = upper.strip_prefix("CAP_").unwrap_or(&upper);
+        let one = bare
+            .parse::<oci_spec::runtime::Capability>()
+            .map_err(|_| Error::new(Kind::Invalid, format!("--cap: unknown capability {name:?}")))?;
+        wanted.insert(one);
+    }
+    let mut sets = process.capabilities().clone().unwrap_or_default();
+    let with = |set: &Option<oci_spec::runtime::Capabilities>| {
+        let mut all = set.clone().unwrap_or_default();
+        all.extend(wanted.iter().copied());
+        Some(all)
+    };
+    let (bounding, effective, permitted) =
+        (with(sets.bounding()), with(sets.effective()), with(sets.permitted()));
+    let ambient = match sets.inheritable() {
+        Some(set) if !set.is_empty() => with(sets.ambient()),
+        _ => sets.ambient().clone(),
+    };
+    sets.set_bounding(bounding);
+    sets.set_effective(effective);
+    sets.set_permitted(permitted);
+    sets.set_ambient(ambient);
+    process.set_capabilities(Some(sets));
+    Ok(())
+}
+
+/// Clones the process, or a stage that does.
+fn make(entering: &Entering, entry: &Entry) -> Result<(Child, Channel)> {
+    let (mut ours, mut theirs) = pair()?;
+    let parents_end = &mut ours;
+    let child = clone3(Namespaces::NONE, entry.unified.as_ref().map(AsFd::as_fd), move || {
+        // A copy of the parent's end would hide its death from us.
+        if parents_end.close().is_err() { 71 } else { enter::run(entering, &mut theirs, entry) }
+    })?;
+    use rustix::thread::ThreadNameSpaceType;
+    if !entering.namespaces.contains(ThreadNameSpaceType::PROCESS_ID) {
+        return Ok((child, ours));
+    }
+    let made = match ours.receive() {
+        Ok(Some((Message::Init, Some(pidfd)))) => {
+            pid_of(&pidfd).map(|pid| Child { pid, pidfd }).and_then(|init| {
+                wait(&child)?;
+                ours.send(&Message::Proceed, None)?;
+                Ok(init)
+            })
+        }
+        Ok(Some((Message::Failed { kind, chain, hint }, _))) => Err(Error { kind, chain, hint }),
+        Ok(Some((other, _))) => Err(Error::new(Kind::Other, format!("unexpected message {other:?}"))),
+        Ok(None) => Err(Error::new(Kind::Other, "the process ended without a word")),
+        Err(error) => Err(error),
+    };
+    match made {
+        Ok(init) => Ok((init, ours)),
+        Err(error) => {
+            end(&child)?;
+            Err(error)
+        }
+    }
+}
+
+fn until_ready(channel: &Channel) -> Result<Option<OwnedFd>> {
+    let mut terminal = None;
+    loop {
+        match channel.receive()? {
+            Some((Message::Terminal, master)) => terminal = master,
+            Some((Message::Ready, _)) => return Ok(terminal),
+            Some((Message::Failed { kind, chain, hint }, _)) => return Err(Error { kind, chain, hint }),
+            Some((other, _)) => return Err(Error::new(Kind::Other, format!("unexpected message {other:?}"))),
+            None => return Err(Error::new(Kind::Other, "the process ended without a word")),
+        }
+    }
+}
