@@ -265,6 +265,7 @@ fn run_recorded(
         fill,
         bind_devices: no_devices,
         device_sources: devices.sources,
+        only_written_devices: true,
         ..Beyond::default()
     };
     let plan = runtime::bundle::plan(&id, &spec, &directory, beyond).map_err(of_runtime)?;

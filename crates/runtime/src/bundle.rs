@@ -13,6 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::hooks::Hook;
 use crate::id_map::{self, IdMaps, Range};
 use crate::plan::{Capabilities, Device, Joined, Plan, Process, Root, TimeOffset, User};
+use cgroup::{DeviceRule, Limits};
 use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType, PosixRlimitType, Spec};
 use std::path::{Path, PathBuf};
 use sys::clone3::Namespaces;
@@ -36,6 +37,9 @@ pub struct Beyond {
     pub fill: Vec<PathBuf>,
     /// Binds device nodes from the host, see [`Plan::bind_devices`].
     pub bind_devices: bool,
+    /// Whether access to devices is what is written and nothing beside: otherwise that to the devices of every container
+    /// comes on top, as with runc.
+    pub only_written_devices: bool,
     /// How many descriptors from 3 up pass through.
     pub preserved_fds: u32,
     /// See [`Plan::no_pivot`].
@@ -112,6 +116,11 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
     }
     let paths = |list: &Option<Vec<String>>| list.iter().flatten().map(PathBuf::from).collect();
     let resources = linux.resources().clone().unwrap_or_default();
+    let devices = devices(&linux, &beyond.device_sources)?;
+    let mut device_rules = resources::limits(&resources)?.devices;
+    if !beyond.only_written_devices {
+        device_rules.extend(rules_of_every_container(&devices));
+    }
     Ok(Plan {
         id: id.to_owned(),
         oci_version: spec.version().clone(),
@@ -131,14 +140,14 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         root,
         root_read_only: spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false),
         mounts,
-        devices: devices(&linux, &beyond.device_sources)?,
+        devices,
         masked: paths(linux.masked_paths()),
         read_only: paths(linux.readonly_paths()),
         hostname: spec.hostname().clone().unwrap_or_default(),
         sysctls: sysctls(&linux, namespaces)?,
         process,
         cgroup: linux.cgroups_path().as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
-        limits: resources::limits(&resources)?,
+        limits: Limits { devices: device_rules, ..resources::limits(&resources)? },
         hooks: hooks(spec)?,
         no_pivot: beyond.no_pivot,
         no_new_keyring: beyond.no_new_keyring,
@@ -413,12 +422,15 @@ fn capabilities(spec: &Spec) -> Result<Capabilities> {
                 .ok_or_else(|| invalid("process.capabilities", "unknown capability"))
         })
     };
+    let (permitted, inheritable) = (mask(written.permitted())?, mask(written.inheritable())?);
     Ok(Capabilities {
         bounding: mask(written.bounding())?,
         effective: mask(written.effective())?,
-        permitted: mask(written.permitted())?,
-        inheritable: mask(written.inheritable())?,
-        ambient: mask(written.ambient())?,
+        permitted,
+        inheritable,
+        // The kernel raises none that is not in both (capabilities(7)), and a spec of runc's has them without the
+        // inheritable set: that is not grown by surprise (CVE-2022-29162), they are left out.
+        ambient: mask(written.ambient())? & permitted & inheritable,
     })
 }
 
@@ -509,6 +521,31 @@ fn devices(linux: &Linux, sources: &[(PathBuf, PathBuf)]) -> Result<Vec<Device>>
         });
     }
     Ok(devices)
+}
+
+/// Access that no container is without: to make nodes, to its terminals, and to the nodes that it is given.
+fn rules_of_every_container(devices: &[Device]) -> Vec<DeviceRule> {
+    let rule = |kind: char, major: Option<u32>, minor: Option<u32>, access: &str| DeviceRule {
+        allow: true,
+        kind,
+        major: major.map(i64::from),
+        minor: minor.map(i64::from),
+        access: access.to_owned(),
+    };
+    let mut rules = vec![
+        rule('c', None, None, "m"),
+        rule('b', None, None, "m"),
+        // /dev/pts/N and /dev/ptmx.
+        rule('c', Some(136), None, "rwm"),
+        rule('c', Some(5), Some(2), "rwm"),
+    ];
+    rules.extend(
+        devices
+            .iter()
+            .filter(|device| device.kind != 'p')
+            .map(|device| rule(device.kind, Some(device.major), Some(device.minor), "rwm")),
+    );
+    rules
 }
 
 /// Parameters that belong to a namespace, and to which; any other is the host's own.

@@ -85,6 +85,10 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     for namespace in joined.iter().filter(|one| one.kind == Namespaces::CGROUP) {
         namespace.enter()?;
     }
+    if gate.is_some() {
+        // It is seen in the container until its start: what was typed on the host is not for there.
+        sys::command_line::replace(c"init")?;
+    }
     // A session of its own before the terminal becomes its controlling one; keeps the caller's terminal out of reach.
     rustix::process::setsid().map_err(called::<Errno>(|| "setsid".to_owned()))?;
     // While /proc of the host is in reach, and privileges are there to lower the score.
