@@ -22,6 +22,7 @@ pub mod id_map;
 mod init;
 pub mod kill;
 pub mod namespace;
+pub mod own_program;
 pub mod pause;
 pub mod place;
 pub mod plan;
