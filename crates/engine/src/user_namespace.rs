@@ -4,6 +4,7 @@
 //! They have to run outside of the namespace, so a child is started before it is made and waits for it.
 
 use crate::error::{Error, Kind, Result};
+use runtime::id_map;
 use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -22,22 +23,6 @@ pub struct Ranges {
 /// Whether this process has to enter a user namespace first: it is not root.
 pub fn is_needed() -> bool {
     !rustix::process::geteuid().is_root()
-}
-
-/// The first range of `user` in the text of /etc/subuid or /etc/subgid (subuid(5)).
-fn range(text: &str, user: &str, uid: u32) -> Option<(u32, u32)> {
-    text.lines().find_map(|line| {
-        let mut fields = line.trim().split(':');
-        let owner = fields.next()?;
-        let (start, count) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
-        (count > 0 && (owner == user || owner == uid.to_string())).then_some((start, count))
-    })
-}
-
-fn user_name(uid: u32) -> String {
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()));
-    line.and_then(|line| line.split(':').next()).unwrap_or_default().to_owned()
 }
 
 /// Enters the user namespace of a process that runs in one of this user's, as its root; a new one where there is none.
@@ -64,8 +49,9 @@ pub fn enter_that_of(pid: Option<i32>) -> Result<Ranges> {
 /// Enters a new user namespace as its root. The process must have one thread.
 pub fn enter() -> Result<Ranges> {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    let name = user_name(uid);
-    let read = |path: &str| range(&std::fs::read_to_string(path).unwrap_or_default(), &name, uid);
+    let name = id_map::user_name(uid);
+    let read =
+        |path: &str| id_map::subordinate(&std::fs::read_to_string(path).unwrap_or_default(), &name, uid);
     match (read("/etc/subuid"), read("/etc/subgid")) {
         (Some(uids), Some(gids)) => {
             map_ranges(uid, gid, uids, gids).within(|| "enter a user namespace")?;
@@ -150,24 +136,5 @@ fn map_ranges(uid: u32, gid: u32, uids: (u32, u32), gids: (u32, u32)) -> Result<
         11 => failure("newuidmap refused the range", "the range of /etc/subuid must belong to this user"),
         13 => failure("newgidmap refused the range", "the range of /etc/subgid must belong to this user"),
         _ => failure("the mapping of user ids failed", "check /etc/subuid and /etc/subgid"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_of_users() {
-        fn check(text: &str, expected: Option<(u32, u32)>) {
-            assert_eq!(range(text, "ann", 1000), expected, "{text:?}");
-        }
-        check("ann:100000:65536\n", Some((100_000, 65_536)));
-        check("bob:1:2\n1000:5:6\n", Some((5, 6)));
-        check("bob:1:2\n", None);
-        check("ann:x:2\n", None);
-        check("ann:1\n", None);
-        check("ann:1:0\n", None);
-        check("", None);
     }
 }

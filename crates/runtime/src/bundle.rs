@@ -42,6 +42,8 @@ pub struct Beyond {
     pub only_written_devices: bool,
     /// How many descriptors from 3 up pass through.
     pub preserved_fds: u32,
+    /// The ids of an ordinary user, for a user namespace that nobody has written down.
+    pub own_ids: Option<IdMaps>,
     /// See [`Plan::no_pivot`].
     pub no_pivot: bool,
     /// See [`Plan::no_new_keyring`].
@@ -96,9 +98,18 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         None => return Err(invalid("linux", "missing: a container needs namespaces")),
     };
     refuse_what_is_not_there_yet(spec, &linux)?;
-    let (namespaces, joined, cgroup_namespace) = namespaces(&linux)?;
-    let has = |kind: Namespaces| namespaces.has(kind) || joined.iter().any(|one| one.kind == kind);
-    let id_maps = id_maps(&linux, namespaces.has(Namespaces::USER))?;
+    let (mut namespaces, joined, cgroup_namespace) = namespaces(&linux)?;
+    let joins = |kind: Namespaces| joined.iter().any(|one| one.kind == kind);
+    let mut id_maps = id_maps(&linux, namespaces.has(Namespaces::USER))?;
+    if let Some(own) = beyond.own_ids
+        && !namespaces.has(Namespaces::USER)
+        && !joins(Namespaces::USER)
+    {
+        // Nothing can be made without one: as crun does, it is made without being asked for.
+        namespaces = namespaces.and(Namespaces::USER);
+        id_maps = own;
+    }
+    let has = |kind: Namespaces| namespaces.has(kind) || joins(kind);
     if spec.hostname().is_some() && !has(Namespaces::UTS) {
         return Err(invalid("hostname", "needs a uts namespace of its own"));
     }

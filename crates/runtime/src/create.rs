@@ -62,6 +62,7 @@ pub fn create(root: &Path, id: &str, options: &Options) -> Result<Made> {
         make_cwd: true,
         no_pivot: options.no_pivot,
         no_new_keyring: options.no_new_keyring,
+        own_ids: (!rustix::process::geteuid().is_root()).then(crate::id_map::of_this_user),
         ..Beyond::default()
     };
     let mut plan = bundle::plan(id, &written.spec, &bundle, beyond)?;

@@ -80,6 +80,39 @@ pub fn outside(ranges: &[Range], container: u32) -> Option<u32> {
     })
 }
 
+/// The first range of `user` in the text of /etc/subuid or /etc/subgid (subuid(5)), with its size.
+pub fn subordinate(text: &str, user: &str, uid: u32) -> Option<(u32, u32)> {
+    text.lines().find_map(|line| {
+        let mut fields = line.trim().split(':');
+        let owner = fields.next()?;
+        let (start, count) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
+        (count > 0 && (owner == user || owner == uid.to_string())).then_some((start, count))
+    })
+}
+
+/// The name of a user in /etc/passwd; empty where it has none.
+pub fn user_name(uid: u32) -> String {
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()));
+    line.and_then(|line| line.split(':').next()).unwrap_or_default().to_owned()
+}
+
+/// The ids that an ordinary user has for containers: himself as root, and from 1 on the range that was given to him, where
+/// there is one.
+pub fn of_this_user() -> IdMaps {
+    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+    let name = user_name(uid);
+    let range = |path: &str| subordinate(&std::fs::read_to_string(path).unwrap_or_default(), &name, uid);
+    let (uids, gids) = (range("/etc/subuid"), range("/etc/subgid"));
+    let ranges = |own: u32, given: Option<(u32, u32)>| {
+        let given = given.filter(|_| uids.is_some() && gids.is_some());
+        let mut all = vec![Range { container: 0, host: own, size: 1 }];
+        all.extend(given.map(|(host, size)| Range { container: 1, host, size }));
+        all
+    };
+    IdMaps { uid: ranges(uid, uids), gid: ranges(gid, gids) }
+}
+
 /// Writes the maps of process `pid`, which waits in a new user namespace.
 pub fn write(pid: i32, maps: &IdMaps) -> Result<()> {
     let own = |ranges: &[Range], id: u32| matches!(ranges, [one] if one.size == 1 && one.host == id);
@@ -161,6 +194,20 @@ mod tests {
         let many: Vec<(u32, u32, u32)> = (0..341).map(|id| (id, id, 1)).collect();
         check_case(&many[..340], None);
         check_case(&many, Some("341 ranges, the kernel takes 340"));
+    }
+
+    #[test]
+    fn ranges_of_users() {
+        fn check_case(text: &str, expected: Option<(u32, u32)>) {
+            assert_eq!(subordinate(text, "ann", 1000), expected, "{text:?}");
+        }
+        check_case("ann:100000:65536\n", Some((100_000, 65_536)));
+        check_case("bob:1:2\n1000:5:6\n", Some((5, 6)));
+        check_case("bob:1:2\n", None);
+        check_case("ann:x:2\n", None);
+        check_case("ann:1\n", None);
+        check_case("ann:1:0\n", None);
+        check_case("", None);
     }
 
     proptest! {

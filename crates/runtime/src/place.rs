@@ -21,19 +21,22 @@ pub fn decide(plan: &Plan, manager: &Manager, warnings: &mut Vec<String>) -> Res
     if *manager == Manager::Disabled {
         return Ok(None);
     }
+    let rootless = !rustix::process::geteuid().is_root();
+    // Without root the nodes themselves are the rules: those that are bound can be opened, and no other.
+    let devices = if rootless { plan.limits.devices.clone() } else { Vec::new() };
+    let unlimited = plan.limits == Limits { devices, ..Limits::default() };
     let layout = match Layout::detect() {
         Ok(layout) => layout,
-        Err(error) if plan.limits == Limits::default() => {
+        Err(error) if unlimited => {
             warnings.push(format!("no cgroup: {error}"));
             return Ok(None);
         }
         Err(error) => return Err(of_cgroup(error)),
     };
-    let rootless = !rustix::process::geteuid().is_root();
     let scope = match (rootless, cgroup::delegated(&layout)) {
         (false, _) => Scope::Root,
         (true, Some(given)) => Scope::Delegated(given),
-        (true, None) if plan.limits == Limits::default() => return Ok(None),
+        (true, None) if unlimited => return Ok(None),
         (true, None) => {
             return Err(Error::new(
                 Kind::Permission,
