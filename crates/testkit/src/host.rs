@@ -13,9 +13,6 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// The program under test, as a path inside every host.
-pub const PROGRAM: &str = "/tmp/bin/devoxx-container";
-
 /// Stands before the words of a command that enters a host.
 pub(crate) const ENTER: &str = "enter";
 
@@ -32,6 +29,8 @@ pub struct Host {
     holder: Child,
     kind: Kind,
     cgroup: HostCgroup,
+    /// The program under test, as a path inside: /tmp/bin/ and its own name.
+    program: String,
 }
 
 impl Host {
@@ -75,7 +74,8 @@ impl Host {
         let mut ready = String::new();
         let output = holder.stdout.take().expect("stdout is a pipe");
         BufReader::new(output).read_line(&mut ready).unwrap_or_else(|error| panic!("host: {error}"));
-        let host = Self { holder, kind, cgroup };
+        let program = format!("/tmp/bin/{}", name(&program));
+        let host = Self { holder, kind, cgroup, program };
         assert_eq!(ready.trim(), "ready", "the test host did not start; its reason stands above");
         host.cgroup.give_controllers();
         host
@@ -84,6 +84,18 @@ impl Host {
     /// Process id of the holder.
     pub fn pid(&self) -> i32 {
         i32::try_from(self.holder.id()).expect("a process id is an i32")
+    }
+
+    /// The user id of the host's user.
+    #[track_caller]
+    pub fn user(&self) -> u32 {
+        let id = self.sh("id -u").ok();
+        id.line().parse().unwrap_or_else(|error| panic!("{id}: {error}"))
+    }
+
+    /// Whether the host's user is not root.
+    pub fn is_rootless(&self) -> bool {
+        self.kind == Kind::Rootless
     }
 
     /// Every process of the host but the holder.
@@ -116,7 +128,7 @@ impl Host {
     /// The program under test with these arguments, in the host, as the host's user.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = self.enter(self.kind == Kind::Rootless);
-        command.arg(PROGRAM).args(args);
+        command.arg(&self.program).args(args);
         command
     }
 
@@ -135,7 +147,7 @@ impl Host {
     /// A script in the host, as the host's user; `$C` is the program under test.
     pub fn script(&self, script: &str) -> Command {
         let mut command = self.enter(self.kind == Kind::Rootless);
-        command.env("C", PROGRAM).args(["sh", "-c", script]);
+        command.env("C", &self.program).args(["sh", "-c", script]);
         command
     }
 
@@ -251,7 +263,7 @@ fn setup(kind: Kind, cgroup: &HostCgroup, program: &Path) -> String {
         }
     }
     let user = if kind == Kind::Rootless { fixture::USER } else { "root" };
-    let (program, fixtures) = (program.display(), fixture::directory());
+    let (name, program, fixtures) = (name(program), program.display(), fixture::directory());
     let fixtures = fixtures.display();
     // Prepared beside and moved: the program and the fixtures may themselves be below /tmp.
     match disk() {
@@ -264,9 +276,9 @@ fn setup(kind: Kind, cgroup: &HostCgroup, program: &Path) -> String {
     writeln!(
         script,
         "mount -t tmpfs -o mode=1777 shm /dev/shm; cd /mnt
-mkdir -m 755 bin data run home fixtures; mkdir -m 700 xdg; touch bin/devoxx-container
+mkdir -m 755 bin data run home fixtures; mkdir -m 700 xdg; touch bin/{name}
 chown {user}: data run home xdg
-mount --bind {program} bin/devoxx-container; mount --bind {fixtures} fixtures
+mount --bind {program} bin/{name}; mount --bind {fixtures} fixtures
 mount -o remount,bind,ro fixtures
 echo 'nameserver 127.0.0.1' >resolv.conf; mount --bind resolv.conf \"$(realpath /etc/resolv.conf)\"
 mount --move /mnt /tmp; cd /
@@ -274,6 +286,10 @@ echo ready; exec cat >/dev/null"
     )
     .expect("String");
     script
+}
+
+fn name(program: &Path) -> String {
+    program.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 fn mount_name(directory: &Path) -> String {

@@ -3,6 +3,7 @@
 //! A host is namespaces and a cgroup subtree on the real kernel, so tests run in parallel and touch nothing of the
 //! machine. This is not a mock and not a sandbox against malice. Failures panic: a test has nobody to return them to.
 
+pub mod bundle;
 pub mod deadline;
 pub mod fixture;
 pub mod host;
@@ -13,6 +14,7 @@ pub mod registry;
 pub mod snapshot;
 pub mod web;
 
+pub use bundle::{Bundle, Container, Oci};
 pub use host::Host;
 pub use outcome::{Outcome, Running};
 pub use pty::Pty;

@@ -2,7 +2,9 @@
 
 use crate::deadline::LIMIT;
 use rustix::process::{Pid, Signal, kill_process};
+use std::fs::{self, File};
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 
@@ -57,6 +59,23 @@ impl Outcome {
         }
         assert_eq!(self.stdout, "", "stdout of {self}");
         self.code(code)
+    }
+}
+
+impl Outcome {
+    /// Fails the test unless a runtime refused: a code other than 0, no output, and a line of error with every one of
+    /// `words` in it.
+    #[track_caller]
+    pub fn refused(self, words: &[&str]) -> Self {
+        assert_ne!(self.code, 0, "a refusal of {self}");
+        assert_eq!(self.stderr.trim_end().lines().count(), 1, "one line of stderr from {self}");
+        // A record in the form of logfmt escapes the quotes of its message.
+        let line = self.stderr.to_lowercase().replace("\\\"", "\"");
+        for word in words {
+            assert!(line.contains(&word.to_lowercase()), "{word:?} missing in {self}");
+        }
+        assert_eq!(self.stdout, "", "stdout of {self}");
+        self
     }
 }
 
@@ -138,6 +157,18 @@ impl Drop for Running {
 #[track_caller]
 pub fn run(command: &mut Command) -> Outcome {
     Running::start(command).wait()
+}
+
+/// Runs a program to its end with its output in two files, so that a process which inherits them is not waited for.
+#[track_caller]
+pub fn run_into(command: &mut Command, out: &Path, err: &Path) -> Outcome {
+    let shown = shown(command);
+    let create = |path: &Path| File::create(path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let child = command.stdout(create(out)).stderr(create(err)).spawn();
+    let running = Running::of(child.unwrap_or_else(|error| panic!("{shown}: {error}")), shown);
+    let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+    let outcome = running.wait();
+    Outcome { stdout: read(out), stderr: read(err), ..outcome }
 }
 
 /// The part of a command that a reader cares for: without what enters the host.
