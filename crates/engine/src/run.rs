@@ -272,8 +272,9 @@ fn run_recorded(
 
     let streams = Streams { interactive: wish.interactive, terminal: wish.terminal };
     let (foreground, stdio) = Foreground::prepare(streams).map_err(of_runtime)?;
-    let launch = runtime::launch(&host.paths.states(), &plan, cgroup, runtime::Given { stdio, config: None })
-        .map_err(of_runtime)?;
+    let launch =
+        runtime::launch(&host.paths.states(), &plan, cgroup, runtime::Given { stdio, ..Default::default() })
+            .map_err(of_runtime)?;
     // While init mounts, the network is made: neither waits for the other.
     let connected = connect(host, wish, record, lease.as_ref(), &launch, local_dns);
     if let Err(error) = connected {

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::hooks::Hooks;
 use crate::plan::Plan;
 use crate::state::{self, Init, Phase, Record, Status};
-use crate::{gate, id_map, namespace, stage};
+use crate::{gate, id_map, namespace, notify, stage};
 use cgroup::{Cgroup, Entry};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -88,6 +88,8 @@ pub struct Given<'a> {
     /// The text of its config.json, kept for later commands, where they are to come: then there is a gate as well, and
     /// [`Created::commit`] works.
     pub config: Option<&'a [u8]>,
+    /// The directory for its readiness, to be made (`notify`).
+    pub notify: Option<PathBuf>,
 }
 
 /// Writes the record of `plan` into `run`, makes the cgroup and clones init into it.
@@ -128,6 +130,9 @@ fn launch_claimed(
     if let Some(config) = given.config {
         state::keep_config(run, &plan.id, config)?;
         gate = Some(gate::make(&state::directory(run, &plan.id))?);
+    }
+    if let Some(path) = &given.notify {
+        notify::make_directory(path)?;
     }
     let inside = Inside { plan, joined, entry: &entry, gate: gate.as_ref() };
     let (child, channel) = make_init(&inside, given.stdio)?;

@@ -6,7 +6,7 @@ use crate::container::{Created, Given, Stdio, launch};
 use crate::error::{Error, Kind, Result};
 use crate::place::{self, Manager};
 use crate::plan::Plan;
-use crate::state;
+use crate::{notify, state};
 use rustix::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use sys::{Context, called};
@@ -73,7 +73,8 @@ pub fn create(root: &Path, id: &str, options: &Options) -> Result<Made> {
     make_root(root)?;
     let mut warnings = written.warnings;
     let cgroup = place::decide(&plan, &options.manager, &mut warnings)?;
-    let given = Given { stdio: Stdio::default(), config: Some(&written.text) };
+    let notify = notify::given().map(|_| notify::plan(&mut plan, &state::directory(root, id)));
+    let given = Given { stdio: Stdio::default(), config: Some(&written.text), notify };
     let created = launch(root, &plan, cgroup, given)?.ready()?;
     match deliver(&created, options, socket, pidfd_socket) {
         Ok(handed_over) => Ok(Made { created, warnings, handed_over }),

@@ -14,6 +14,7 @@ use oci_spec::runtime::{Process as Written, Spec};
 use rustix::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use sys::clone3::{Child, Namespaces, clone3};
+use sys::{Errno, called};
 
 /// What a caller asks for.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +51,9 @@ pub struct Options {
     pub detached: bool,
     /// How many descriptors from 3 up pass through.
     pub preserve_fds: u32,
+    /// Cgroups beneath the container's own: the controllers whose it is (none for all), and its path. `/` is the
+    /// container's own and no other.
+    pub cgroups: Vec<(Vec<String>, String)>,
     /// Whether it may wait in a container that is paused.
     pub ignore_paused: bool,
 }
@@ -78,11 +82,14 @@ pub fn exec(root: &Path, id: &str, options: &Options) -> Result<Executed> {
     let pidfd_socket = options.pidfd_socket.as_deref().map(console::connect).transpose()?;
     let (namespaces, _) = namespace::foreign(init.pid)?;
     let entering = Entering { init: pidfd, namespaces, process, seccomp };
-    let entry = match &record.cgroup {
-        Some(cgroup) => cgroup.entry().map_err(of_cgroup)?,
-        None => Entry::default(),
+    let entry = way_in(&record, &options.cgroups)?;
+    let (child, channel) = match make(&entering, &entry) {
+        // A container that hands controllers on keeps its own cgroup free of processes: then where its init is.
+        Err(NotMade::CgroupBusy(_)) if options.cgroups.is_empty() => {
+            make(&entering, &where_init_is(&record, init.pid)?).map_err(NotMade::error)?
+        }
+        other => other.map_err(NotMade::error)?,
     };
-    let (child, channel) = make(&entering, &entry)?;
     let done = until_ready(&channel).and_then(|master| {
         let terminal = match (master, socket) {
             (Some(master), Some(socket)) => {
@@ -207,14 +214,87 @@ fn add_capabilities(process: &mut Written, names: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// The way into the container's cgroup, or into one beneath it that is there already.
+fn way_in(record: &Record, beneath: &[(Vec<String>, String)]) -> Result<Entry> {
+    let Some(cgroup) = &record.cgroup else {
+        return match beneath {
+            [] => Ok(Entry::default()),
+            _ => Err(Error::new(Kind::Invalid, format!("--cgroup: container {} has no cgroup", record.id))),
+        };
+    };
+    for (_, path) in beneath {
+        if path.split('/').any(|part| part == "..") {
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("--cgroup {path}: leads out of the container's cgroup"),
+            ));
+        }
+    }
+    let mut entry = Entry::default();
+    for place in &cgroup.places {
+        let of_place = |controllers: &Vec<String>| {
+            controllers.is_empty() || controllers.iter().any(|one| place.controllers.contains(one))
+        };
+        let path = beneath.iter().find(|(controllers, _)| of_place(controllers)).map_or("", |(_, path)| path);
+        let path = path.trim_matches('/');
+        let name = if path.is_empty() { cgroup.name.clone() } else { format!("{}/{path}", cgroup.name) };
+        let mut one = cgroup.clone();
+        (one.name, one.places) = (name, vec![place.clone()]);
+        let found = one.entry().map_err(of_cgroup)?;
+        entry.unified = entry.unified.or(found.unified);
+        entry.tasks.extend(found.tasks);
+    }
+    Ok(entry)
+}
+
+fn where_init_is(record: &Record, pid: i32) -> Result<Entry> {
+    let path = format!("/proc/{pid}/cgroup");
+    let table = std::fs::read_to_string(&path).map_err(called(|| format!("read({path:?})")))?;
+    let name = table.lines().find_map(|line| line.strip_prefix("0::"));
+    match (&record.cgroup, name) {
+        (Some(cgroup), Some(name)) => {
+            let mut its = cgroup.clone();
+            its.name = name.to_owned();
+            its.entry().map_err(of_cgroup)
+        }
+        _ => Ok(Entry::default()),
+    }
+}
+
+/// Why a process was not made.
+enum NotMade {
+    /// Its cgroup takes no processes.
+    CgroupBusy(sys::CallError),
+    /// Anything else.
+    Other(Error),
+}
+
+impl NotMade {
+    fn error(self) -> Error {
+        match self {
+            Self::CgroupBusy(error) => error.into(),
+            Self::Other(error) => error,
+        }
+    }
+}
+
 /// Clones the process, or a stage that does.
-fn make(entering: &Entering, entry: &Entry) -> Result<(Child, Channel)> {
-    let (mut ours, mut theirs) = pair()?;
+fn make(entering: &Entering, entry: &Entry) -> Result<(Child, Channel), NotMade> {
+    let (mut ours, mut theirs) = pair().map_err(NotMade::Other)?;
     let parents_end = &mut ours;
     let child = clone3(Namespaces::NONE, entry.unified.as_ref().map(AsFd::as_fd), move || {
         // A copy of the parent's end would hide its death from us.
         if parents_end.close().is_err() { 71 } else { enter::run(entering, &mut theirs, entry) }
+    });
+    let child = child.map_err(|error| match error.errno {
+        Errno::BUSY | Errno::OPNOTSUPP => NotMade::CgroupBusy(error),
+        _ => NotMade::Other(error.into()),
     })?;
+    process_of(entering, child, ours).map_err(NotMade::Other)
+}
+
+/// The process itself, where the child that was cloned is a stage.
+fn process_of(entering: &Entering, child: Child, ours: Channel) -> Result<(Child, Channel)> {
     use rustix::thread::ThreadNameSpaceType;
     if !entering.namespaces.contains(ThreadNameSpaceType::PROCESS_ID) {
         return Ok((child, ours));

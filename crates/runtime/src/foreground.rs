@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::WaitOptions;
 use rustix::termios::isatty;
 use sys::clone3::Child;
 use sys::signals::{SignalFd, send};
@@ -22,6 +23,9 @@ const SIGCHLD: i32 = 17;
 const SIGWINCH: i32 = 28;
 /// SIGPIPE: about our own writes.
 const SIGPIPE: i32 = 13;
+
+/// SIGURG: said by nobody to anybody.
+const SIGURG: i32 = 23;
 
 /// Which streams a container is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +44,10 @@ pub struct Foreground {
     /// The first `inputs` of them lead into the container.
     flows: Vec<Flow>,
     inputs: usize,
+    /// Whether every child of this process is one to reap.
+    reaps: bool,
+    /// How the child ended, once that is known.
+    code: Option<i32>,
 }
 
 fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
@@ -88,14 +96,21 @@ impl Foreground {
             }
         }
         let signals = SignalFd::block_all()?;
-        Ok((Self { streams, signals, flows, inputs }, stdio))
+        Ok((Self { streams, signals, flows, inputs, reaps: false, code: None }, stdio))
     }
 
     /// As [`Foreground::prepare`], for a container that has the caller's descriptors as they are: what runc's callers
     /// expect of `run` and `exec`.
     pub fn inherit(terminal: bool) -> Result<Self> {
         let streams = Streams { interactive: terminal && isatty(rustix::stdio::stdin()), terminal };
-        Ok(Self { streams, signals: SignalFd::block_all()?, flows: Vec::new(), inputs: 0 })
+        let signals = SignalFd::block_all()?;
+        Ok(Self { streams, signals, flows: Vec::new(), inputs: 0, reaps: false, code: None })
+    }
+
+    /// The same, for a process whose children are all to be reaped (`PR_SET_CHILD_SUBREAPER`).
+    #[must_use]
+    pub fn reaping(self) -> Self {
+        Self { reaps: true, ..self }
     }
 
     /// The size of the person's terminal, as rows and columns.
@@ -130,7 +145,7 @@ impl Foreground {
         }
         drop(raw);
         ended?;
-        wait(child)
+        self.code.map_or_else(|| wait(child), Ok)
     }
 
     fn until_it_ends(&mut self, child: &Child, master: Option<&OwnedFd>) -> Result<()> {
@@ -167,10 +182,27 @@ impl Foreground {
         }
     }
 
-    fn pass_signals(&self, child: &Child, master: Option<&OwnedFd>) -> Result<()> {
+    /// Reaps all that has ended: orphans of a container come to a subreaper.
+    fn reap(&mut self, child: &Child) -> Result<()> {
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid == child.pid => {
+                    let code = status.exit_status();
+                    self.code = code.or_else(|| status.terminating_signal().map(|signal| 128 + signal));
+                }
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) | Err(Errno::CHILD) => return Ok(()),
+                Err(errno) => return Err(called::<Errno>(|| "wait4".to_owned())(errno).into()),
+            }
+        }
+    }
+
+    fn pass_signals(&mut self, child: &Child, master: Option<&OwnedFd>) -> Result<()> {
         while let Some(signal) = self.signals.next()? {
             match signal {
-                SIGCHLD | SIGPIPE => {}
+                SIGCHLD if self.reaps => self.reap(child)?,
+                SIGCHLD => {}
+                SIGPIPE | SIGURG => {}
                 SIGWINCH if master.is_some() => {
                     if let Some(master) = master {
                         let stdin = rustix::stdio::stdin();

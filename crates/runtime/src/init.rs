@@ -131,6 +131,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     if let Some(pty) = pty {
         terminal::take(pty, &identity)?;
     }
+    exec::own_standard_descriptors(identity.uid)?;
     // The bounding set falls before the user id does: it takes CAP_SETPCAP, which the change of id may end.
     user::become_identity(process, &identity)?;
     let command = exec::prepare(process, &identity)?;

@@ -3,7 +3,9 @@
 use crate::container::go;
 use crate::error::{Error, Kind, Result};
 use crate::gate::{self, Gate};
-use crate::state::{self, Status};
+use crate::notify;
+use crate::state::{self, Record, Status};
+use rustix::fd::AsFd;
 use std::path::Path;
 
 /// Lets the command of container `id` run; returns when it does and the poststart hooks have run.
@@ -18,12 +20,24 @@ pub fn start(root: &Path, id: &str) -> Result<()> {
         Status::Paused => return refused("cannot start a container in the paused state"),
         Status::Stopped => return refused("cannot start a container that has stopped"),
     }
+    let outside = notify::given();
+    let readiness = outside.as_ref().map(|_| notify::listen(&directory)).transpose()?.flatten();
     match gate::knock(&directory)? {
         // Another start was faster.
         Gate::Open => return refused("cannot start an already running container"),
         Gate::Waiting(channel) => go(&channel)?,
     }
     gate::remove(&directory)?;
+    poststart(root, &record)?;
+    if let (Some(socket), Some(outside), Some(init)) = (readiness, outside, record.init)
+        && let Some(pidfd) = init.open()?
+    {
+        notify::attend(&socket, pidfd.as_fd(), init.pid, &outside)?;
+    }
+    Ok(())
+}
+
+fn poststart(root: &Path, record: &Record) -> Result<()> {
     if record.hooks.poststart.is_empty() {
         return Ok(());
     }
@@ -32,7 +46,7 @@ pub fn start(root: &Path, id: &str) -> Result<()> {
     match record.hooks.run("poststart", &record.hooks.poststart, &state) {
         Ok(()) => Ok(()),
         // The container is stopped then (runtime.md, "Lifecycle").
-        Err(error) => match state::stop(root, id, 9, state::PATIENCE) {
+        Err(error) => match state::stop(root, &record.id, 9, state::PATIENCE) {
             Ok(()) => Err(error),
             Err(left) => Err(error.with_hint(format!("the container still runs: {left}"))),
         },

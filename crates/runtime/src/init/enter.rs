@@ -77,6 +77,7 @@ fn set_up_and_execute(entering: &Entering, channel: &Channel) -> Result<i32> {
     if let Some(pty) = pty {
         terminal::take(pty, &identity)?;
     }
+    exec::own_standard_descriptors(identity.uid)?;
     user::become_identity(process, &identity)?;
     let command = exec::prepare(process, &identity)?;
     filter(&entering.seccomp)?;

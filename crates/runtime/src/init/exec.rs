@@ -28,6 +28,28 @@ pub fn make_working_directory(root: &OwnedFd, process: &Process) -> Result<()> {
     Ok(())
 }
 
+/// Gives the standard descriptors to the user, while a privilege to do so may be there: what is a pipe, a socket or a
+/// terminal could otherwise not be opened again through /dev/stdout. Files and devices of the host stay as they are.
+pub fn own_standard_descriptors(uid: u32) -> Result<()> {
+    use rustix::fs::{FileType, Uid, fchown, fstat};
+    if uid == 0 {
+        return Ok(());
+    }
+    for fd in [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()] {
+        let stat = fstat(fd).map_err(called::<Errno>(|| "fstat".to_owned()))?;
+        let stream = matches!(FileType::from_raw_mode(stat.st_mode), FileType::Fifo | FileType::Socket);
+        if !stream && !rustix::termios::isatty(fd) || stat.st_uid == uid {
+            continue;
+        }
+        match fchown(fd, Some(Uid::from_raw(uid)), None) {
+            // Not ours to give away, or of a user that has no id in here: it then works as far as it is open.
+            Ok(()) | Err(Errno::PERM | Errno::INVAL | Errno::ROFS) => {}
+            Err(errno) => return Err(called::<Errno>(|| format!("fchown({uid})"))(errno).into()),
+        }
+    }
+    Ok(())
+}
+
 /// Sets resource limits (setrlimit(2)), while a privilege to raise them may be there.
 pub fn set_limits(process: &Process) -> Result<()> {
     for (resource, soft, hard) in &process.rlimits {
