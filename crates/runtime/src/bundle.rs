@@ -8,6 +8,7 @@ mod mount;
 mod resources;
 
 pub use capability::{ALL as ALL_CAPABILITIES, number as capability_number};
+pub use resources::limits as resources;
 
 use crate::error::{Error, Kind, Result};
 use crate::hooks::Hook;
@@ -21,6 +22,11 @@ use sys::{Context, called};
 
 /// The largest config.json that is read, in bytes.
 const LONGEST: u64 = 16 << 20;
+
+/// The words of mounts that have a meaning of their own.
+pub fn mount_options() -> impl Iterator<Item = &'static str> {
+    ["bind", "defaults", "rbind", "ro", "rw"].into_iter()
+}
 
 /// What an engine means beyond the words of the specification.
 #[derive(Debug, Clone, Default)]

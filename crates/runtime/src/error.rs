@@ -45,7 +45,7 @@ pub type Error = sys::Failure<Kind>;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A failure of the cgroup's, in this crate's kinds.
-pub(crate) fn of_cgroup(error: cgroup::Error) -> Error {
+pub fn of_cgroup(error: cgroup::Error) -> Error {
     error.recast(|kind| match kind {
         cgroup::Kind::Permission => Kind::Permission,
         cgroup::Kind::Unsupported => Kind::Unsupported,

@@ -14,6 +14,7 @@ pub mod container;
 pub mod create;
 pub mod delete;
 pub mod error;
+pub mod events;
 pub mod exec;
 pub mod foreground;
 mod gate;
@@ -32,6 +33,7 @@ mod stage;
 pub mod start;
 pub mod state;
 pub mod timestamp;
+pub mod update;
 
 pub use container::{Created, Given, Launch, Running, Stdio, launch};
 pub use error::{Error, Kind, Result};

@@ -1,0 +1,33 @@
+//! `events`: what a container uses, and what happens to it.
+
+use crate::error::{Error, Kind, Result};
+use crate::state::{self, Record, Status};
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+
+fn running(root: &Path, id: &str) -> Result<Record> {
+    let record = state::read(root, id)?;
+    match record.status(root)? {
+        Status::Stopped => {
+            Err(Error::new(Kind::NotRunning, format!("container with id {id} is not running")))
+        }
+        _ => Ok(record),
+    }
+}
+
+/// What container `id` uses now.
+pub fn stats(root: &Path, id: &str) -> Result<Value> {
+    let record = running(root, id)?;
+    Err(Error::new(Kind::Unsupported, format!("container {}: statistics come with the cgroups", record.id)))
+}
+
+/// Tells what container `id` uses, again and again, and when it runs out of memory; until its end.
+pub fn follow(
+    root: &Path,
+    id: &str,
+    _interval: Duration,
+    tell: &mut dyn FnMut(&str, Option<Value>) -> Result<()>,
+) -> Result<()> {
+    tell("stats", Some(stats(root, id)?))
+}
