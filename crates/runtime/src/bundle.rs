@@ -7,6 +7,8 @@ mod capability;
 mod mount;
 mod resources;
 
+pub use mount::{COVERED_IN_PROC, options as mount_options};
+
 pub use capability::{ALL as ALL_CAPABILITIES, number as capability_number};
 pub use resources::limits as resources;
 
@@ -125,12 +127,9 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         (None, Some(root)) => Root::Directory(root_directory(bundle, root.path())?),
         (None, None) => return Err(invalid("root", "missing")),
     };
-    let mut mounts = Vec::new();
-    for (index, written) in spec.mounts().iter().flatten().enumerate() {
-        mounts.push(
-            mount::plan(written, bundle, &beyond.fill).within(|| format!("config.json: mounts[{index}]"))?,
-        );
-    }
+    let mut warnings = Vec::new();
+    let inside = mount::UserNamespace { own: user_namespace, maps: &id_maps };
+    let mounts = mounts(spec, &linux, bundle, &beyond.fill, inside, &mut warnings)?;
     let paths = |list: &Option<Vec<String>>| list.iter().flatten().map(PathBuf::from).collect();
     let resources = linux.resources().clone().unwrap_or_default();
     let devices = devices(&linux, &beyond.device_sources)?;
@@ -157,6 +156,8 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         root,
         root_read_only: spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false),
         mounts,
+        warnings,
+        root_propagation: root_propagation(&linux, beyond.no_pivot)?,
         devices,
         masked: paths(linux.masked_paths()),
         read_only: paths(linux.readonly_paths()),
@@ -194,11 +195,6 @@ fn refuse_what_is_not_there_yet(spec: &Spec, linux: &Linux) -> Result<()> {
         ("linux.personality", linux.personality().is_some()),
         ("linux.netDevices", linux.net_devices().is_some()),
         ("linux.memoryPolicy", linux.memory_policy().is_some()),
-        ("linux.mountLabel", linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
-        (
-            "linux.rootfsPropagation",
-            linux.rootfs_propagation().as_ref().is_some_and(|mode| mode != "private" && mode != "rprivate"),
-        ),
         (
             "process.apparmorProfile",
             process.is_some_and(|process| {
@@ -285,6 +281,48 @@ fn root_directory(bundle: &Path, written: &Path) -> Result<PathBuf> {
         return Err(invalid("root.path", &format!("{} is not a directory", resolved.display())));
     }
     Ok(resolved)
+}
+
+fn mounts(
+    spec: &Spec,
+    linux: &Linux,
+    bundle: &Path,
+    fill: &[PathBuf],
+    user_namespace: mount::UserNamespace<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<crate::plan::Mount>> {
+    let annotation = |key: &str| spec.annotations().as_ref().and_then(|all| all.get(key)).map(String::as_str);
+    let label = linux.mount_label().as_deref().filter(|label| !label.is_empty());
+    let around = mount::Around {
+        bundle,
+        fill,
+        user_namespace,
+        label: label
+            .map(|label| mount::label(label, annotation("run.oci.mount_context_type")))
+            .transpose()?,
+        systemd_cgroup: annotation("run.oci.systemd.force_cgroup_v1").filter(|path| !path.is_empty()),
+    };
+    let mut mounts = Vec::new();
+    for (index, written) in spec.mounts().iter().flatten().enumerate() {
+        let field = || format!("config.json: mounts[{index}]");
+        let warn = |what| warnings.push(format!("{}: {what}", field()));
+        mounts.push(mount::plan(written, &around, warn).within(field)?);
+    }
+    Ok(mounts)
+}
+
+fn root_propagation(linux: &Linux, no_pivot: bool) -> Result<Option<crate::plan::Propagation>> {
+    let Some(mode) = linux.rootfs_propagation().as_deref().filter(|mode| !mode.is_empty()) else {
+        return Ok(None);
+    };
+    let wrong = |why: &str| Err(invalid("linux.rootfsPropagation", why));
+    match mount::propagation(mode) {
+        None => wrong(&format!("{mode:?} is none of [r]shared, [r]slave, [r]private, [r]unbindable")),
+        Some(_) if no_pivot && mode.ends_with("private") => {
+            wrong("rootfsPropagation of [r]private is not safe without pivot_root")
+        }
+        found => Ok(found),
+    }
 }
 
 fn id_maps(linux: &Linux, new_user_namespace: bool) -> Result<IdMaps> {

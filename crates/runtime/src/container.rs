@@ -9,6 +9,7 @@
 use crate::channel::{Channel, Message, pair};
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::hooks::Hooks;
+use crate::init::mounts::{Opened, open_in_parent};
 use crate::plan::Plan;
 use crate::state::{self, Init, Phase, Record, Status};
 use crate::{gate, id_map, namespace, notify, stage};
@@ -134,7 +135,8 @@ fn launch_claimed(
     if let Some(path) = &given.notify {
         notify::make_directory(path)?;
     }
-    let inside = Inside { plan, joined, entry: &entry, gate: gate.as_ref() };
+    let opened = open_in_parent(plan)?;
+    let inside = Inside { plan, joined, entry: &entry, opened: &opened, gate: gate.as_ref() };
     let (child, channel) = make_init(&inside, given.stdio)?;
     Ok(Launch { run: run.to_owned(), record, child, channel, hooks: plan.hooks.clone() })
 }
@@ -144,13 +146,19 @@ struct Inside<'a> {
     plan: &'a Plan,
     joined: &'a [namespace::Open],
     entry: &'a Entry,
+    opened: &'a Opened,
     gate: Option<&'a OwnedFd>,
 }
 
 impl Inside<'_> {
     /// Runs init, in the child.
     fn init(&self, channel: &mut Channel) -> i32 {
-        let outside = crate::init::Outside { entry: self.entry, joined: self.joined, gate: self.gate };
+        let outside = crate::init::Outside {
+            entry: self.entry,
+            joined: self.joined,
+            opened: self.opened,
+            gate: self.gate,
+        };
         crate::init::run(self.plan, channel, &outside)
     }
 

@@ -72,6 +72,7 @@ pub fn create(root: &Path, id: &str, options: &Options) -> Result<Made> {
     let pidfd_socket = options.pidfd_socket.as_deref().map(console::connect).transpose()?;
     make_root(root)?;
     let mut warnings = written.warnings;
+    warnings.extend(plan.warnings.iter().cloned());
     let cgroup = place::decide(&plan, &options.manager, &mut warnings)?;
     let notify = notify::given().map(|_| notify::plan(&mut plan, &state::directory(root, id)));
     let given = Given { stdio: Stdio::default(), config: Some(&written.text), notify };

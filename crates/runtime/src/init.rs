@@ -9,11 +9,12 @@ pub mod enter;
 mod exec;
 mod fill;
 mod masks;
-mod mounts;
+pub mod mounts;
 mod overlay;
 mod pieces;
 mod reaper;
 mod root;
+mod target;
 mod terminal;
 mod user;
 
@@ -38,6 +39,8 @@ pub struct Outside<'a> {
     pub entry: &'a Entry,
     /// The namespaces that are joined; only a cgroup namespace is left to init.
     pub joined: &'a [Open],
+    /// The sources of mounts that the parent has opened.
+    pub opened: &'a mounts::Opened,
     /// Where `start` comes to, when it is another process.
     pub gate: Option<&'a OwnedFd>,
 }
@@ -61,7 +64,7 @@ pub fn report(channel: &Channel, failure: Error) -> i32 {
 }
 
 fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>) -> Result<i32> {
-    let Outside { entry, joined, gate } = *outside;
+    let Outside { entry, joined, gate, opened } = *outside;
     let process = &plan.process;
     // Before anything is made: a parent that is killed takes this process along, and the kernel all that it holds.
     set_parent_process_death_signal(Some(Signal::KILL))
@@ -94,20 +97,21 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     // While /proc of the host is in reach, and privileges are there to lower the score.
     set_oom_score(process)?;
 
-    root::make_private()?;
+    root::set_host_propagation(plan)?;
     let new_root = root::prepare(plan).within(|| "prepare the root file system")?;
     // Opened before the old root goes: sources are on the host, and proc may only be made new where one is seen.
-    let sources = mounts::prepare(plan)?;
+    let sources = mounts::prepare(plan, opened)?;
     let nodes = devices::prepare(plan)?;
     let empty = masks::prepare(plan)?;
     // Inside the new root, by descriptor: the hooks below are to find it as the container will.
-    mounts::attach(&new_root, sources)?;
+    let late = mounts::attach(&new_root, sources)?;
     devices::attach(&new_root, plan, nodes)?;
     run_create_hooks(plan, channel)?;
-    root::pivot(&new_root)?;
+    root::enter(&new_root, plan)?;
 
     // From here every path is resolved in the new root, with the old one out of reach.
     let root = root::open()?;
+    root::set_propagation(&root, plan)?;
     // After /dev/pts is there and before descriptors 0 to 2 are the container's.
     let pty = terminal::open(&root, process, channel)?;
 
@@ -119,6 +123,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     // Before /proc/sys is made read-only, after the namespaces they belong to are ours.
     masks::write_sysctls(&root, plan)?;
     // After every mount and write: nothing below may change any more.
+    mounts::finish(late)?;
     masks::attach(&root, plan, empty)?;
     // The working directory is made while the root can still be written.
     let identity = user::identify(&root, process)?;

@@ -4,7 +4,7 @@
 //! there until the service is ready, and tells the socket that it was itself given, with the id that init has outside.
 
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Mount, Plan, Source};
+use crate::plan::{Mount, Plan};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -13,7 +13,6 @@ use rustix::net::{
     socket_with,
 };
 use std::path::{Path, PathBuf};
-use sys::mount_setattr::MountAttributes;
 use sys::{Context, Errno, called};
 
 /// The directory, in that of the container.
@@ -33,12 +32,7 @@ pub fn given() -> Option<PathBuf> {
 /// Plans the way out of the container; returns the directory to be made on the host.
 pub fn plan(plan: &mut Plan, directory: &Path) -> PathBuf {
     let path = directory.join(DIRECTORY);
-    plan.mounts.push(Mount {
-        target: PathBuf::from(INSIDE),
-        source: Source::Bind { path: path.clone(), recursive: false, fill: false },
-        attributes: MountAttributes::default(),
-        recursive_attributes: false,
-    });
+    plan.mounts.push(Mount::bind(path.clone(), PathBuf::from(INSIDE)));
     plan.process.env.push(format!("NOTIFY_SOCKET={INSIDE}/{NAME}"));
     path
 }

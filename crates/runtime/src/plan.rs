@@ -2,13 +2,16 @@
 //!
 //! Made from a written Spec by [`crate::bundle`], carried out by `init`. Nothing here touches the system.
 
+mod mount;
+
+pub use mount::{Bind, FileSystem, IdMap, Link, Mount, Propagation, Source};
+
 use crate::hooks::Hooks;
 use crate::id_map::IdMaps;
 use cgroup::Limits;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use sys::clone3::Namespaces;
-use sys::mount_setattr::MountAttributes;
 
 /// A container, fully meant.
 #[derive(Debug, Clone)]
@@ -36,10 +39,14 @@ pub struct Plan {
     pub bind_devices: bool,
     /// Where the root comes from.
     pub root: Root,
+    /// How the root takes part in mount events; none leaves it a slave of the host's.
+    pub root_propagation: Option<Propagation>,
     /// Whether the root is read-only once everything is mounted.
     pub root_read_only: bool,
     /// What is mounted in it, in order.
     pub mounts: Vec<Mount>,
+    /// What was found odd about its config.json.
+    pub warnings: Vec<String>,
     /// Device nodes, in order.
     pub devices: Vec<Device>,
     /// Paths that are covered by something empty.
@@ -145,42 +152,6 @@ pub enum Upper {
     },
     /// A tmpfs that goes with the container.
     Memory,
-}
-
-/// A mount inside the root.
-#[derive(Debug, Clone)]
-pub struct Mount {
-    /// Where, in the container.
-    pub target: PathBuf,
-    /// What.
-    pub source: Source,
-    /// Flags of the mount itself.
-    pub attributes: MountAttributes,
-    /// Whether the flags hold for everything below it too.
-    pub recursive_attributes: bool,
-}
-
-/// What is mounted.
-#[derive(Debug, Clone)]
-pub enum Source {
-    /// A new file system: its type, and its options by key and value (an empty value is a flag).
-    FileSystem {
-        /// As in /proc/filesystems.
-        kind: String,
-        /// For fsconfig(2).
-        options: Vec<(String, String)>,
-    },
-    /// A file or directory of the host.
-    Bind {
-        /// On the host.
-        path: PathBuf,
-        /// With everything mounted below it.
-        recursive: bool,
-        /// Whether an empty directory is first filled from what the root has at the target.
-        fill: bool,
-    },
-    /// The container's cgroups: one hierarchy on v2, all of them on v1.
-    Cgroups,
 }
 
 /// A device node.

@@ -20,6 +20,11 @@ pub fn fill_when_empty(to: &OwnedFd, from: &OwnedFd) -> Result<()> {
     own_like(to.as_fd(), &source)
 }
 
+/// Copies what is at `from` into a new tmpfs, if it is a directory (`tmpcopyup`).
+pub fn copy_up(to: &OwnedFd, from: &OwnedFd) -> Result<()> {
+    copy_tree(from.as_fd(), to.as_fd(), 0).within(|| "copy up what the root has there")
+}
+
 fn open_directory(at: BorrowedFd<'_>, name: &std::ffi::CStr) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(at, name, flags, Mode::empty())

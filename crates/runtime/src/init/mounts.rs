@@ -1,179 +1,293 @@
 //! Mounts inside the root: sources are opened on the host's side, then only moved, by descriptor on both sides.
 
+mod bind;
+mod cgroups;
+mod file_system;
+mod parent;
+
+pub use bind::clone_tree;
+pub use file_system::file_system;
+pub use parent::{Opened, open_in_parent};
+
 use super::fill;
-use super::root::{Missing, resolve, target};
+use super::target::{self, Missing, found_or_made, link_or_made, resolve_without_links};
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Mount, Plan, Source};
-use cgroup::Layout;
+use crate::plan::{Bind, FileSystem, Mount, Plan, Source};
+use cgroups::Below;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, FileType, OFlags};
-use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
-};
-use std::path::{Path, PathBuf};
-use sys::mount_setattr::{MountAttributes, mount_setattr};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::mount::{MoveMountFlags, move_mount};
+use std::ffi::CString;
+use std::path::Path;
+use sys::clone3::Namespaces;
+use sys::mount_setattr::{MountAttributes, RDONLY, mount_setattr};
 use sys::{Context, Errno, called};
 
 /// A mount that is made and not yet attached anywhere.
-pub struct Prepared {
-    target: PathBuf,
-    tree: OwnedFd,
-    missing: Missing,
-    fill: bool,
+pub struct Prepared<'a> {
+    mount: &'a Mount,
+    made: Made,
+    /// Flags of the mount that are still to be set.
     attributes: MountAttributes,
-    recursive: bool,
-    /// Mounts below it, each with the directory that is made for it.
-    below: Vec<(String, OwnedFd)>,
-    proc_or_sys: bool,
 }
 
-/// Makes every mount, detached.
-pub fn prepare(plan: &Plan) -> Result<Vec<Prepared>> {
-    plan.mounts
-        .iter()
-        .map(|mount| prepare_one(mount).within(|| format!("mount {}", mount.target.display())))
-        .collect()
+enum Made {
+    /// A new mount.
+    Tree(OwnedFd, Vec<Below>),
+    /// A symbolic link.
+    Link(CString),
+    /// What is there already.
+    Nothing,
 }
 
-fn prepare_one(mount: &Mount) -> Result<Prepared> {
-    let mut prepared = Prepared {
-        target: mount.target.clone(),
-        tree: match &mount.source {
-            Source::FileSystem { kind, options } => file_system(kind, options)?,
-            Source::Bind { path, recursive, .. } => clone_tree(path, *recursive)?,
-            Source::Cgroups => return cgroups(mount),
-        },
-        missing: Missing::Directory,
-        fill: matches!(mount.source, Source::Bind { fill: true, .. }),
-        attributes: mount.attributes,
-        recursive: mount.recursive_attributes,
-        below: Vec::new(),
-        proc_or_sys: matches!(&mount.source, Source::FileSystem { kind, .. } if kind == "proc" || kind == "sysfs"),
-    };
-    let stat = rustix::fs::fstat(&prepared.tree).map_err(called::<Errno>(|| "fstat(source)".to_owned()))?;
-    if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
-        prepared.missing = Missing::File;
+/// Mounts that become read-only when everything in them is made.
+pub struct Late(Vec<OwnedFd>);
+
+/// Makes every mount, detached; `opened` has what the parent could do for it.
+pub fn prepare<'a>(plan: &'a Plan, opened: &Opened) -> Result<Vec<Prepared<'a>>> {
+    let mut prepared = Vec::new();
+    for (index, mount) in plan.mounts.iter().enumerate() {
+        let given = opened.trees.get(index).and_then(Option::as_ref);
+        prepared.push(prepare_one(plan, mount, given).within(|| shown(mount))?);
     }
     Ok(prepared)
 }
 
-/// A new file system, detached (fsopen(2), fsmount(2)).
-pub fn file_system(kind: &str, options: &[(String, String)]) -> Result<OwnedFd> {
-    let context =
-        fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC).map_err(called::<Errno>(|| format!("fsopen({kind})")))?;
-    for (key, value) in options {
-        let set = if value.is_empty() && key != "source" {
-            fsconfig_set_flag(context.as_fd(), key.as_str())
-        } else {
-            fsconfig_set_string(context.as_fd(), key.as_str(), value.as_str())
-        };
-        set.map_err(called::<Errno>(|| format!("fsconfig({kind}, {key}={value})")))?;
-    }
-    fsconfig_create(context.as_fd()).map_err(called::<Errno>(|| format!("fsconfig({kind}, create)")))?;
-    let tree = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
-        .map_err(called::<Errno>(|| format!("fsmount({kind})")))?;
-    Ok(tree)
+fn shown(mount: &Mount) -> String {
+    format!("mount {}", mount.target.display())
 }
 
-/// A second mount of what is at `path`, detached (open_tree(2)).
-pub fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd> {
-    let mut flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    if recursive {
-        flags |= OpenTreeFlags::AT_RECURSIVE;
-    }
-    let tree = open_tree(CWD, path, flags).map_err(called::<Errno>(|| format!("open_tree({path:?})")))?;
-    Ok(tree)
-}
-
-/// The container's view of its cgroups: the one hierarchy of v2, or a tmpfs with one mount for each of v1.
-fn cgroups(mount: &Mount) -> Result<Prepared> {
-    let layout = Layout::detect().map_err(|error| error.recast(|_| Kind::Other))?;
-    let (tree, below) = match layout {
-        Layout::Unified { .. } => (file_system("cgroup2", &[])?, Vec::new()),
-        Layout::Legacy { hierarchies, unified } => {
-            let mut below = Vec::new();
-            for one in &hierarchies {
-                below
-                    .push((last_name(&one.mount), file_system("cgroup", &legacy_options(&one.controllers))?));
-            }
-            if let Some(unified) = unified {
-                below.push((last_name(&unified), file_system("cgroup2", &[])?));
-            }
-            (file_system("tmpfs", &[("mode".to_owned(), "0755".to_owned())])?, below)
+fn prepare_one<'a>(plan: &Plan, mount: &'a Mount, given: Option<&OwnedFd>) -> Result<Prepared<'a>> {
+    let mut attributes = mount.attributes;
+    let made = match &mount.source {
+        Source::FileSystem(one) => {
+            let set = if is_filled_later(mount) { attributes.set & !RDONLY } else { attributes.set };
+            // A new mount has none of them to be cleared.
+            attributes = MountAttributes::default();
+            Made::Tree(new_file_system(plan, one, set)?, Vec::new())
         }
+        Source::Bind(bind) => open_bind(bind, given)?,
+        Source::Cgroups => {
+            if plan.has_user_namespace() && !plan.cgroup_namespace && !plan.joins(Namespaces::CGROUP) {
+                // What is bound is the host's (CVE-2023-25809).
+                attributes.set |= RDONLY;
+                attributes.clear &= !RDONLY;
+            }
+            let (tree, below) = cgroups::make(plan)?;
+            Made::Tree(tree, below)
+        }
+        Source::SystemdCgroup => {
+            let (tree, below) = cgroups::systemd()?;
+            Made::Tree(tree, below)
+        }
+        Source::Remount(_) => Made::Nothing,
     };
-    Ok(Prepared {
-        target: mount.target.clone(),
-        tree,
-        missing: Missing::Directory,
-        fill: false,
-        attributes: mount.attributes,
-        recursive: mount.recursive_attributes,
-        below,
-        proc_or_sys: false,
-    })
+    Ok(Prepared { mount, made, attributes })
 }
 
-fn last_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+/// Whether more is made in it after it is there: the targets of other mounts, devices, the terminal.
+fn is_filled_later(mount: &Mount) -> bool {
+    let tmpfs = matches!(&mount.source, Source::FileSystem(one) if one.kind == "tmpfs");
+    mount.attributes.set & RDONLY != 0 && (tmpfs || mount.target == Path::new("/dev"))
 }
 
-/// A hierarchy is named by its controllers; one without any has a name of its own (cgroups(7)).
-fn legacy_options(controllers: &[String]) -> Vec<(String, String)> {
-    let mut options = Vec::new();
-    for controller in controllers {
-        match controller.split_once('=') {
-            Some((key, value)) => {
-                options.push(("none".to_owned(), String::new()));
-                options.push((key.to_owned(), value.to_owned()));
-            }
-            None => options.push((controller.clone(), String::new())),
-        }
+/// With the container's own privileges first: what the kernel locks there stays locked. Only ids are mapped by the parent
+/// alone.
+fn open_bind(bind: &Bind, given: Option<&OwnedFd>) -> Result<Made> {
+    let dup = |tree: &OwnedFd| tree.try_clone().map_err(called(|| "dup(source)".to_owned()));
+    if let (Some(_), Some(tree)) = (&bind.id_map, given) {
+        return Ok(Made::Tree(dup(tree)?, Vec::new()));
     }
-    options
+    match (bind::open(bind), given) {
+        (Ok(bind::Opened::Link(leads)), _) => Ok(Made::Link(leads)),
+        (Ok(bind::Opened::Tree(_)), None) if bind.id_map.is_some() => {
+            Err(Error::new(Kind::Unsupported, "its ids can be mapped by root of the host alone"))
+        }
+        (Ok(bind::Opened::Tree(tree)), _) => Ok(Made::Tree(tree, Vec::new())),
+        (Err(_), Some(tree)) => Ok(Made::Tree(dup(tree)?, Vec::new())),
+        (Err(error), None) => Err(error),
+    }
+}
+
+/// A new file system, or what serves for it in a user namespace that may not have one of its own.
+fn new_file_system(plan: &Plan, wanted: &FileSystem, set: u64) -> Result<OwnedFd> {
+    let FileSystem { kind, options, .. } = wanted;
+    let error = match file_system::with_attributes(kind, options, set) {
+        Err(error) if plan.has_user_namespace() => error,
+        other => return other,
+    };
+    // Group 5 of terminals is often nobody there.
+    let is_group = |(key, _): &(String, String)| key == "gid";
+    if kind == "devpts" && options.iter().any(is_group) {
+        let rest: Vec<_> = options.iter().filter(|one| !is_group(one)).cloned().collect();
+        return file_system::with_attributes(kind, &rest, set);
+    }
+    // Each belongs to a namespace, and can be made by its owner alone; without one of its own, it is the host's.
+    let (owner, host) = match kind.as_str() {
+        "sysfs" => (Namespaces::NETWORK, "/sys"),
+        "mqueue" => (Namespaces::IPC, "/dev/mqueue"),
+        "proc" => (Namespaces::PID, "/proc"),
+        _ => return Err(error),
+    };
+    if error.kind != Kind::Permission || plan.namespaces.has(owner) {
+        return Err(error);
+    }
+    let tree = clone_tree(Path::new(host), true)?;
+    mount_setattr(tree.as_fd(), true, MountAttributes { set, ..MountAttributes::default() })?;
+    Ok(tree)
 }
 
 /// Moves every mount to its place, in order: a later target may be inside an earlier mount.
-pub fn attach(root: &OwnedFd, prepared: Vec<Prepared>) -> Result<()> {
-    for mount in prepared {
-        let shown = mount.target.clone();
-        attach_one(root, mount).within(|| format!("mount {}", shown.display()))?;
+pub fn attach(root: &OwnedFd, prepared: Vec<Prepared<'_>>) -> Result<Late> {
+    let mut late = Vec::new();
+    for one in prepared {
+        let mount = one.mount;
+        late.extend(attach_one(root, one).within(|| shown(mount))?);
+    }
+    Ok(Late(late))
+}
+
+/// Makes read-only what had to wait until all in it was made.
+pub fn finish(late: Late) -> Result<()> {
+    for tree in late.0 {
+        let attributes = MountAttributes { set: RDONLY, ..MountAttributes::default() };
+        mount_setattr(tree.as_fd(), false, attributes).within(|| "make a mount read-only")?;
     }
     Ok(())
 }
 
-fn attach_one(root: &OwnedFd, mount: Prepared) -> Result<()> {
-    let at = target(root.as_fd(), &mount.target, mount.missing)?;
-    if mount.proc_or_sys {
-        on_ordinary_directory(root, &mount.target)?;
+fn attach_one(root: &OwnedFd, prepared: Prepared<'_>) -> Result<Option<OwnedFd>> {
+    let Prepared { mount, made, mut attributes } = prepared;
+    let late = is_filled_later(mount);
+    if late {
+        attributes.set &= !RDONLY;
     }
-    if mount.fill {
-        fill::fill_when_empty(&mount.tree, &at)?;
+    let tree = match made {
+        Made::Link(leads) => return link(root, mount, &leads).map(|()| None),
+        Made::Nothing => change(root, mount)?,
+        Made::Tree(tree, below) => {
+            let (at, made_now) = place(root, mount, &tree)?;
+            before(mount, &tree, &at, made_now)?;
+            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+            move_mount(&tree, "", &at, "", flags)
+                .map_err(called::<Errno>(|| format!("move_mount({:?})", mount.target)))?;
+            let whole = !below.is_empty();
+            cgroups::fill(&tree, below)?;
+            set(&tree, whole, attributes)?;
+            tree
+        }
+    };
+    set(&tree, true, mount.recursive_attributes)?;
+    for change in &mount.propagation {
+        let attributes = MountAttributes { propagation: change.kind, ..MountAttributes::default() };
+        set(&tree, change.recursive, attributes)?;
     }
-    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(&mount.tree, "", &at, "", flags).map_err(called::<Errno>(|| {
-        let what = if mount.missing == Missing::File { "file" } else { "directory" };
-        format!("move_mount(a {what} onto {:?})", mount.target)
-    }))?;
-    for (name, tree) in &mount.below {
-        rustix::fs::mkdirat(&mount.tree, name.as_str(), rustix::fs::Mode::from_raw_mode(0o755))
-            .map_err(called::<Errno>(|| format!("mkdirat({name:?})")))?;
-        move_mount(tree, "", &mount.tree, name.as_str(), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
-            .map_err(called::<Errno>(|| format!("move_mount({name:?})")))?;
+    Ok(late.then_some(tree))
+}
+
+fn set(tree: &OwnedFd, recursive: bool, attributes: MountAttributes) -> Result<()> {
+    if attributes == MountAttributes::default() {
+        return Ok(());
     }
-    if mount.attributes != MountAttributes::default() {
-        mount_setattr(mount.tree.as_fd(), mount.recursive || !mount.below.is_empty(), mount.attributes)?;
+    mount_setattr(tree.as_fd(), recursive, attributes).map_err(|error| {
+        let locked = error.errno == Errno::PERM;
+        let error = Error::from(error);
+        if !locked {
+            return error;
+        }
+        error.with_hint("a flag that the host's mount has cannot be taken from it in a user namespace")
+    })
+}
+
+/// Where the mount goes, and whether that was made now.
+fn place(root: &OwnedFd, mount: &Mount, tree: &OwnedFd) -> Result<(OwnedFd, bool)> {
+    let what = target::kind(tree)?;
+    let missing = if what == FileType::Directory { Missing::Directory } else { Missing::File };
+    let find = if mount.follow_target { found_or_made } else { link_or_made };
+    let (at, made_now) = find(root.as_fd(), &mount.target, missing)?;
+    if target::same(root, &at)? {
+        return Err(Error::new(Kind::Invalid, "leads to the root: nothing is mounted over it"));
     }
-    Ok(())
+    let is_directory = target::kind(&at)? == FileType::Directory;
+    let words = |what: bool| if what { "directory" } else { "file" };
+    if is_directory != (missing == Missing::Directory) {
+        return Err(Error::new(
+            Kind::Invalid,
+            format!(
+                "a {} cannot be mounted onto a {}: ENOTDIR (not a directory)",
+                words(!is_directory),
+                words(is_directory)
+            ),
+        ));
+    }
+    let over_proc = mount.target == Path::new("/proc");
+    match &mount.source {
+        Source::FileSystem(one) if one.kind == "proc" || one.kind == "sysfs" => {
+            on_ordinary_directory(root, mount, &one.kind)?;
+            if !over_proc {
+                bind::may_be_covered(root, &at, &mount.target)?;
+            }
+        }
+        Source::Bind(_) if over_proc => bind::must_be_proc(tree, &mount.target)?,
+        _ => bind::may_be_covered(root, &at, &mount.target)?,
+    }
+    Ok((at, made_now))
 }
 
 /// A link in place of /proc or /sys would let an image choose what is written there (CVE-2019-19921).
-fn on_ordinary_directory(root: &OwnedFd, path: &Path) -> Result<()> {
-    let found = resolve(root.as_fd(), path, OFlags::PATH | OFlags::NOFOLLOW)?;
-    let stat = rustix::fs::fstat(&found).map_err(called::<Errno>(|| format!("fstat({path:?})")))?;
-    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
-        return Ok(());
+fn on_ordinary_directory(root: &OwnedFd, mount: &Mount, kind: &str) -> Result<()> {
+    match resolve_without_links(root.as_fd(), &mount.target) {
+        Ok(_) => Ok(()),
+        Err(error) if error.errno == Errno::LOOP => Err(Error::new(
+            Kind::Invalid,
+            format!("file system {kind:?} must be mounted on ordinary directory"),
+        )),
+        Err(error) => Err(error.into()),
     }
-    Err(Error::new(Kind::Invalid, format!("{} must be an ordinary directory", path.display())))
+}
+
+/// What is done to a mount while nobody sees it yet: what it begins with.
+fn before(mount: &Mount, tree: &OwnedFd, at: &OwnedFd, made_now: bool) -> Result<()> {
+    match &mount.source {
+        Source::Bind(bind) if bind.fill => fill::fill_when_empty(tree, at),
+        Source::FileSystem(one) if one.kind == "tmpfs" => {
+            let keeps_mode = one.options.iter().any(|(key, _)| key == "mode");
+            if !made_now && !keeps_mode {
+                // As the directory it covers: a tmpfs over /root is no place for all.
+                let stat = rustix::fs::fstat(at).map_err(called::<Errno>(|| "fstat(target)".to_owned()))?;
+                rustix::fs::chmodat(tree, ".", Mode::from_raw_mode(stat.st_mode & 0o7777), AtFlags::empty())
+                    .map_err(called::<Errno>(|| "fchmodat(tmpfs)".to_owned()))?;
+            }
+            if one.copy_up { fill::copy_up(tree, at) } else { Ok(()) }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Changes what is mounted at the target.
+fn change(root: &OwnedFd, mount: &Mount) -> Result<OwnedFd> {
+    let at = target::resolve(root.as_fd(), &mount.target, OFlags::PATH)?;
+    if let Source::Remount(options) = &mount.source
+        && !options.is_empty()
+    {
+        file_system::reconfigure(&at, options)?;
+    }
+    set(&at, false, mount.attributes)?;
+    Ok(at)
+}
+
+/// Makes a link like the source; one that is there already stays (crun's `copy-symlink`).
+fn link(root: &OwnedFd, mount: &Mount, leads: &CString) -> Result<()> {
+    let (directory, name) = target::parent(root.as_fd(), &mount.target)?;
+    match rustix::fs::symlinkat(leads, &directory, &*name) {
+        Ok(()) => Ok(()),
+        Err(Errno::EXIST) => {
+            let found = rustix::fs::readlinkat(&directory, &*name, Vec::new());
+            if found.is_ok_and(|found| found == *leads) {
+                return Ok(());
+            }
+            Err(Error::new(Kind::Invalid, "cannot copy a symbolic link: something else is there already"))
+        }
+        Err(errno) => Err(called::<Errno>(|| format!("symlinkat({leads:?}, {name:?})"))(errno).into()),
+    }
 }

@@ -178,7 +178,7 @@ fn mounts_below(table: &str, directory: &Path, own: &Path) -> Vec<PathBuf> {
 }
 
 /// Space, tab, newline and backslash are written in octal.
-fn unescape(field: &str) -> PathBuf {
+pub fn unescape(field: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field.as_bytes();
     while let [first, after @ ..] = rest {

@@ -1,23 +1,62 @@
 //! The new root: prepared on the host's side, entered, and from then on the only one.
 
+pub use super::target::{Missing, resolve, target};
 use super::{overlay, pieces};
-use crate::error::{Error, Kind, Result};
-use crate::plan::{Plan, Root};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use crate::error::Result;
+use crate::plan::{Plan, Propagation, Root};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{
-    MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change, move_mount, open_tree,
-    unmount,
+    MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, mount_change, move_mount,
+    open_tree, unmount,
 };
 use std::path::Path;
-use sys::mount_setattr::{MountAttributes, NODEV, RDONLY, mount_setattr};
+use sys::mount_setattr::{MountAttributes, NODEV, RDONLY, SHARED, SLAVE, mount_setattr};
 use sys::{Context, Errno, called};
 
-/// Cuts this mount namespace off: what is mounted here must not appear on the host, nor keep its mounts busy.
-pub fn make_private() -> Result<()> {
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .map_err(called::<Errno>(|| "mount(\"/\", MS_REC|MS_PRIVATE)".to_owned()))?;
+/// Cuts this mount namespace off as far as it is wanted. Events of the host's mounts still come in, so that what is
+/// unmounted there is unmounted here too; none goes out, unless the plan says that the root is shared.
+pub fn set_host_propagation(plan: &Plan) -> Result<()> {
+    let recursive = MountPropagationFlags::REC;
+    let flags = match plan.root_propagation {
+        None => MountPropagationFlags::DOWNSTREAM | recursive,
+        Some(Propagation { kind: SLAVE, .. }) => MountPropagationFlags::DOWNSTREAM | recursive,
+        Some(Propagation { kind: SHARED, recursive: true }) => MountPropagationFlags::SHARED | recursive,
+        Some(Propagation { kind: SHARED, .. }) => MountPropagationFlags::SHARED,
+        // Nothing can be bound from a mount that is unbindable; the root becomes so at its end.
+        Some(_) => MountPropagationFlags::PRIVATE | recursive,
+    };
+    mount_change("/", flags).map_err(called::<Errno>(|| format!("mount(\"/\", {flags:?})")))?;
+    match (plan.root_propagation, &plan.root) {
+        (Some(Propagation { kind: SHARED, .. }), Root::Directory(path)) => make_parent_private(path),
+        (Some(Propagation { kind: SHARED, .. }), Root::Overlay(one)) => make_parent_private(&one.mount_point),
+        _ => Ok(()),
+    }
+}
+
+/// The mount that the root is in: what is mounted there must not reach the host, and pivot_root(2) refuses a root whose
+/// parent is shared.
+fn make_parent_private(path: &Path) -> Result<()> {
+    let table =
+        std::fs::read_to_string("/proc/self/mountinfo").map_err(called(|| "read mountinfo".to_owned()))?;
+    let parent = table
+        .lines()
+        .filter_map(|line| line.split(' ').nth(4))
+        .map(pieces::unescape)
+        .filter(|mount| path.starts_with(mount))
+        .max_by_key(|mount| mount.as_os_str().len())
+        .unwrap_or_else(|| Path::new("/").to_owned());
+    mount_change(&parent, MountPropagationFlags::PRIVATE)
+        .map_err(called::<Errno>(|| format!("mount({parent:?}, MS_PRIVATE)")))?;
     Ok(())
+}
+
+/// Gives the container's root the propagation that its config.json names. After it is entered: before, it was the
+/// host's that would have changed.
+pub fn set_propagation(root: &OwnedFd, plan: &Plan) -> Result<()> {
+    let Some(Propagation { kind, recursive }) = plan.root_propagation else { return Ok(()) };
+    let attributes = MountAttributes { propagation: kind, ..MountAttributes::default() };
+    mount_setattr(root.as_fd(), recursive, attributes).within(|| "set the propagation of the root")
 }
 
 /// Makes the new root a mount of its own, as pivot_root(2) wants it, and returns it.
@@ -61,15 +100,67 @@ pub(super) fn place(tree: &OwnedFd, at: &Path) -> Result<()> {
 }
 
 /// Enters the new root and lets go of the old one.
-pub fn pivot(new_root: &OwnedFd) -> Result<()> {
-    rustix::process::fchdir(new_root).map_err(called::<Errno>(|| "fchdir(new root)".to_owned()))?;
+pub fn enter(new_root: &OwnedFd, plan: &Plan) -> Result<()> {
+    if plan.no_pivot { move_over(new_root) } else { pivot(new_root) }
+}
+
+fn pivot(new_root: &OwnedFd) -> Result<()> {
+    let old_root = open()?;
+    let go_to = |root: &OwnedFd, what: &str| {
+        rustix::process::fchdir(root).map_err(called::<Errno>(|| format!("fchdir({what})")))
+    };
+    go_to(new_root, "new root")?;
     // Both ".": the old root lands on top of the new one, with no directory needed for it (pivot_root(2)).
     rustix::process::pivot_root(".", ".")
         .map_err(called::<Errno>(|| "pivot_root(\".\", \".\")".to_owned()))?;
+    go_to(&old_root, "old root")?;
+    // Where the host's mounts are shared with ours, they would be unmounted there too.
+    mount_change(".", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).map_err(called::<
+        Errno,
+    >(
+        || "mount(old root, MS_REC|MS_SLAVE)".to_owned(),
+    ))?;
     unmount(".", UnmountFlags::DETACH)
         .map_err(called::<Errno>(|| "umount2(old root, MNT_DETACH)".to_owned()))?;
     rustix::process::chdir("/").map_err(called::<Errno>(|| "chdir(\"/\")".to_owned()))?;
     Ok(())
+}
+
+/// For a host whose root cannot be exchanged, because it is the one that the kernel began with: the new root is moved over
+/// it. The old one stays beneath; its proc and sys file systems, which would let a container make theirs whole again, go.
+fn move_over(new_root: &OwnedFd) -> Result<()> {
+    let table =
+        std::fs::read_to_string("/proc/self/mountinfo").map_err(called(|| "read mountinfo".to_owned()))?;
+    let own = std::fs::read_link(format!("/proc/self/fd/{}", new_root.as_raw_fd()))
+        .map_err(called(|| "readlink(new root)".to_owned()))?;
+    for mount in whole_kernel_views(&table).into_iter().filter(|mount| !mount.starts_with(&own)) {
+        mount_change(&mount, MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
+            .map_err(called::<Errno>(|| format!("mount({mount:?}, MS_REC|MS_SLAVE)")))?;
+        match unmount(&mount, UnmountFlags::DETACH) {
+            // Locked in a user namespace: covered instead.
+            Err(Errno::INVAL | Errno::PERM) => {
+                rustix::mount::mount("tmpfs", &mount, "tmpfs", MountFlags::RDONLY, None)
+                    .map_err(called::<Errno>(|| format!("mount(tmpfs, {mount:?})")))?;
+            }
+            done => done.map_err(called::<Errno>(|| format!("umount2({mount:?})")))?,
+        }
+    }
+    rustix::process::fchdir(new_root).map_err(called::<Errno>(|| "fchdir(new root)".to_owned()))?;
+    move_mount(new_root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(called::<Errno>(|| "move_mount(new root, \"/\")".to_owned()))?;
+    rustix::process::chroot(".").map_err(called::<Errno>(|| "chroot(\".\")".to_owned()))?;
+    rustix::process::chdir("/").map_err(called::<Errno>(|| "chdir(\"/\")".to_owned()))?;
+    Ok(())
+}
+
+/// Where a proc or sysfs is mounted, innermost first (proc_pid_mountinfo(5)).
+fn whole_kernel_views(table: &str) -> Vec<std::path::PathBuf> {
+    let is_one = |line: &&str| {
+        let kind = line.split_once(" - ").and_then(|(_, after)| after.split(' ').next());
+        matches!(kind, Some("proc" | "sysfs"))
+    };
+    let lines = table.lines().filter(is_one);
+    lines.filter_map(|line| line.split(' ').nth(4)).map(pieces::unescape).rev().collect()
 }
 
 /// Opens the root that every later path is resolved beneath.
@@ -83,75 +174,4 @@ pub fn open() -> Result<OwnedFd> {
 pub fn make_read_only(root: &OwnedFd) -> Result<()> {
     let attributes = MountAttributes { set: RDONLY, ..MountAttributes::default() };
     mount_setattr(root.as_fd(), false, attributes).within(|| "make the root read-only")
-}
-
-/// A directory or file inside the root, resolved as if `root` were `/`; no link leads out (openat2(2)).
-pub fn resolve(root: BorrowedFd<'_>, path: &Path, flags: OFlags) -> Result<OwnedFd, sys::CallError> {
-    use rustix::fs::ResolveFlags;
-    loop {
-        let opened = rustix::fs::openat2(
-            root,
-            path,
-            flags | OFlags::CLOEXEC,
-            Mode::empty(),
-            ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
-        );
-        match opened {
-            // A rename or mount elsewhere raced with a "..": the kernel asks to try again.
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            other => return other.map_err(called::<Errno>(|| format!("openat2({path:?}, IN_ROOT)"))),
-        }
-    }
-}
-
-/// What a missing mount target becomes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missing {
-    /// A directory.
-    Directory,
-    /// An empty file.
-    File,
-}
-
-/// Opens the target of a mount, making what is missing of it, one component at a time and never through a link
-/// that leads out.
-pub fn target(root: BorrowedFd<'_>, path: &Path, missing: Missing) -> Result<OwnedFd> {
-    match resolve(root, path, OFlags::PATH) {
-        Ok(found) => return Ok(found),
-        Err(error) if error.errno == Errno::NOENT => {}
-        Err(error) => return Err(error.into()),
-    }
-    let parent_path = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = match parent_path {
-        Some(parent) => target(root, parent, Missing::Directory)?,
-        None => resolve(root, Path::new("/"), OFlags::PATH)?,
-    };
-    let name = path
-        .file_name()
-        .ok_or_else(|| Error::new(Kind::Invalid, format!("{path:?} does not name a directory or file")))?;
-    let made = match missing {
-        Missing::Directory => rustix::fs::mkdirat(&parent, name, Mode::from_raw_mode(0o755)),
-        Missing::File => rustix::fs::mknodat(
-            &parent,
-            name,
-            rustix::fs::FileType::RegularFile,
-            Mode::from_raw_mode(0o644),
-            0,
-        ),
-    };
-    match made {
-        Ok(()) | Err(Errno::EXIST) => {}
-        Err(errno) => return Err(called::<Errno>(|| format!("make mount target {path:?}"))(errno).into()),
-    }
-    // A dangling link is not followed to where it points: what is opened is what was just made.
-    let opened =
-        rustix::fs::openat(&parent, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            .map_err(called::<Errno>(|| format!("openat({path:?}, O_PATH|O_NOFOLLOW)")))?;
-    let kind = rustix::fs::FileType::from_raw_mode(
-        rustix::fs::fstat(&opened).map_err(called::<Errno>(|| format!("fstat({path:?})")))?.st_mode,
-    );
-    if kind == rustix::fs::FileType::Symlink {
-        return Err(Error::new(Kind::Invalid, format!("{path:?} is a dangling symbolic link")));
-    }
-    Ok(opened)
 }

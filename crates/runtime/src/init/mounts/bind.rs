@@ -1,0 +1,88 @@
+//! Files and directories of the host: opened as a second mount of what is there, and not otherwise.
+
+use crate::error::{Error, Kind, Result};
+use crate::init::target;
+use crate::plan::{Bind, Link};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::CWD;
+use rustix::mount::{OpenTreeFlags, open_tree};
+use std::ffi::CString;
+use std::path::Path;
+use sys::{Errno, called};
+
+/// proc's number in statfs(2).
+pub const PROC_SUPER_MAGIC: rustix::fs::FsWord = 0x9fa0;
+/// The root of every proc has this inode.
+const PROC_ROOT_INO: u64 = 1;
+
+/// What a bind becomes.
+pub enum Opened {
+    /// A mount, attached nowhere.
+    Tree(OwnedFd),
+    /// A link like the source.
+    Link(CString),
+}
+
+/// Opens the source. Nothing is read of it: a fifo does not stop us, a device does not notice.
+pub fn open(bind: &Bind) -> Result<Opened> {
+    if bind.link == Link::Copy {
+        match rustix::fs::readlink(&bind.path, Vec::new()) {
+            Ok(leads) => return Ok(Opened::Link(leads)),
+            // No link, or nothing: said below.
+            Err(_) => {}
+        }
+    }
+    let mut flags = OpenTreeFlags::empty();
+    if bind.recursive {
+        flags |= OpenTreeFlags::AT_RECURSIVE;
+    }
+    if bind.link == Link::Mount {
+        flags |= OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+    }
+    clone(&bind.path, flags).map(Opened::Tree)
+}
+
+/// A second mount of what is at `path`, detached (open_tree(2)).
+pub fn clone_tree(path: &Path, recursive: bool) -> Result<OwnedFd> {
+    clone(path, if recursive { OpenTreeFlags::AT_RECURSIVE } else { OpenTreeFlags::empty() })
+}
+
+fn clone(path: &Path, flags: OpenTreeFlags) -> Result<OwnedFd> {
+    let always = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree =
+        open_tree(CWD, path, flags | always).map_err(called::<Errno>(|| format!("open_tree({path:?})")))?;
+    Ok(tree)
+}
+
+/// Refuses to bind anything over /proc but a whole proc.
+pub fn must_be_proc(tree: &OwnedFd, target: &Path) -> Result<()> {
+    let magic = rustix::fs::fstatfs(tree).map_err(called::<Errno>(|| "fstatfs".to_owned()))?.f_type;
+    let stat = rustix::fs::fstat(tree).map_err(called::<Errno>(|| "fstat".to_owned()))?;
+    if magic == PROC_SUPER_MAGIC && stat.st_ino == PROC_ROOT_INO {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Invalid,
+        format!("{} cannot be mounted because it is not of type proc", target.display()),
+    ))
+}
+
+/// Refuses a target in a proc but for the few files that may be covered, by whatever links it was found.
+pub fn may_be_covered(root: &OwnedFd, at: &OwnedFd, shown: &Path) -> Result<()> {
+    let magic = rustix::fs::fstatfs(at).map_err(called::<Errno>(|| "fstatfs".to_owned()))?.f_type;
+    if magic != PROC_SUPER_MAGIC {
+        return Ok(());
+    }
+    for file in crate::bundle::COVERED_IN_PROC {
+        let path = Path::new("/proc").join(file);
+        if let Ok(allowed) = target::resolve(root.as_fd(), &path, rustix::fs::OFlags::PATH)
+            && target::same(&allowed, at)?
+        {
+            return Ok(());
+        }
+    }
+    Err(Error::new(
+        Kind::Invalid,
+        format!("{} cannot be mounted because it is inside /proc", shown.display()),
+    ))
+}
