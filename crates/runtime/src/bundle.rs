@@ -25,11 +25,6 @@ use sys::{Context, called};
 /// The largest config.json that is read, in bytes.
 const LONGEST: u64 = 16 << 20;
 
-/// The words of mounts that have a meaning of their own.
-pub fn mount_options() -> impl Iterator<Item = &'static str> {
-    ["bind", "defaults", "rbind", "ro", "rw"].into_iter()
-}
-
 /// What an engine means beyond the words of the specification.
 #[derive(Debug, Clone, Default)]
 pub struct Beyond {
