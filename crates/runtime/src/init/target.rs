@@ -55,7 +55,7 @@ pub fn target(root: BorrowedFd<'_>, path: &Path, missing: Missing) -> Result<Own
 pub fn found_or_made(root: BorrowedFd<'_>, path: &Path, missing: Missing) -> Result<(OwnedFd, bool)> {
     match resolve(root, path, OFlags::PATH) {
         Ok(found) => Ok((found, false)),
-        Err(error) if error.errno == Errno::NOENT => Walk::new(root, path)?.to_the_end(missing),
+        Err(error) if error.errno == Errno::NOENT => Walk::new(root, path)?.go_on(missing),
         Err(error) => Err(error.into()),
     }
 }
@@ -118,7 +118,7 @@ impl Walk {
         called::<Errno>(|| format!("make mount target {:?}", self.path))(errno).into()
     }
 
-    fn to_the_end(mut self, missing: Missing) -> Result<(OwnedFd, bool)> {
+    fn go_on(mut self, missing: Missing) -> Result<(OwnedFd, bool)> {
         let mut made_last = false;
         while let Some(name) = self.ahead.pop_front() {
             if name == ".." {

@@ -25,12 +25,11 @@ pub enum Opened {
 
 /// Opens the source. Nothing is read of it: a fifo does not stop us, a device does not notice.
 pub fn open(bind: &Bind) -> Result<Opened> {
-    if bind.link == Link::Copy {
-        match rustix::fs::readlink(&bind.path, Vec::new()) {
-            Ok(leads) => return Ok(Opened::Link(leads)),
-            // No link, or nothing: said below.
-            Err(_) => {}
-        }
+    // What is no link, or is not there at all, is for the call below.
+    if bind.link == Link::Copy
+        && let Ok(leads) = rustix::fs::readlink(&bind.path, Vec::new())
+    {
+        return Ok(Opened::Link(leads));
     }
     let mut flags = OpenTreeFlags::empty();
     if bind.recursive {
