@@ -1,6 +1,8 @@
 //! The cgroup of one container: planned, made, limited, joined. The end of it is in `kill` and `remove`.
 
+mod apply;
 mod create;
+mod devices;
 mod entry;
 mod freeze;
 mod kill;
@@ -9,12 +11,10 @@ mod remove;
 pub use entry::Entry;
 
 use crate::layout::{Layout, Scope};
-use crate::limits::{self, Batch, Limits};
 use crate::place::{self, Place, Version};
 use crate::{Error, Kind, Result};
 use rustix::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 use sys::{Context, Errno};
 
 /// Longer names the kernel does not take (NAME_MAX, PATH_MAX with room for a mount point and a file).
@@ -50,35 +50,6 @@ impl Cgroup {
             Scope::Delegated(given) => format!("{}{name}", given.name),
         };
         Ok(Self { name, places: layout.places() })
-    }
-
-    /// Sets limits. They are all translated before the first is written; one that cannot be set is an error that
-    /// names it, and those before it stay set.
-    ///
-    /// `devices` does nothing on v2, see [`Cgroup::enforces_devices`].
-    pub fn apply(&self, limits: &Limits) -> Result<()> {
-        let mut all: Vec<(&str, &Place, Vec<Batch>)> = Vec::new();
-        for controller in limits::CONTROLLERS {
-            let Some(place) = self.place_of(controller) else {
-                if let Some(setting) =
-                    limits.settings(controller, Version::V1)?.first().and_then(|one| one.first())
-                {
-                    return Err(absent(setting.what, controller, Path::new("/sys/fs/cgroup")));
-                }
-                continue;
-            };
-            let batches = limits.settings(controller, place.version)?;
-            if !batches.is_empty() {
-                all.push((controller, place, batches));
-            }
-        }
-        for (controller, place, batches) in all {
-            let dir = self.open(place)?;
-            for batch in batches {
-                self.write(place, &dir, controller, &batch)?;
-            }
-        }
-        Ok(())
     }
 
     /// Whether [`Limits::devices`] is enforced here: the v1 devices controller does it, v2 needs an eBPF program.
@@ -133,76 +104,6 @@ impl Cgroup {
         place::open_beneath(&place.open()?, &self.name)
             .within(|| format!("open {:?}", place.path(&self.name)))
     }
-
-    /// Writes a batch, in the other order where the kernel refuses the first one.
-    fn write(&self, place: &Place, dir: &OwnedFd, controller: &str, batch: &Batch) -> Result<()> {
-        let path = place.path(&self.name);
-        let write = |setting: &limits::Setting| place::try_write(dir, &path, setting.file, &setting.value);
-        let mut order: Vec<&limits::Setting> = batch.iter().collect();
-        if let [first, second] = &batch[..] {
-            match write(first) {
-                Ok(()) => order = vec![second],
-                Err(error) if error.errno == Errno::INVAL => order = vec![second, first],
-                // Written again below, it says what is wrong.
-                Err(_) => {}
-            }
-        }
-        for setting in order {
-            let Err(error) = write(setting) else { continue };
-            if error.errno == Errno::NOENT {
-                return Err(self.why_absent(place, dir, controller, setting));
-            }
-            let refused =
-                error.errno == Errno::INVAL || error.errno == Errno::RANGE || error.errno == Errno::NODEV;
-            let mut failure = Error::from(error).within(format!("set {}", setting.what));
-            if refused {
-                failure.kind = Kind::Refused;
-            }
-            return Err(failure);
-        }
-        Ok(())
-    }
-
-    /// A control file is missing: names the topmost directory that lacks the controller.
-    fn why_absent(&self, place: &Place, dir: &OwnedFd, controller: &str, setting: &limits::Setting) -> Error {
-        let path = place.path(&self.name);
-        let lacks = |dir: &OwnedFd, path: &Path| {
-            place::read(dir, path, "cgroup.controllers")
-                .is_ok_and(|list| !list.split_ascii_whitespace().any(|one| one == controller))
-        };
-        if place.version == Version::V2 && lacks(dir, &path) {
-            let Ok(mount) = place.open() else { return absent(setting.what, controller, &path) };
-            let ends = self.name.match_indices('/').map(|(at, _)| at).skip(1).chain([self.name.len()]);
-            let mut above = place.mount.clone();
-            if lacks(&mount, &above) {
-                return absent(setting.what, controller, &above);
-            }
-            for end in ends {
-                let name = &self.name[..end];
-                match place::open_beneath(&mount, name) {
-                    Ok(Some(dir)) if lacks(&dir, &place.path(name)) => break,
-                    _ => above = place.path(name),
-                }
-            }
-            return absent(setting.what, controller, &above).with_hint(format!(
-                "echo +{controller} > {}",
-                above.join("cgroup.subtree_control").display()
-            ));
-        }
-        let what = setting.what;
-        Error::new(
-            Kind::Unsupported,
-            format!("set {what}: this kernel has no {}", path.join(setting.file).display()),
-        )
-    }
-}
-
-fn absent(what: &str, controller: &str, above: &Path) -> Error {
-    let above = above.display();
-    Error::new(
-        Kind::Unsupported,
-        format!("set {what}: the {controller} controller is not available in {above}"),
-    )
 }
 
 #[cfg(test)]
@@ -210,7 +111,7 @@ mod tests {
     use super::*;
     use crate::layout::Delegation;
     use proptest::prelude::*;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     fn v2() -> Layout {
         Layout::Unified { mount: PathBuf::from("/sys/fs/cgroup") }

@@ -11,14 +11,18 @@
 //! after the file system has been seen to be a cgroup file system.
 
 mod cgroup;
+mod device;
 mod layout;
 mod limits;
 mod place;
 mod tree;
 
 pub use cgroup::{Cgroup, Entry};
+pub use device::DeviceRule;
 pub use layout::{Delegation, Hierarchy, Layout, Scope, delegated};
-pub use limits::{DeviceRule, Limits};
+pub use limits::{
+    BlockIo, Cpu, DeviceRate, DeviceWeight, HugepageLimit, Limits, Memory, Network, RdmaLimit, Warning,
+};
 pub use place::{Place, Version};
 
 use sys::Errno;

@@ -1,7 +1,7 @@
 //! Cgroups of this host's kernel, and of a host that has cgroup v2 alone: a mount namespace that sees only it.
 //! They need root, and say so where they are not run.
 
-use devoxx_cgroup::{Cgroup, DeviceRule, Kind, Layout, Limits, Scope, Version};
+use devoxx_cgroup::{Cgroup, Cpu, DeviceRule, Kind, Layout, Limits, Memory, Scope, Version};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -73,6 +73,14 @@ impl Drop for Scratch {
             removed.unwrap();
         }
     }
+}
+
+fn memory(limit: i64) -> Limits {
+    Limits { memory: Memory { limit: Some(limit), ..Memory::default() }, ..Limits::default() }
+}
+
+fn cpu(cpu: Cpu) -> Limits {
+    Limits { cpu, ..Limits::default() }
 }
 
 fn root() -> bool {
@@ -200,21 +208,27 @@ fn limits_of_v1_reach_the_kernel() {
     }
     let one = Scratch::made();
     let first = Limits {
-        memory: Some(64 << 20),
-        memory_swap: Some(128 << 20),
-        memory_reservation: Some(32 << 20),
-        cpu_quota_us: Some(50_000),
-        cpu_period_us: Some(100_000),
-        cpu_shares: Some(512),
-        cpuset_cpus: Some("0".into()),
-        cpuset_mems: Some("0".into()),
+        memory: Memory {
+            limit: Some(64 << 20),
+            swap: Some(128 << 20),
+            reservation: Some(32 << 20),
+            ..Memory::default()
+        },
+        cpu: Cpu {
+            quota: Some(50_000),
+            period: Some(100_000),
+            shares: Some(512),
+            cpus: Some("0".into()),
+            mems: Some("0".into()),
+            ..Cpu::default()
+        },
         pids: Some(20),
         ..Limits::default()
     };
     // Swap may not be accounted for on this kernel; the rest is checked without it then.
     let first = match one.cgroup.apply(&first) {
         Err(error) if error.kind == Kind::Unsupported && error.to_string().contains("swap") => {
-            let first = Limits { memory_swap: None, ..first };
+            let first = Limits { memory: Memory { swap: None, ..first.memory }, ..first };
             one.cgroup.apply(&first).unwrap();
             first
         }
@@ -230,16 +244,18 @@ fn limits_of_v1_reach_the_kernel() {
     assert_eq!(one.file("pids", "pids.max"), "20");
 
     // Up and down again: memory and memory+swap go in the order that the kernel takes.
-    for size in [512_u64 << 20, 32 << 20] {
-        let swap = first.memory_swap.map(|_| size.cast_signed());
-        one.cgroup.apply(&Limits { memory: Some(size), memory_swap: swap, ..Limits::default() }).unwrap();
+    for size in [512_i64 << 20, 32 << 20] {
+        let swap = first.memory.swap.map(|_| size);
+        let memory = Memory { limit: Some(size), swap, ..Memory::default() };
+        one.cgroup.update(&Limits { memory, ..Limits::default() }).unwrap();
         assert_eq!(one.file("memory", "memory.limit_in_bytes"), size.to_string());
     }
 
-    let error = one.cgroup.apply(&Limits { cpu_quota_us: Some(1), ..Limits::default() }).unwrap_err();
+    let cpus = Cpu { cpus: Some("5000".into()), ..Cpu::default() };
+    let error = one.cgroup.apply(&Limits { cpu: cpus, ..Limits::default() }).unwrap_err();
     assert_eq!(error.kind, Kind::Refused);
-    assert!(error.to_string().starts_with("set cpu quota: write \"1\" to "), "{error}");
-    assert!(error.to_string().ends_with("cpu.cfs_quota_us\": EINVAL (invalid argument)"), "{error}");
+    assert!(error.to_string().starts_with("set cpu.cpus: write \"5000\" to "), "{error}");
+    assert!(error.to_string().contains("cpuset.cpus\": E"), "{error}");
 
     // A leftover's limits do not stay.
     one.cgroup.create().unwrap();
@@ -252,7 +268,7 @@ fn a_memory_limit_holds() {
         return;
     }
     let mut one = Scratch::made();
-    one.cgroup.apply(&Limits { memory: Some(16 << 20), ..Limits::default() }).unwrap();
+    one.cgroup.apply(&memory(16 << 20)).unwrap();
     assert_eq!(one.cgroup.memory_events().unwrap(), 0);
     let child = one.start("exec tail /dev/zero");
     assert_eq!(signal_of(child), Some(9));
@@ -330,11 +346,11 @@ fn a_missing_hierarchy_is_named() {
     let name = format!("/devoxx-test-{}-lacking/one", std::process::id());
     let one = Scratch { cgroup: Cgroup::plan(&layout, &name, &Scope::Root).unwrap(), children: Vec::new() };
     one.cgroup.create().unwrap();
-    let error = one.cgroup.apply(&Limits { memory: Some(1 << 20), ..Limits::default() }).unwrap_err();
+    let error = one.cgroup.apply(&memory(1 << 20)).unwrap_err();
     assert_eq!(error.kind, Kind::Unsupported);
     assert_eq!(
         error.to_string(),
-        "set memory limit: the memory controller is not available in /sys/fs/cgroup"
+        "set memory.limit: the memory controller is not available in /sys/fs/cgroup"
     );
     assert_eq!(one.cgroup.memory_events().unwrap(), 0);
 }
@@ -379,10 +395,10 @@ fn inside_v2() {
     // Where a kernel gives v2 the controllers, the limits hold; where v1 has them, the lack is named.
     let all = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap();
     let limits = [
-        ("memory", Limits { memory: Some(64 << 20), ..Limits::default() }, "memory limit"),
-        ("cpu", Limits { cpu_shares: Some(512), ..Limits::default() }, "cpu shares"),
-        ("cpuset", Limits { cpuset_cpus: Some("0".into()), ..Limits::default() }, "processors"),
-        ("pids", Limits { pids: Some(9), ..Limits::default() }, "limit of processes"),
+        ("memory", memory(64 << 20), "memory.limit"),
+        ("cpu", cpu(Cpu { shares: Some(512), ..Cpu::default() }), "cpu.shares"),
+        ("cpuset", cpu(Cpu { cpus: Some("0".into()), ..Cpu::default() }), "cpu.cpus"),
+        ("pids", Limits { pids: Some(9), ..Limits::default() }, "pids.limit"),
     ];
     for (controller, limit, what) in limits {
         let applied = one.cgroup.apply(&limit);

@@ -36,6 +36,6 @@ pub fn update(root: &Path, id: &str, change: &Change) -> Result<Vec<String>> {
     let Some(cgroup) = &record.cgroup else {
         return Err(Error::new(Kind::Unsupported, format!("container {id} has no cgroup to limit")));
     };
-    cgroup.apply(&limits).map_err(of_cgroup)?;
-    Ok(Vec::new())
+    let warnings = cgroup.update(&limits).map_err(of_cgroup)?;
+    Ok(warnings.iter().map(ToString::to_string).collect())
 }

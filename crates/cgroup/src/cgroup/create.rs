@@ -8,8 +8,9 @@ use rustix::fs::Mode;
 use std::path::Path;
 use sys::{CallError, Errno};
 
-/// The controllers that limits need on v2; each that is on costs, so no others.
-const WANTED: [&str; 4] = ["cpuset", "cpu", "memory", "pids"];
+/// The controllers that every container has on v2, for its limits and its statistics; each that is on costs, so the
+/// others are handed down when a limit needs them.
+const WANTED: [&str; 6] = ["cpuset", "cpu", "io", "memory", "pids", "hugetlb"];
 /// How often a parent may vanish under us: the removal of a neighbour takes an empty one with it.
 const TRIES: usize = 64;
 
@@ -39,7 +40,8 @@ impl Cgroup {
                     if fill {
                         self.fill_cpuset(place, &mount)?;
                     }
-                    return if place.version == Version::V2 { self.enable(place, &mount) } else { Ok(()) };
+                    let v2 = place.version == Version::V2;
+                    return if v2 { self.enable(place, &mount, &WANTED) } else { Ok(()) };
                 }
                 Err(Errno::NOENT) => make_parents(&mount, inside, &place.mount)?,
                 Err(Errno::EXIST) => self.clear_leftover(place, &mount)?,
@@ -90,9 +92,12 @@ impl Cgroup {
 
     /// Hands controllers down to the new cgroup. What cannot be handed down is found missing by [`Cgroup::apply`],
     /// if a limit needs it: only then is it an error.
-    fn enable(&self, place: &Place, mount: &OwnedFd) -> Result<()> {
-        let v1 = |controller: &str| self.places.iter().any(|other| other.has(controller));
-        let mut wanted: Vec<&str> = WANTED.into_iter().filter(|controller| !v1(controller)).collect();
+    fn enable(&self, place: &Place, mount: &OwnedFd, wanted: &[&str]) -> Result<()> {
+        // The v2 name of a controller is another in one case.
+        let v1 = |controller: &str| {
+            self.places.iter().any(|other| other.has(if controller == "io" { "blkio" } else { controller }))
+        };
+        let mut wanted: Vec<&str> = wanted.iter().copied().filter(|controller| !v1(controller)).collect();
         if wanted.is_empty() {
             return Ok(());
         }
@@ -116,6 +121,16 @@ impl Cgroup {
             hand_down(&dir, &place.path(&self.name[..at]), &wanted);
         }
         Ok(())
+    }
+}
+
+impl Cgroup {
+    /// Hands down one controller more.
+    pub(super) fn enable_late(&self, place: &Place, controller: &str) -> Result<()> {
+        if place.version == Version::V1 {
+            return Ok(());
+        }
+        self.enable(place, &place.open()?, &[controller])
     }
 }
 

@@ -1,149 +1,126 @@
 //! Limits as cgroup v1 has them (Documentation/admin-guide/cgroup-v1).
 
-use super::{Batch, DeviceRule, Limits, Setting, one, pids, set};
+use super::{BlockIo, DeviceRate, Limits, Setting, Writes, last_of_each, set};
 use crate::{Error, Kind, Result};
 
-pub(super) fn settings(limits: &Limits, controller: &str) -> Result<Vec<Batch>> {
+pub(super) fn settings(limits: &Limits, controller: &str, writes: &mut Writes) -> Result<()> {
     match controller {
-        "memory" => memory(limits),
-        "cpu" => Ok(cpu(limits)),
-        "cpuset" => limits.cpuset(),
-        "pids" => Ok(pids(limits)),
-        "devices" => devices(&limits.devices),
-        _ => Ok(Vec::new()),
-    }
-}
-
-fn memory(limits: &Limits) -> Result<Vec<Batch>> {
-    let mut batch = Vec::new();
-    if let Some(bytes) = set(limits.memory) {
-        batch.push(Setting { what: "memory limit", file: "memory.limit_in_bytes", value: bytes.to_string() });
-    }
-    // The kernel keeps memory at or below memory+swap at every moment, so one of the two orders works.
-    if let Some(total) = limits.swap_total()? {
-        let value = total.map_or_else(|| "-1".to_owned(), |bytes| bytes.to_string());
-        batch.push(Setting { what: "memory+swap limit", file: "memory.memsw.limit_in_bytes", value });
-    }
-    let mut all = if batch.is_empty() { Vec::new() } else { vec![batch] };
-    all.extend(
-        set(limits.memory_reservation).map(|b| one("memory reservation", "memory.soft_limit_in_bytes", b)),
-    );
-    Ok(all)
-}
-
-fn cpu(limits: &Limits) -> Vec<Batch> {
-    let mut all = Vec::new();
-    all.extend(set(limits.cpu_shares).map(|shares| one("cpu shares", "cpu.shares", shares)));
-    // A new period with the old quota may be more than the parent has, so the quota may have to go first.
-    let mut batch = Vec::new();
-    if let Some(period) = set(limits.cpu_period_us) {
-        batch.push(Setting { what: "cpu period", file: "cpu.cfs_period_us", value: period.to_string() });
-    }
-    if let Some(quota) = limits.cpu_quota_us.filter(|quota| *quota != 0) {
-        batch.push(Setting { what: "cpu quota", file: "cpu.cfs_quota_us", value: quota.max(-1).to_string() });
-    }
-    all.extend((!batch.is_empty()).then_some(batch));
-    all
-}
-
-/// Nothing first, then rule by rule: what no rule names is denied.
-fn devices(rules: &[DeviceRule]) -> Result<Vec<Batch>> {
-    let mut all = Vec::new();
-    if !rules.is_empty() {
-        all.push(one("device rules", "devices.deny", "a"));
-    }
-    for rule in rules {
-        let file = if rule.allow { "devices.allow" } else { "devices.deny" };
-        all.push(one("device rule", file, device(rule)?));
-    }
-    Ok(all)
-}
-
-/// A rule as devices.rst has it: `c 1:3 rwm`.
-fn device(rule: &DeviceRule) -> Result<String> {
-    let refused = |why: String| Err(Error::new(Kind::Refused, format!("set device rule: {why}")));
-    let kind = match rule.kind {
-        // All kinds: the kernel reads no numbers after it.
-        'a' if rule.major.is_none() && rule.minor.is_none() => 'a',
-        'a' => return refused("kind a takes no numbers".to_owned()),
-        'b' => 'b',
-        'c' | 'u' => 'c',
-        other => return refused(format!("{other:?} is not one of the kinds a, b, c and u")),
-    };
-    if rule.access.is_empty() || !rule.access.chars().all(|letter| "rwm".contains(letter)) {
-        return refused(format!("access {:?} is not made of the letters r, w and m", rule.access));
-    }
-    let number = |number: Option<i64>| match number {
-        None | Some(-1) => Ok("*".to_owned()),
-        Some(number) => u32::try_from(number).map(|number| number.to_string()).map_err(|_| {
-            Error::new(Kind::Refused, format!("set device rule: {number} is not a device number"))
-        }),
-    };
-    Ok(format!("{kind} {}:{} {}", number(rule.major)?, number(rule.minor)?, rule.access))
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::limits::tests::shown;
-    use crate::{DeviceRule, Limits, Version};
-
-    fn rule(allow: bool, kind: char, major: Option<i64>, minor: Option<i64>, access: &str) -> DeviceRule {
-        DeviceRule { allow, kind, major, minor, access: access.to_owned() }
-    }
-
-    #[test]
-    fn writes_of_v1() {
-        fn check(limits: &Limits, expected: &str) {
-            assert_eq!(shown(limits, Version::V1), expected, "{limits:?}");
+        "memory" => memory(limits, writes),
+        "cpu" => cpu(limits, writes),
+        "cpuset" => limits.cpuset(writes),
+        "pids" => limits.pids(writes),
+        "blkio" => block_io(&limits.block_io, writes),
+        "hugetlb" => hugetlb(limits, writes),
+        "net_cls" => {
+            if let Some(class) = set(limits.network.class_id) {
+                writes.add(Setting::new("network.classID", "net_cls.classid", class));
+            }
         }
-        let none = Limits::default;
-        check(&none(), "");
-        check(&Limits { memory: Some(0), memory_swap: Some(0), cpu_quota_us: Some(0), ..none() }, "");
-        check(&Limits { memory: Some(1 << 26), ..none() }, "memory.limit_in_bytes=67108864");
-        check(
-            &Limits { memory: Some(10), memory_swap: Some(20), memory_reservation: Some(5), ..none() },
-            "memory.limit_in_bytes=10; memory.memsw.limit_in_bytes=20\nmemory.soft_limit_in_bytes=5",
-        );
-        check(&Limits { memory_swap: Some(-1), ..none() }, "memory.memsw.limit_in_bytes=-1");
-        check(
-            &Limits { memory: Some(10), memory_swap: Some(9), ..none() },
-            "Refused: set memory+swap limit: 9 bytes are less than the memory limit of 10",
-        );
-        check(
-            &Limits {
-                cpu_shares: Some(512),
-                cpu_quota_us: Some(50_000),
-                cpu_period_us: Some(100_000),
-                ..none()
-            },
-            "cpu.shares=512\ncpu.cfs_period_us=100000; cpu.cfs_quota_us=50000",
-        );
-        check(&Limits { cpu_quota_us: Some(-7), ..none() }, "cpu.cfs_quota_us=-1");
-        check(
-            &Limits { cpuset_cpus: Some("0-1".into()), cpuset_mems: Some("0".into()), ..none() },
-            "cpuset.cpus=0-1\ncpuset.mems=0",
-        );
-        check(&Limits { pids: Some(7), ..none() }, "pids.max=7");
-        check(&Limits { pids: Some(-1), ..none() }, "pids.max=max");
-        let devices = vec![
-            rule(true, 'c', Some(1), Some(3), "rwm"),
-            rule(true, 'u', None, Some(-1), "m"),
-            rule(false, 'b', Some(8), None, "w"),
-            rule(true, 'a', None, None, "rwm"),
-        ];
-        check(
-            &Limits { devices, ..none() },
-            "devices.deny=a\ndevices.allow=c 1:3 rwm\ndevices.allow=c *:* m\ndevices.deny=b 8:* w\n\
-             devices.allow=a *:* rwm",
-        );
-        for (bad, why) in [
-            (rule(true, 'x', None, None, "r"), "'x' is not one of the kinds a, b, c and u"),
-            (rule(true, 'a', Some(1), None, "r"), "kind a takes no numbers"),
-            (rule(true, 'c', Some(-2), None, "r"), "-2 is not a device number"),
-            (rule(true, 'c', Some(1), None, "rx"), "access \"rx\" is not made of the letters r, w and m"),
-            (rule(true, 'c', Some(1), None, ""), "access \"\" is not made of the letters r, w and m"),
-        ] {
-            check(&Limits { devices: vec![bad], ..none() }, &format!("Refused: set device rule: {why}"));
+        "net_prio" => {
+            for (name, priority) in &limits.network.priorities {
+                let value = format!("{name} {priority}");
+                writes.add(Setting::new("network.priorities", "net_prio.ifpriomap", value));
+            }
         }
+        "rdma" => limits.rdma(writes),
+        "unified" if !limits.unified.is_empty() => {
+            let why = "linux.resources.unified: this host has cgroup v1, and these are files of cgroup v2";
+            return Err(Error::new(Kind::Unsupported, why));
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn memory(limits: &Limits, writes: &mut Writes) {
+    let memory = &limits.memory;
+    limits.warn_of_memory(writes);
+    let mut batch = Vec::new();
+    if let Some(bytes) = set(memory.limit) {
+        batch.push(Setting::new("memory.limit", "memory.limit_in_bytes", bytes));
+    }
+    // The kernel keeps memory at or below memory+swap at every moment, so one of the two orders works. Without a
+    // limit of memory there is none of both together; a kernel without the file does not account for swap.
+    let file = "memory.memsw.limit_in_bytes";
+    match (set(memory.limit), set(memory.swap)) {
+        (Some(-1), None) => batch.push(Setting::new("memory.swap", file, -1).optional(true)),
+        (_, Some(total)) => batch.push(Setting::new("memory.swap", file, total).optional(total == -1)),
+        _ => {}
+    }
+    writes.add_batch(batch);
+    if let Some(bytes) = set(memory.reservation) {
+        writes.add(Setting::new("memory.reservation", "memory.soft_limit_in_bytes", bytes));
+    }
+    if let Some(share) = memory.swappiness {
+        writes.add(Setting::new("memory.swappiness", "memory.swappiness", share));
+    }
+    if memory.disable_oom_killer {
+        writes.add(Setting::new("memory.disableOOMKiller", "memory.oom_control", 1));
+    }
+}
+
+fn cpu(limits: &Limits, writes: &mut Writes) {
+    let cpu = &limits.cpu;
+    limits.weigh("cpu.shares", set(cpu.shares).map(|shares| shares.to_string()), writes);
+    // A new period with the old quota may be more than the parent has, and a burst may be more than the old quota.
+    let mut batch = Vec::new();
+    if let Some(period) = set(cpu.period) {
+        batch.push(Setting::new("cpu.period", "cpu.cfs_period_us", period));
+    }
+    if let Some(quota) = set(cpu.quota) {
+        batch.push(Setting::new("cpu.quota", "cpu.cfs_quota_us", quota.max(-1)));
+    }
+    if let Some(burst) = cpu.burst {
+        batch.push(Setting::new("cpu.burst", "cpu.cfs_burst_us", burst).optional(burst == 0));
+    }
+    writes.add_batch(batch);
+    let mut batch = Vec::new();
+    if let Some(period) = set(cpu.realtime_period) {
+        batch.push(Setting::new("cpu.realtimePeriod", "cpu.rt_period_us", period));
+    }
+    if let Some(runtime) = set(cpu.realtime_runtime) {
+        batch.push(Setting::new("cpu.realtimeRuntime", "cpu.rt_runtime_us", runtime));
+    }
+    writes.add_batch(batch);
+}
+
+/// Weights are of the one scheduler that has them: BFQ, or before Linux 5.0 CFQ.
+fn block_io(block_io: &BlockIo, writes: &mut Writes) {
+    if let Some(weight) = set(block_io.weight) {
+        let setting = Setting::new("blockIO.weight", "blkio.bfq.weight", weight);
+        writes.add(setting.or("blkio.weight", weight));
+    }
+    if let Some(weight) = set(block_io.leaf_weight) {
+        writes.add(Setting::new("blockIO.leafWeight", "blkio.leaf_weight", weight));
+    }
+    for one in last_of_each(&block_io.weight_device, |one| (one.major, one.minor)) {
+        let device = format!("{}:{}", one.major, one.minor);
+        if let Some(weight) = set(one.weight) {
+            let value = format!("{device} {weight}");
+            let setting = Setting::new("blockIO.weightDevice", "blkio.bfq.weight_device", &value);
+            writes.add(setting.or("blkio.weight_device", value));
+        }
+        if let Some(weight) = set(one.leaf_weight) {
+            let value = format!("{device} {weight}");
+            writes.add(Setting::new("blockIO.weightDevice", "blkio.leaf_weight_device", value));
+        }
+    }
+    let mut throttle = |what: &'static str, file: &'static str, entries: &[DeviceRate]| {
+        for one in last_of_each(entries, |one| (one.major, one.minor)) {
+            writes.add(Setting::new(what, file, format!("{}:{} {}", one.major, one.minor, one.rate)));
+        }
+    };
+    throttle("blockIO.throttleReadBpsDevice", "blkio.throttle.read_bps_device", &block_io.read_bps);
+    throttle("blockIO.throttleWriteBpsDevice", "blkio.throttle.write_bps_device", &block_io.write_bps);
+    throttle("blockIO.throttleReadIOPSDevice", "blkio.throttle.read_iops_device", &block_io.read_iops);
+    throttle("blockIO.throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", &block_io.write_iops);
+}
+
+/// Pages that are in use, and pages that are reserved: only the second is refused before it is too late (Linux 5.7).
+fn hugetlb(limits: &Limits, writes: &mut Writes) {
+    for one in &limits.hugepages {
+        let file = |part: &str| format!("hugetlb.{}{part}.limit_in_bytes", one.page_size);
+        writes.add(Setting::new("hugepageLimits", file(""), one.limit));
+        writes.add(Setting::new("hugepageLimits", file(".rsvd"), one.limit).optional(true));
     }
 }

@@ -1,53 +1,96 @@
 //! Limits as cgroup v2 has them (Documentation/admin-guide/cgroup-v2.rst); the OCI says them in the terms of v1.
 
-use super::{Batch, Limits, one, pids, set};
+use super::{BlockIo, DeviceRate, Limits, Setting, Writes, last_of_each, refused, set};
 use crate::Result;
+use std::borrow::Cow;
 
 /// The period that the kernel has when none is set.
 const PERIOD_US: u64 = 100_000;
 
-/// `devices` has no files on v2: the caller asks [`crate::Cgroup::enforces_devices`].
-pub(super) fn settings(limits: &Limits, controller: &str) -> Result<Vec<Batch>> {
+pub(super) fn settings(limits: &Limits, controller: &str, writes: &mut Writes) -> Result<()> {
     match controller {
-        "memory" => memory(limits),
-        "cpu" => Ok(cpu(limits)),
-        "cpuset" => limits.cpuset(),
-        "pids" => Ok(pids(limits)),
-        _ => Ok(Vec::new()),
+        "memory" => return memory(limits, writes),
+        "cpu" => cpu(limits, writes),
+        "cpuset" => limits.cpuset(writes),
+        "pids" => limits.pids(writes),
+        "blkio" => block_io(&limits.block_io, writes),
+        "hugetlb" => hugetlb(limits, writes),
+        "net_cls" if set(limits.network.class_id).is_some() => writes.warn("network.classID", NO_MARKS),
+        "net_prio" if !limits.network.priorities.is_empty() => writes.warn("network.priorities", NO_MARKS),
+        "rdma" => limits.rdma(writes),
+        "unified" => unified(limits, writes),
+        _ => {}
     }
+    Ok(())
 }
 
-fn memory(limits: &Limits) -> Result<Vec<Batch>> {
-    let memory = set(limits.memory);
-    let mut all = Vec::new();
-    // Swap first: between the two writes the memory limit must not push out more than the swap limit allows.
-    if let Some(total) = limits.swap_total()? {
-        // v1 counts memory and swap together, v2 counts swap alone; `swap_total` saw that it is no less than memory.
-        let swap = total.map(|total| total.saturating_sub(memory.unwrap_or(0)));
-        let value = swap.map_or_else(|| "max".to_owned(), |bytes| bytes.to_string());
-        all.push(one("swap limit", "memory.swap.max", value));
+const NO_MARKS: &str = "cgroup v2 does not mark packets; a firewall can match the cgroup itself";
+
+fn memory(limits: &Limits, writes: &mut Writes) -> Result<()> {
+    let memory = &limits.memory;
+    limits.warn_of_memory(writes);
+    if memory.swappiness.is_some() {
+        writes.warn("memory.swappiness", "cgroup v2 has none for a single cgroup");
     }
-    all.extend(memory.map(|bytes| one("memory limit", "memory.max", bytes)));
-    all.extend(set(limits.memory_reservation).map(|bytes| one("memory reservation", "memory.low", bytes)));
-    Ok(all)
+    if memory.disable_oom_killer {
+        writes.warn("memory.disableOOMKiller", "cgroup v2 cannot disable it");
+    }
+    // Swap first: between the two writes the memory limit must not push out more than the swap limit allows. v1
+    // counts memory and swap together, v2 counts swap alone.
+    let swap = match (set(memory.limit), set(memory.swap)) {
+        (Some(-1), None) | (_, Some(-1)) => Some("max".to_owned()),
+        (None | Some(-1), Some(total)) => {
+            let why = format!("{total} bytes of memory and swap need a memory limit beside them");
+            return Err(refused("memory.swap", why));
+        }
+        (Some(limit), Some(total)) => Some(total.saturating_sub(limit).max(0).to_string()),
+        (_, None) => None,
+    };
+    if let Some(value) = swap {
+        // A kernel without the file has no swap that could be used.
+        let optional = value == "max" || value == "0";
+        writes.add(Setting::new("memory.swap", "memory.swap.max", value).optional(optional));
+    }
+    let bytes = |bytes: i64| if bytes < 0 { "max".to_owned() } else { bytes.to_string() };
+    if let Some(limit) = set(memory.limit) {
+        writes.add(Setting::new("memory.limit", "memory.max", bytes(limit)));
+    }
+    if let Some(reservation) = set(memory.reservation) {
+        writes.add(Setting::new("memory.reservation", "memory.low", bytes(reservation)));
+    }
+    Ok(())
 }
 
-fn cpu(limits: &Limits) -> Vec<Batch> {
-    let mut all = Vec::new();
-    all.extend(set(limits.cpu_shares).map(|shares| one("cpu shares", "cpu.weight", weight(shares))));
-    let quota = limits.cpu_quota_us.filter(|quota| *quota != 0);
-    let period = set(limits.cpu_period_us);
+fn cpu(limits: &Limits, writes: &mut Writes) {
+    let cpu = &limits.cpu;
+    limits.weigh("cpu.weight", set(cpu.shares).map(|shares| weight(shares).to_string()), writes);
+    let (quota, period) = (set(cpu.quota), set(cpu.period));
+    let mut batch = Vec::new();
     if quota.is_some() || period.is_some() {
+        let what = if quota.is_some() { "cpu.quota" } else { "cpu.period" };
         let quota =
             quota.filter(|quota| *quota > 0).map_or_else(|| "max".to_owned(), |quota| quota.to_string());
-        all.push(one("cpu quota", "cpu.max", format!("{quota} {}", period.unwrap_or(PERIOD_US))));
+        let value = format!("{quota} {}", period.unwrap_or(PERIOD_US));
+        batch.push(Setting::new(what, "cpu.max", value));
     }
-    all
+    if let Some(burst) = cpu.burst {
+        // Linux 5.14.
+        batch.push(Setting::new("cpu.burst", "cpu.max.burst", burst).optional(burst == 0));
+    }
+    writes.add_batch(batch);
+    for (field, there) in [
+        ("cpu.realtimeRuntime", set(cpu.realtime_runtime).is_some()),
+        ("cpu.realtimePeriod", set(cpu.realtime_period).is_some()),
+    ] {
+        if there {
+            writes.warn(field, "cgroup v2 has no control over real-time processes");
+        }
+    }
 }
 
 /// Shares of v1 (2 to 262144, 1024 by default) as a weight of v2 (1 to 10000, 100 by default), by the curve that
 /// runc and crun have: it meets both ends and both defaults.
-fn weight(shares: u64) -> u64 {
+pub(crate) fn weight(shares: u64) -> u64 {
     match shares {
         0..=2 => 1,
         262_144.. => 10_000,
@@ -62,79 +105,58 @@ fn weight(shares: u64) -> u64 {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::weight;
-    use crate::limits::tests::shown;
-    use crate::{Limits, Version};
-    use proptest::prelude::*;
+/// A weight of block devices, 10 to 1000, as `io.weight` has it, 1 to 10000; BFQ takes it as it is.
+pub(crate) fn io_weight(weight: u16) -> u64 {
+    1 + u64::from(weight).saturating_sub(10) * 9999 / 990
+}
 
-    #[test]
-    fn writes_of_v2() {
-        fn check(limits: &Limits, expected: &str) {
-            assert_eq!(shown(limits, Version::V2), expected, "{limits:?}");
-        }
-        let none = Limits::default;
-        check(&none(), "");
-        check(&Limits { memory: Some(1 << 26), ..none() }, "memory.max=67108864");
-        check(
-            &Limits { memory: Some(10), memory_swap: Some(25), memory_reservation: Some(5), ..none() },
-            "memory.swap.max=15\nmemory.max=10\nmemory.low=5",
-        );
-        check(
-            &Limits { memory: Some(10), memory_swap: Some(10), ..none() },
-            "memory.swap.max=0\nmemory.max=10",
-        );
-        check(
-            &Limits { memory: Some(10), memory_swap: Some(-1), ..none() },
-            "memory.swap.max=max\nmemory.max=10",
-        );
-        check(
-            &Limits { memory_swap: Some(10), ..none() },
-            "Refused: set memory+swap limit: 10 bytes need a memory limit beside them",
-        );
-        check(
-            &Limits { memory_swap: Some(-2), ..none() },
-            "Refused: set memory+swap limit: -2 is neither a size nor -1",
-        );
-        check(&Limits { cpu_quota_us: Some(50_000), ..none() }, "cpu.max=50000 100000");
-        check(&Limits { cpu_period_us: Some(20_000), ..none() }, "cpu.max=max 20000");
-        check(&Limits { cpu_quota_us: Some(-1), cpu_period_us: Some(5_000), ..none() }, "cpu.max=max 5000");
-        check(&Limits { cpuset_cpus: Some("0-1,3".into()), ..none() }, "cpuset.cpus=0-1,3");
-        check(
-            &Limits { cpuset_cpus: Some("0\n1".into()), ..none() },
-            "Refused: set processors: \"0\\n1\" is not a list such as 0-3,8",
-        );
-        check(&Limits { pids: Some(0), ..none() }, "pids.max=max");
+fn block_io(block_io: &BlockIo, writes: &mut Writes) {
+    if let Some(weight) = set(block_io.weight) {
+        let setting = Setting::new("blockIO.weight", "io.bfq.weight", weight);
+        writes.add(setting.or("io.weight", io_weight(weight)));
     }
-
-    #[test]
-    fn shares_become_a_weight() {
-        fn check(shares: u64, expected: u64) {
-            assert_eq!(weight(shares), expected, "{shares}");
-        }
-        check(1, 1);
-        check(2, 1);
-        check(1024, 100);
-        check(262_144, 10_000);
-        check(u64::MAX, 10_000);
+    let leaf = "cgroup v2 has no processes beside cgroups beneath that they could be weighed against";
+    if set(block_io.leaf_weight).is_some() {
+        writes.warn("blockIO.leafWeight", leaf);
     }
-
-    proptest! {
-        #[test]
-        fn more_shares_never_weigh_less(shares in 0_u64..300_000) {
-            prop_assert!(weight(shares) <= weight(shares + 1));
-            prop_assert!((1..=10_000).contains(&weight(shares)));
+    for one in last_of_each(&block_io.weight_device, |one| (one.major, one.minor)) {
+        if set(one.leaf_weight).is_some() {
+            writes.warn("blockIO.weightDevice.leafWeight", leaf);
         }
+        if let Some(weight) = set(one.weight) {
+            let device = format!("{}:{}", one.major, one.minor);
+            let setting = Setting::new("blockIO.weightDevice", "io.bfq.weight", format!("{device} {weight}"));
+            writes.add(setting.or("io.weight", format!("{device} {}", io_weight(weight))));
+        }
+    }
+    // Each key on its own: the kernel leaves the others of a device as they are.
+    let mut throttle = |what: &'static str, key: &str, entries: &[DeviceRate]| {
+        for one in last_of_each(entries, |one| (one.major, one.minor)) {
+            let rate = set(Some(one.rate)).map_or_else(|| "max".to_owned(), |rate| rate.to_string());
+            writes.add(Setting::new(what, "io.max", format!("{}:{} {key}={rate}", one.major, one.minor)));
+        }
+    };
+    throttle("blockIO.throttleReadBpsDevice", "rbps", &block_io.read_bps);
+    throttle("blockIO.throttleWriteBpsDevice", "wbps", &block_io.write_bps);
+    throttle("blockIO.throttleReadIOPSDevice", "riops", &block_io.read_iops);
+    throttle("blockIO.throttleWriteIOPSDevice", "wiops", &block_io.write_iops);
+}
 
-        #[test]
-        fn swap_and_memory_add_up(memory in 1..i64::MAX as u64, more in 0_u64..1 << 40) {
-            let total = memory.saturating_add(more).min(i64::MAX as u64);
-            let limits = Limits { memory: Some(memory), memory_swap: Some(total as i64), ..Limits::default() };
-            prop_assert_eq!(
-                shown(&limits, Version::V2),
-                format!("memory.swap.max={}\nmemory.max={memory}", total - memory)
-            );
+/// Pages that are in use, and pages that are reserved: only the second is refused before it is too late (Linux 5.7).
+fn hugetlb(limits: &Limits, writes: &mut Writes) {
+    for one in &limits.hugepages {
+        let file = |part: &str| format!("hugetlb.{}{part}.max", one.page_size);
+        writes.add(Setting::new("hugepageLimits", file(""), one.limit));
+        writes.add(Setting::new("hugepageLimits", file(".rsvd"), one.limit).optional(true));
+    }
+}
+
+/// Line by line: of a file with an entry for each device the kernel takes one at a time.
+fn unified(limits: &Limits, writes: &mut Writes) {
+    for (key, value) in &limits.unified {
+        for line in value.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let what = Cow::Owned(format!("unified: {key}"));
+            writes.add(Setting { what, ..Setting::new("", key.clone(), line) });
         }
     }
 }
