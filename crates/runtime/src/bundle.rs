@@ -557,11 +557,15 @@ fn devices(linux: &Linux, sources: &[(PathBuf, PathBuf)]) -> Result<Vec<Device>>
         if !written.path().is_absolute() {
             return Err(invalid(&field, "not an absolute path"));
         }
-        devices.retain(|device| device.path != *written.path());
+        let path = mount::clean(written.path());
+        if path == Path::new("/") || path.as_os_str().as_encoded_bytes().contains(&0) {
+            return Err(invalid(&field, "not the path of a device"));
+        }
+        devices.retain(|device| device.path != path);
         let elsewhere = sources.iter().find(|(path, _)| path == written.path()).map(|(_, host)| host);
         devices.push(Device {
-            host: elsewhere.unwrap_or(written.path()).clone(),
-            path: written.path().clone(),
+            host: elsewhere.unwrap_or(&path).clone(),
+            path,
             kind,
             major: number(written.major())?,
             minor: number(written.minor())?,

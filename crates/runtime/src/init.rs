@@ -101,11 +101,10 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     let new_root = root::prepare(plan).within(|| "prepare the root file system")?;
     // Opened before the old root goes: sources are on the host, and proc may only be made new where one is seen.
     let sources = mounts::prepare(plan, opened)?;
-    let nodes = devices::prepare(plan)?;
     let empty = masks::prepare(plan)?;
     // Inside the new root, by descriptor: the hooks below are to find it as the container will.
     let late = mounts::attach(&new_root, sources)?;
-    devices::attach(&new_root, plan, nodes)?;
+    devices::attach(&new_root, plan)?;
     run_create_hooks(plan, channel)?;
     root::enter(&new_root, plan)?;
 

@@ -127,7 +127,7 @@ fn refuse_nul(written: &oci_spec::runtime::Mount, options: &[String]) -> Result<
 }
 
 /// From "/", without `.` and with `..` carried out: no further up than the root.
-fn clean(written: &Path) -> PathBuf {
+pub fn clean(written: &Path) -> PathBuf {
     let mut path = PathBuf::from("/");
     for part in written.components() {
         match part {

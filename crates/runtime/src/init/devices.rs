@@ -1,58 +1,140 @@
 //! /dev: nodes and links.
 
 use super::mounts::clone_tree;
-use super::root::{Missing, resolve, target};
-use crate::error::Result;
-use crate::plan::{Device, Plan};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, makedev};
+use super::target::{Missing, kind, parent, resolve, target};
+use crate::error::{Error, Kind, Result};
+use crate::plan::{Device, Plan, Source};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, Dev, FileType, Gid, Mode, OFlags, Uid, makedev};
 use rustix::mount::{MoveMountFlags, move_mount};
+use std::ffi::OsStr;
 use std::path::Path;
 use sys::{Context, Errno, called};
 
 /// Links that every container's /dev has (config-linux.md, "Dev symbolic links").
-const LINKS: [(&str, &str); 6] = [
+const LINKS: [(&str, &str); 5] = [
     ("/proc/kcore", "core"),
     ("/proc/self/fd", "fd"),
     ("/proc/self/fd/0", "stdin"),
     ("/proc/self/fd/1", "stdout"),
     ("/proc/self/fd/2", "stderr"),
-    ("pts/ptmx", "ptmx"),
 ];
 
-/// Where device nodes are bound instead of made, the host's are opened here. Otherwise nothing.
-pub fn prepare(plan: &Plan) -> Result<Vec<OwnedFd>> {
-    if !plan.bind_devices {
-        return Ok(Vec::new());
+/// Puts every node and link into the container's /dev, while the host's nodes are in reach to be bound.
+pub fn attach(root: &OwnedFd, plan: &Plan) -> Result<()> {
+    // A directory of the host's has what it has: nothing is made there.
+    let theirs = |source: &Source| matches!(source, Source::Bind(_));
+    if plan.mounts.iter().any(|mount| mount.target == Path::new("/dev") && theirs(&mount.source)) {
+        return Ok(());
     }
-    plan.devices
-        .iter()
-        .map(|device| {
-            clone_tree(&device.host, false).within(|| format!("bind device {}", device.host.display()))
-        })
-        .collect()
+    let before = rustix::process::umask(Mode::empty());
+    let made = plan.devices.iter().try_for_each(|device| {
+        put(root, device, plan.bind_devices).within(|| format!("make device {}", device.path.display()))
+    });
+    rustix::process::umask(before);
+    made?;
+    link(root)
 }
 
-/// Puts every node and link into the container's /dev.
-pub fn attach(root: &OwnedFd, plan: &Plan, nodes: Vec<OwnedFd>) -> Result<()> {
-    if plan.bind_devices {
-        for (device, node) in plan.devices.iter().zip(nodes) {
-            let at = target(root.as_fd(), &device.path, Missing::File)?;
-            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-            move_mount(&node, "", &at, "", flags)
-                .map_err(called::<Errno>(|| format!("move_mount({:?})", device.path)))?;
-        }
-    } else {
-        let before = rustix::process::umask(Mode::empty());
-        for device in &plan.devices {
-            make(root, device).within(|| format!("make device {}", device.path.display()))?;
-        }
-        rustix::process::umask(before);
+fn put(root: &OwnedFd, device: &Device, bind: bool) -> Result<()> {
+    // A pipe leads nowhere on the host, and anybody may make one.
+    if bind && device.kind != 'p' {
+        return bind_node(root, device);
     }
+    match make(root, device) {
+        // Without the privilege of the host's root.
+        Err(error) if error.kind == Kind::Permission && device.kind != 'p' => {
+            bind_node(root, device).map_err(|_| error)
+        }
+        other => other,
+    }
+}
+
+fn bind_node(root: &OwnedFd, device: &Device) -> Result<()> {
+    let node = clone_tree(&device.host, false)?;
+    let stat = rustix::fs::fstat(&node).map_err(called::<Errno>(|| format!("fstat({:?})", device.host)))?;
+    if FileType::from_raw_mode(stat.st_mode) != file_type(device) || stat.st_rdev != number(device) {
+        return Err(Error::new(
+            Kind::Invalid,
+            format!(
+                "{} of the host is not {} {}:{}",
+                device.host.display(),
+                device.kind,
+                device.major,
+                device.minor
+            ),
+        ));
+    }
+    let at = target(root.as_fd(), &device.path, Missing::File)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(&node, "", &at, "", flags)
+        .map_err(called::<Errno>(|| format!("move_mount({:?})", device.path)))?;
+    Ok(())
+}
+
+fn file_type(device: &Device) -> FileType {
+    match device.kind {
+        'b' => FileType::BlockDevice,
+        'p' => FileType::Fifo,
+        _ => FileType::CharacterDevice,
+    }
+}
+
+fn number(device: &Device) -> Dev {
+    if device.kind == 'p' { 0 } else { makedev(device.major, device.minor) }
+}
+
+fn make(root: &OwnedFd, device: &Device) -> Result<()> {
+    let (directory, name) = parent(root.as_fd(), &device.path)?;
+    let mode = Mode::from_raw_mode(device.mode & 0o7777);
+    match rustix::fs::mknodat(&directory, &*name, file_type(device), mode, number(device)) {
+        Ok(()) => {}
+        // A /dev of the image's own: what is there must be the very device, checked by type and number both.
+        Err(Errno::EXIST) => return is_same(directory.as_fd(), &name, device),
+        Err(errno) => return Err(called::<Errno>(|| format!("mknodat({:?})", device.path))(errno).into()),
+    }
+    rustix::fs::chownat(
+        &directory,
+        &*name,
+        Some(Uid::from_raw(device.uid)),
+        Some(Gid::from_raw(device.gid)),
+        AtFlags::SYMLINK_NOFOLLOW,
+    )
+    .map_err(called::<Errno>(|| format!("fchownat({:?})", device.path)))?;
+    if device.mode & 0o6000 != 0 {
+        // Taken by the change of owner.
+        rustix::fs::chmodat(&directory, &*name, mode, AtFlags::empty())
+            .map_err(called::<Errno>(|| format!("fchmodat({:?})", device.path)))?;
+    }
+    Ok(())
+}
+
+fn is_same(directory: BorrowedFd<'_>, name: &OsStr, device: &Device) -> Result<()> {
+    let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+        .map_err(called::<Errno>(|| format!("fstatat({:?})", device.path)))?;
+    if FileType::from_raw_mode(stat.st_mode) == file_type(device) && stat.st_rdev == number(device) {
+        return Ok(());
+    }
+    Err(Error::new(
+        Kind::Invalid,
+        format!("{} is there already and is something else", device.path.display()),
+    ))
+}
+
+fn link(root: &OwnedFd) -> Result<()> {
     let Ok(dev) = resolve(root.as_fd(), Path::new("/dev"), OFlags::PATH | OFlags::DIRECTORY) else {
         return Ok(());
     };
-    for (points_to, name) in LINKS {
+    // Terminals come from the container's own devpts, whatever an image has in this place.
+    if resolve(dev.as_fd(), Path::new("ptmx"), OFlags::PATH | OFlags::NOFOLLOW)
+        .is_ok_and(|found| kind(found).is_ok_and(|kind| kind != FileType::Directory))
+    {
+        match rustix::fs::unlinkat(&dev, "ptmx", AtFlags::empty()) {
+            Ok(()) | Err(Errno::ROFS | Errno::BUSY) => {}
+            Err(errno) => return Err(called::<Errno>(|| "unlinkat(\"/dev/ptmx\")".to_owned())(errno).into()),
+        }
+    }
+    for (points_to, name) in LINKS.into_iter().chain([("pts/ptmx", "ptmx")]) {
         // A kernel may be built without it; a link to nothing helps nobody.
         if name == "core" && resolve(root.as_fd(), Path::new(points_to), OFlags::PATH).is_err() {
             continue;
@@ -65,47 +147,4 @@ pub fn attach(root: &OwnedFd, plan: &Plan, nodes: Vec<OwnedFd>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn make(root: &OwnedFd, device: &Device) -> Result<()> {
-    let parent = device.path.parent().unwrap_or(Path::new("/"));
-    let parent = target(root.as_fd(), parent, Missing::Directory)?;
-    let name = device.path.file_name().unwrap_or_default();
-    let kind = match device.kind {
-        'b' => FileType::BlockDevice,
-        'p' => FileType::Fifo,
-        _ => FileType::CharacterDevice,
-    };
-    let mode = Mode::from_raw_mode(device.mode & 0o777);
-    match rustix::fs::mknodat(&parent, name, kind, mode, makedev(device.major, device.minor)) {
-        Ok(()) => {}
-        // A /dev of the image's own: what is there must be the very device, checked by type and number both.
-        Err(Errno::EXIST) => return is_same(&parent, name, device),
-        Err(errno) => return Err(called::<Errno>(|| format!("mknodat({:?})", device.path))(errno).into()),
-    }
-    rustix::fs::chownat(
-        &parent,
-        name,
-        Some(rustix::fs::Uid::from_raw(device.uid)),
-        Some(rustix::fs::Gid::from_raw(device.gid)),
-        rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
-    )
-    .map_err(called::<Errno>(|| format!("fchownat({:?})", device.path)))?;
-    Ok(())
-}
-
-fn is_same(parent: &OwnedFd, name: &std::ffi::OsStr, device: &Device) -> Result<()> {
-    let stat =
-        rustix::fs::statat(parent, name, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(called::<Errno>(|| format!("fstatat({:?})", device.path)))?;
-    let kind = FileType::from_raw_mode(stat.st_mode);
-    if (kind == FileType::CharacterDevice || kind == FileType::BlockDevice)
-        && stat.st_rdev == makedev(device.major, device.minor)
-    {
-        return Ok(());
-    }
-    Err(crate::error::Error::new(
-        crate::error::Kind::Invalid,
-        format!("{} is there already and is something else", device.path.display()),
-    ))
 }

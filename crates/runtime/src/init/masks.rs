@@ -44,13 +44,24 @@ pub fn prepare(plan: &Plan) -> Result<Option<Empty>> {
     if plan.masked.is_empty() {
         return Ok(None);
     }
-    let null = clone_tree(Path::new("/dev/null"), false)?;
+    let null = null()?;
     let directory =
-        file_system("tmpfs", &[("nr_blocks".into(), "1".into()), ("nr_inodes".into(), "1".into())])?;
+        file_system("tmpfs", &[("nr_blocks".into(), "1".into()), ("nr_inodes".into(), "2".into())])?;
     let attributes = MountAttributes { set: RDONLY | NOSUID | NODEV | NOEXEC, ..MountAttributes::default() };
     mount_setattr(directory.as_fd(), false, attributes)?;
     let fresh = |tree| Cover { tree, attached: false };
     Ok(Some(Empty { null: fresh(null), directory: fresh(directory) }))
+}
+
+/// The null device: where the host's own /dev/null is something else, what it is would be what is read.
+fn null() -> Result<OwnedFd> {
+    let tree = clone_tree(Path::new("/dev/null"), false)?;
+    let stat = rustix::fs::fstat(&tree).map_err(called::<Errno>(|| "fstat(\"/dev/null\")".to_owned()))?;
+    let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
+    if is_device && stat.st_rdev == rustix::fs::makedev(1, 3) {
+        return Ok(tree);
+    }
+    Err(Error::new(Kind::Invalid, "/dev/null of the host is not the null device"))
 }
 
 /// Covers the masked paths and makes the read-only ones so. A path that is not there needs neither.

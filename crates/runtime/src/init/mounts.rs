@@ -132,7 +132,7 @@ fn new_file_system(plan: &Plan, wanted: &FileSystem, set: u64) -> Result<OwnedFd
     if error.kind != Kind::Permission || plan.namespaces.has(owner) {
         return Err(error);
     }
-    let tree = clone_tree(Path::new(host), true)?;
+    let Ok(tree) = clone_tree(Path::new(host), true) else { return Err(error) };
     mount_setattr(tree.as_fd(), true, MountAttributes { set, ..MountAttributes::default() })?;
     Ok(tree)
 }

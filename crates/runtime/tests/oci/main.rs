@@ -9,4 +9,5 @@ macro_rules! clause {
 }
 
 mod lifecycle;
+mod mounts;
 mod world;
