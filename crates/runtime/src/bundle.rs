@@ -15,7 +15,7 @@ pub use resources::limits as resources;
 use crate::error::{Error, Kind, Result};
 use crate::hooks::Hook;
 use crate::id_map::{self, IdMaps, Range};
-use crate::plan::{Capabilities, Device, Joined, Plan, Process, Root, TimeOffset, User};
+use crate::plan::{Capabilities, Device, Joined, Listener, Plan, Process, Root, TimeOffset, User};
 use cgroup::{DeviceRule, Limits};
 use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType, PosixRlimitType, Spec};
 use std::path::{Path, PathBuf};
@@ -164,13 +164,35 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         hooks: hooks(spec)?,
         no_pivot: beyond.no_pivot,
         no_new_keyring: beyond.no_new_keyring,
-        seccomp: seccomp::Program::default(),
+        seccomp: filter(spec, &linux)?,
+        listener: listener(&linux),
     })
 }
 
 /// The process of `spec` alone, for one that is executed in a container that runs; with its filter.
 pub fn exec(spec: &Spec, beyond: &Beyond) -> Result<(Process, seccomp::Program)> {
-    Ok((process(spec, beyond)?, seccomp::Program::default()))
+    let linux = spec.linux().as_ref().ok_or_else(|| invalid("linux", "missing"))?;
+    Ok((process(spec, beyond)?, filter(spec, linux)?))
+}
+
+/// The filter of `linux.seccomp`, or the raw one of crun's annotation in its place.
+fn filter(spec: &Spec, linux: &Linux) -> Result<seccomp::Program> {
+    let annotation = |name: &str| spec.annotations().as_ref().and_then(|all| all.get(name));
+    let options = seccomp::Options {
+        fail_unknown: annotation("run.oci.seccomp_fail_unknown_syscall").is_some_and(|value| value != "0"),
+    };
+    match linux.seccomp() {
+        None => Ok(seccomp::Program::default()),
+        Some(profile) => seccomp::compile(profile, options)
+            .map_err(|refused| Error::new(Kind::Invalid, format!("config.json: {refused}"))),
+    }
+}
+
+/// Where seccomp's questions go.
+fn listener(linux: &Linux) -> Option<Listener> {
+    let profile = linux.seccomp().as_ref()?;
+    let path = profile.listener_path().clone().filter(|path| !path.as_os_str().is_empty())?;
+    Some(Listener { path, metadata: profile.listener_metadata().clone().unwrap_or_default() })
 }
 
 /// Reads a file with a process in it (`exec --process`).
@@ -185,7 +207,6 @@ fn refuse_what_is_not_there_yet(spec: &Spec, linux: &Linux) -> Result<()> {
     let process = spec.process().as_ref();
     let written = [
         ("domainname", spec.domainname().is_some()),
-        ("linux.seccomp", linux.seccomp().is_some()),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
         ("linux.personality", linux.personality().is_some()),
         ("linux.netDevices", linux.net_devices().is_some()),

@@ -5,7 +5,7 @@ use crate::console;
 use crate::container::{Created, Given, Stdio, launch};
 use crate::error::{Error, Kind, Result};
 use crate::place::{self, Manager};
-use crate::plan::Plan;
+use crate::plan::{Listener, Plan};
 use crate::{notify, state};
 use rustix::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -77,7 +77,11 @@ pub fn create(root: &Path, id: &str, options: &Options) -> Result<Made> {
     let notify = notify::given().map(|_| notify::plan(&mut plan, &state::directory(root, id)));
     let given = Given { stdio: Stdio::default(), config: Some(&written.text), notify };
     let created = launch(root, &plan, cgroup, given)?.ready()?;
-    match deliver(&created, options, socket, pidfd_socket) {
+    let listening = plan.listener.as_ref();
+    match deliver(&created, options, socket, pidfd_socket).and_then(|done| {
+        hand_over_listener(&created, listening)?;
+        Ok(done)
+    }) {
         Ok(handed_over) => Ok(Made { created, warnings, handed_over }),
         Err(error) => Err(created.discard(error)),
     }
@@ -104,6 +108,34 @@ fn deliver(
         write_pid_file(path, created.pid())?;
     }
     Ok(handed_over)
+}
+
+/// Hands the descriptor of seccomp's questions to who answers them, with the state of the process that they are from
+/// (config-linux.md, "The Container Process State").
+fn hand_over_listener(created: &Created, listener: Option<&Listener>) -> Result<()> {
+    let (Some(descriptor), Some(listener)) = (&created.listener, listener) else { return Ok(()) };
+    let record = created.record();
+    let process = ContainerProcessState {
+        oci_version: &record.oci_version,
+        fds: ["seccompFd"],
+        pid: created.pid(),
+        metadata: &listener.metadata,
+        state: record.state(state::Status::Creating, created.pid()),
+    };
+    let text = serde_json::to_string(&process).map_err(|error| Error::new(Kind::Other, error.to_string()))?;
+    let socket = console::connect(&listener.path).within(|| "config.json: linux.seccomp.listenerPath")?;
+    console::send(&socket, &text, descriptor.as_fd()).within(|| "hand over the seccomp listener")
+}
+
+/// What goes with a descriptor of seccomp's.
+#[derive(Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ContainerProcessState<'a> {
+    oci_version: &'a str,
+    fds: [&'static str; 1],
+    pid: i32,
+    metadata: &'a str,
+    state: state::State,
 }
 
 /// The directory of all containers, made when it is missing.

@@ -137,10 +137,17 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     }
     exec::own_standard_descriptors(identity.uid)?;
     // The bounding set falls before the user id does: it takes CAP_SETPCAP, which the change of id may end.
+    // A process that may gain privilege can be given a filter only by one that has CAP_SYS_ADMIN still (seccomp(2)): the
+    // profile then has to allow what is left to do.
+    if !process.no_new_privileges {
+        filter(&plan.seccomp, channel)?;
+    }
     user::become_identity(process, &identity)?;
     let command = exec::prepare(process, &identity)?;
     // Last of all: whatever could still change the process comes before the filter.
-    filter(&plan.seccomp)?;
+    if process.no_new_privileges {
+        filter(&plan.seccomp, channel)?;
+    }
 
     channel.send(&Message::Ready, None)?;
     if !proceeds(channel, gate)? {
@@ -165,7 +172,11 @@ fn set_oom_score(process: &Process) -> Result<()> {
     Ok(())
 }
 
-fn filter(program: &seccomp::Program) -> Result<()> {
+fn filter(program: &seccomp::Program, channel: &Channel) -> Result<()> {
+    if program.notifies {
+        let listener = sys::seccomp::set_filter_with_listener(&program.instructions, program.flags)?;
+        return channel.send(&Message::Listener, Some(listener.as_fd()));
+    }
     if !program.instructions.is_empty() {
         sys::seccomp::set_filter(&program.instructions, program.flags)?;
     }

@@ -71,6 +71,17 @@ pub struct Plan {
     pub hooks: Hooks,
     /// The compiled seccomp program; empty for none.
     pub seccomp: seccomp::Program,
+    /// Who answers what the program asks.
+    pub listener: Option<Listener>,
+}
+
+/// Who answers the questions of a seccomp program (config-linux.md, "Seccomp", listenerPath).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// His socket.
+    pub path: PathBuf,
+    /// What he is told beside the descriptor.
+    pub metadata: String,
 }
 
 /// A namespace to join.

@@ -78,9 +78,17 @@ fn set_up_and_execute(entering: &Entering, channel: &Channel) -> Result<i32> {
         terminal::take(pty, &identity)?;
     }
     exec::own_standard_descriptors(identity.uid)?;
+    // A process that may gain privilege can be given a filter only by one that has CAP_SYS_ADMIN still (seccomp(2)): the
+    // profile then has to allow what is left to do.
+    if !process.no_new_privileges {
+        filter(&entering.seccomp, channel)?;
+    }
     user::become_identity(process, &identity)?;
     let command = exec::prepare(process, &identity)?;
-    filter(&entering.seccomp)?;
+    // Last of all: whatever could still change the process comes before the filter.
+    if process.no_new_privileges {
+        filter(&entering.seccomp, channel)?;
+    }
     channel.send(&Message::Ready, None)?;
     match channel.receive()? {
         Some((Message::Go, _)) => {}

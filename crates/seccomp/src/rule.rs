@@ -1,0 +1,86 @@
+//! What a profile says about a call, in its order.
+
+use crate::{Options, Refused, action, architecture, refused};
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompArg, LinuxSeccompOperator as Operator};
+
+/// How many arguments a call has at most.
+const ARGUMENTS: usize = 6;
+
+/// A comparison of one argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Condition {
+    /// Which argument.
+    pub(crate) index: usize,
+    /// How.
+    pub(crate) operator: Operator,
+    /// With what; for a mask, the mask.
+    pub(crate) value: u64,
+    /// For a mask, what is left under it.
+    pub(crate) masked: u64,
+}
+
+/// One answer to a call whose arguments fulfil all conditions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rule<'a> {
+    /// The call.
+    pub(crate) name: &'a str,
+    /// All of them have to hold.
+    pub(crate) conditions: Vec<Condition>,
+    /// What the kernel answers.
+    pub(crate) answer: u32,
+}
+
+/// Reads the rules. Those that say what the default says anyway are left out.
+pub(crate) fn read(profile: &LinuxSeccomp, default: u32, options: Options) -> Result<Vec<Rule<'_>>, Refused> {
+    let mut rules = Vec::new();
+    for (index, written) in profile.syscalls().iter().flatten().enumerate() {
+        let field = || format!("linux.seccomp.syscalls[{index}]");
+        if written.names().is_empty() {
+            return refused(format!("{}.names", field()), "empty");
+        }
+        let answer =
+            action::answer(&format!("syscalls[{index}].action"), written.action(), written.errno_ret())?;
+        let arguments: &[LinuxSeccompArg] = written.args().as_deref().unwrap_or_default();
+        let conditions = conditions(&field(), arguments)?;
+        for name in written.names() {
+            if !architecture::is_known(name) {
+                if options.fail_unknown {
+                    return refused(format!("{}.names", field()), format!("unknown system call {name:?}"));
+                }
+                continue;
+            }
+            if answer == default {
+                continue;
+            }
+            for all in &conditions {
+                rules.push(Rule { name, conditions: all.clone(), answer });
+            }
+        }
+    }
+    Ok(rules)
+}
+
+/// All conditions together; each for itself where two are on one argument, as runc and crun have always read them.
+fn conditions(field: &str, arguments: &[LinuxSeccompArg]) -> Result<Vec<Vec<Condition>>, Refused> {
+    let mut all = Vec::new();
+    for (index, one) in arguments.iter().enumerate() {
+        if one.index() >= ARGUMENTS {
+            return refused(
+                format!("{field}.args[{index}].index"),
+                format!("{} is not an argument: a call has {ARGUMENTS}", one.index()),
+            );
+        }
+        all.push(Condition {
+            index: one.index(),
+            operator: one.op(),
+            value: one.value(),
+            masked: one.value_two().unwrap_or(0) & one.value(),
+        });
+    }
+    let twice =
+        all.iter().enumerate().any(|(at, one)| all[..at].iter().any(|other| other.index == one.index));
+    if twice {
+        return Ok(all.into_iter().map(|one| vec![one]).collect());
+    }
+    Ok(vec![all])
+}

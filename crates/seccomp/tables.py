@@ -1,0 +1,30 @@
+#!/usr/bin/env python3
+"""Writes src/tables/ARCH.rs: names and numbers of system calls, as libseccomp's resolver has them, and beyond its version those
+that have the same number on every architecture (the kernel's scripts/syscall.tbl). To be run when a kernel has new calls."""
+import ctypes, pathlib
+
+library = ctypes.CDLL("libseccomp.so.2")
+library.seccomp_syscall_resolve_num_arch.restype = ctypes.c_void_p
+libc = ctypes.CDLL(None)
+libc.free.argtypes = [ctypes.c_void_p]
+ARCHES = {"x86": 0x40000003, "x86_64": 0xC000003E, "x32": 0x4000003E, "arm": 0x40000028, "aarch64": 0xC00000B7}
+NEWER = ("cachestat fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount lsm_get_self_attr "
+         "lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat open_tree_attr file_getattr "
+         "file_setattr").split()
+out = pathlib.Path(__file__).parent / "src/tables"
+for name, token in ARCHES.items():
+    base = 0x40000000 if name == "x32" else 0
+    found = {}
+    numbers = list(range(0, 1000)) + (list(range(0xF0000, 0xF0010)) if name == "arm" else [])
+    for number in numbers:
+        text = library.seccomp_syscall_resolve_num_arch(ctypes.c_uint32(token), ctypes.c_int(base + number))
+        if text:
+            found[ctypes.string_at(text).decode()] = base + number
+            libc.free(text)
+    for offset, call in enumerate(NEWER):
+        found.setdefault(call, base + 451 + offset)
+    lines = "".join(f'    ("{call}", {number}),\n' for call, number in sorted(found.items()))
+    (out / f"{name}.rs").write_text(
+        f"//! System calls of {name}, by name. Made by tables.py.\n\n/// Name and number, sorted by name.\n"
+        f"pub const CALLS: &[(&str, u32)] = &[\n{lines}];\n")
+    print(name, len(found), max(found.values()))
