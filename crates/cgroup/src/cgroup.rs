@@ -52,11 +52,6 @@ impl Cgroup {
         Ok(Self { name, places: layout.places() })
     }
 
-    /// Whether [`Limits::devices`] is enforced here: the v1 devices controller does it, v2 needs an eBPF program.
-    pub fn enforces_devices(&self) -> bool {
-        self.places.iter().any(|place| place.has("devices"))
-    }
-
     /// Moves a process into the cgroup, in every hierarchy. Slow on a busy machine, see [`Cgroup::entry`].
     pub fn join(&self, pid: u32) -> Result<()> {
         let text = pid.to_string();

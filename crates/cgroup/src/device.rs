@@ -4,6 +4,7 @@
 //! is denied.
 
 pub(crate) mod list;
+pub(crate) mod program;
 
 use crate::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,18 @@ pub(crate) struct Rule {
     pub(crate) major: Option<u32>,
     pub(crate) minor: Option<u32>,
     pub(crate) access: u32,
+}
+
+impl Rule {
+    /// Whether it names every device and every right.
+    pub(crate) fn has_everything(&self) -> bool {
+        self.kind.is_none() && self.major.is_none() && self.minor.is_none() && self.access == ALL
+    }
+
+    /// Whether after it everything is allowed.
+    pub(crate) fn allows_everything(&self) -> bool {
+        self.allow && self.has_everything()
+    }
 }
 
 /// Reads rules; refuses what means nothing.

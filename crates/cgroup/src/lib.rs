@@ -4,8 +4,8 @@
 //! Layout::detect -> Cgroup::plan -> create -> apply -> dir or entry (clone3 into it) or join -> kill -> remove
 //! ```
 //!
-//! It does not talk to systemd, it does not start processes, and it does not filter devices on v2: that takes an
-//! eBPF program, and [`Cgroup::enforces_devices`] says whether a list of devices will hold.
+//! It does not start processes. Devices are filtered by the controller of v1, or by an eBPF program on v2 where this
+//! user may load one: [`Cgroup::enforces_devices`] says whether a list of devices will hold.
 //!
 //! A path is spent once, to open the mount point of a hierarchy; everything beneath goes by descriptor, and only
 //! after the file system has been seen to be a cgroup file system.

@@ -289,24 +289,44 @@ fn a_limit_of_processes_holds() {
     assert_eq!(said, "");
 }
 
-#[test]
-fn devices_are_denied_but_for_the_list() {
-    if !v1() {
-        return;
-    }
+/// On v1 by the controller, on v2 by a program.
+fn devices() {
     let mut one = Scratch::made();
     assert!(one.cgroup.enforces_devices());
-    let rule = |minor| DeviceRule {
-        allow: true,
+    let rule = |allow, minor, access: &str| DeviceRule {
+        allow,
         kind: 'c',
         major: Some(1),
-        minor: Some(minor),
-        access: "rw".to_owned(),
+        minor,
+        access: access.to_owned(),
     };
-    one.cgroup.apply(&Limits { devices: vec![rule(3), rule(5)], ..Limits::default() }).unwrap();
-    let mut ends = |script: &str| one.start(script).wait().unwrap().success();
-    assert!(ends("exec dd if=/dev/zero of=/dev/null count=1 bs=1 status=none"));
-    assert!(!ends("exec dd if=/dev/urandom of=/dev/null count=1 bs=1 status=none"));
+    let mut check = |devices: &[DeviceRule], script: &str, expected: bool| {
+        one.cgroup.apply(&Limits { devices: devices.to_vec(), ..Limits::default() }).unwrap();
+        let ended = one.start(script).wait().unwrap();
+        assert_eq!(ended.success(), expected, "{devices:?} {script}");
+    };
+    let (zero, urandom) = ("exec 3</dev/zero", "exec 3</dev/urandom");
+    let (full, both) = ("exec 3>/dev/full", "exec 3<>/dev/full");
+    let some = [rule(true, Some(5), "rw"), rule(true, Some(7), "r")];
+    check(&some, zero, true);
+    check(&some, urandom, false);
+    check(&some, full, false);
+    check(&some, both, false);
+    // The rules of a later call take the place of the earlier ones.
+    let others = [rule(true, None, "rwm"), rule(false, None, "w"), rule(true, Some(7), "w")];
+    check(&others, urandom, true);
+    check(&others, both, true);
+    check(&others, "exec 3>/dev/zero", false);
+    let all = DeviceRule { kind: 'a', major: None, ..rule(true, None, "rwm") };
+    check(&[rule(false, Some(5), "r")], zero, false);
+    check(&[all], zero, true);
+}
+
+#[test]
+fn devices_are_denied_but_for_the_list() {
+    if v1() {
+        devices();
+    }
 }
 
 #[test]
@@ -383,7 +403,7 @@ fn inside_v2() {
 
     let mut one = Scratch::made();
     assert!(one.cgroup.places.iter().all(|place| place.version == Version::V2));
-    assert!(!one.cgroup.enforces_devices());
+    devices();
     let dir = one.cgroup.entry().unwrap().unified.unwrap();
     let link = fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).unwrap();
     assert_eq!(link, one.directories()[0]);

@@ -129,6 +129,10 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
     let resources = linux.resources().clone().unwrap_or_default();
     let devices = devices(&linux, &beyond.device_sources)?;
     let mut device_rules = resources::limits(&resources)?.devices;
+    if beyond.bind_devices {
+        // No filter is to be had: what is bound takes its place.
+        device_rules.clear();
+    }
     if !beyond.only_written_devices {
         device_rules.extend(rules_of_every_container(&devices));
     }

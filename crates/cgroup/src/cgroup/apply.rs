@@ -12,8 +12,8 @@ impl Cgroup {
     /// Sets the limits of a new cgroup, and returns what of them does not hold. They are all translated before the
     /// first is written; one that cannot be set is an error that names it, and those before it stay set.
     pub fn apply(&self, limits: &Limits) -> Result<Vec<Warning>> {
-        let warnings = self.set(limits)?;
-        self.apply_devices(&limits.devices)?;
+        let mut warnings = self.set(limits)?;
+        warnings.extend(self.apply_devices(&limits.devices)?);
         Ok(warnings)
     }
 

@@ -3,7 +3,7 @@
 //! The kernel takes a line out of its list only as it stands there, and passes over one that would cut a piece out of
 //! a larger one (devices.rst). So the list is worked out here, and rules that no list can say are refused.
 
-use super::{ALL, DeviceKind, MKNOD, READ, Rule, WRITE};
+use super::{DeviceKind, MKNOD, READ, Rule, WRITE};
 use crate::{Error, Kind, Result};
 
 /// One line of the list.
@@ -32,8 +32,7 @@ pub(crate) fn writes(rules: &[Rule]) -> Result<Vec<(&'static str, String)>> {
     // Nothing is allowed until a rule does.
     let (mut allowed, mut list) = (false, Vec::new());
     for rule in rules {
-        let everything = rule.kind.is_none() && rule.major.is_none() && rule.minor.is_none();
-        if everything && rule.access == ALL {
+        if rule.has_everything() {
             allowed = rule.allow;
             list.clear();
             continue;
@@ -48,6 +47,9 @@ pub(crate) fn writes(rules: &[Rule]) -> Result<Vec<(&'static str, String)>> {
             }
         }
     }
+    if !allowed {
+        add_up(&mut list);
+    }
     let (first, file) =
         if allowed { ("devices.allow", "devices.deny") } else { ("devices.deny", "devices.allow") };
     let mut all = vec![(first, "a".to_owned())];
@@ -59,6 +61,24 @@ fn add(list: &mut Vec<Line>, line: Line) {
     match list.iter_mut().find(|one| one.has(&line) && line.has(one)) {
         Some(one) => one.access |= line.access,
         None => list.push(line),
+    }
+}
+
+/// The kernel takes all rights that are asked for at once from one line: gives each line those of the lines it is a
+/// part of, and a line of its own to what two have in common.
+fn add_up(list: &mut Vec<Line>) {
+    loop {
+        let mut together = list.clone();
+        for (at, one) in list.iter().enumerate() {
+            for other in list[..at].iter().filter(|other| one.meets(other)) {
+                let (major, minor) = (one.major.or(other.major), one.minor.or(other.minor));
+                add(&mut together, Line { major, minor, access: one.access | other.access, ..*one });
+            }
+        }
+        if together == *list {
+            return;
+        }
+        *list = together;
     }
 }
 

@@ -8,6 +8,8 @@ const LEAST_US: u64 = 1_000;
 const MOST_PERIOD_US: u64 = 1_000_000;
 /// Longer lists than any machine has processors for; more than one page no control file takes.
 const LONGEST_VALUE: usize = 4095;
+/// More rules are no list of devices any more.
+const MOST_RULES: usize = 4096;
 /// `IFNAMSIZ` without its NUL.
 const LONGEST_INTERFACE: usize = 15;
 
@@ -35,6 +37,9 @@ pub(super) fn all(limits: &Limits) -> Result<()> {
     }
     for (key, value) in &limits.unified {
         unified(key, value)?;
+    }
+    if limits.devices.len() > MOST_RULES {
+        return Err(refused("devices", format!("more than {MOST_RULES} rules")));
     }
     limits.devices.iter().try_for_each(device::check)
 }

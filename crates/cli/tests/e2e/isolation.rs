@@ -133,9 +133,15 @@ fn forbidden_acts_fail() {
     check(&[], "chroot / true", true);
 }
 
+/// By the list of cgroup v1, and by the program of cgroup v2.
 #[test]
 fn devices() {
-    let world = World::root();
+    for world in [World::root(), World::cgroup2()] {
+        devices_of(&world);
+    }
+}
+
+fn devices_of(world: &World) {
     let check = |options: &[&str], script: &str, expected: &str| {
         drop(world.sh(options, script).ok().prints(expected))
     };
@@ -165,12 +171,8 @@ fn devices() {
     check(&["--device", "/dev/full:/dev/mine"], "stat -c '%t:%T' /dev/mine", "1:7");
     // A device that is not among those everybody may write.
     let readable = ["--device", "/dev/net/tun:/dev/mine:r"];
-    if world.host.path("/sys/fs/cgroup/devices").is_dir() {
-        let script = "(: </dev/mine) && echo read; (: >/dev/mine) 2>/dev/null || echo refused";
-        check(&readable, script, "read\nrefused");
-    } else {
-        world.sh(&readable, "true").refuses(125, &["/dev/net/tun", "cannot be enforced"]);
-    }
+    let script = "(: </dev/mine) && echo read; (: >/dev/mine) 2>/dev/null || echo refused";
+    check(&readable, script, "read\nrefused");
     check(&[], "df -k /dev/shm | awk 'NR==2 {print $2}'; stat -c %a /dev/shm", "65536\n1777");
     check(&["--privileged"], "test -c /dev/kmsg && echo all", "all");
 }
@@ -178,25 +180,24 @@ fn devices() {
 /// Where the cgroup has no filter for devices, those of the host are bound and no other can be opened.
 #[test]
 fn devices_that_are_bound() {
-    for world in [World::cgroup2(), World::rootless()] {
-        let check = |options: &[&str], script: &str, expected: &str| {
-            drop(world.sh(options, script).ok().prints(expected))
-        };
-        check(
-            &["--device", "/dev/full:/dev/mine"],
-            "stat -c '%t:%T' /dev/mine; (echo x >/dev/mine) 2>/dev/null || echo full",
-            "1:7\nfull",
-        );
-        check(&["--device", "/dev/full"], "(echo x >/dev/full) 2>/dev/null || echo full", "full");
-        world
-            .sh(&["--device", "/dev/full:/dev/mine:r"], "true")
-            .refuses(125, &["/dev/full", "cannot be enforced"]);
-        check(
-            &[],
-            "mknod /tmp/full c 1 7 2>/dev/null; (: >/tmp/full) 2>/dev/null && test -c /tmp/full || echo no",
-            "no",
-        );
-    }
+    let world = World::rootless();
+    let check = |options: &[&str], script: &str, expected: &str| {
+        drop(world.sh(options, script).ok().prints(expected))
+    };
+    check(
+        &["--device", "/dev/full:/dev/mine"],
+        "stat -c '%t:%T' /dev/mine; (echo x >/dev/mine) 2>/dev/null || echo full",
+        "1:7\nfull",
+    );
+    check(&["--device", "/dev/full"], "(echo x >/dev/full) 2>/dev/null || echo full", "full");
+    world
+        .sh(&["--device", "/dev/full:/dev/mine:r"], "true")
+        .refuses(125, &["/dev/full", "cannot be enforced"]);
+    check(
+        &[],
+        "mknod /tmp/full c 1 7 2>/dev/null; (: >/tmp/full) 2>/dev/null && test -c /tmp/full || echo no",
+        "no",
+    );
 }
 
 #[test]

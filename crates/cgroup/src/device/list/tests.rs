@@ -37,6 +37,8 @@ fn rules_become_a_list() {
     check("+a *:* rwm\n-b 8:* w", "allow a\ndeny b 8:* w");
     check("+a *:* r", "deny a\nallow b *:* r\nallow c *:* r");
     check("+u 1:3 r\n+c 1:3 w", "deny a\nallow c 1:3 rw");
+    check("+c *:* m\n+c 1:3 r", "deny a\nallow c *:* m\nallow c 1:3 rm");
+    check("+c 1:* r\n+c *:3 w", "deny a\nallow c 1:* r\nallow c *:3 w\nallow c 1:3 rw");
     // A rule takes away those before it that it covers.
     check("+c 1:3 rwm\n-c 1:3 w", "deny a\nallow c 1:3 rm");
     check("+c 1:3 rw\n+b 8:0 r\n-c 1:* rwm", "deny a\nallow b 8:0 r");
