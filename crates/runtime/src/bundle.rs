@@ -7,7 +7,7 @@ mod capability;
 mod mount;
 mod resources;
 
-pub use mount::{COVERED_IN_PROC, options as mount_options};
+pub use mount::{COVERED_IN_PROC, clean as clean_target, options as mount_options};
 
 pub use capability::{ALL as ALL_CAPABILITIES, number as capability_number};
 pub use resources::limits as resources;

@@ -45,6 +45,11 @@ pub struct Outside<'a> {
     pub gate: Option<&'a OwnedFd>,
 }
 
+/// Opens the root that this process is in.
+pub fn open_root() -> Result<OwnedFd> {
+    root::open()
+}
+
 /// Runs the child: sets everything up, waits for the start, executes. Returns only the exit code of a failure.
 pub fn run(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>) -> i32 {
     let failure = match set_up_and_execute(plan, channel, outside) {

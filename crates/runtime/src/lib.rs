@@ -22,6 +22,7 @@ pub mod hooks;
 pub mod id_map;
 mod init;
 pub mod kill;
+pub mod mounts;
 pub mod namespace;
 pub mod notify;
 pub mod own_program;

@@ -126,6 +126,7 @@ fn carry_out(program: &mut Program, verb: &str, words: &Words) -> Result<i32> {
         "ps" => listing::ps(program, words),
         "update" => limits::update(program, words),
         "events" => limits::events(program, words),
+        "mounts" => change_mounts(program, words),
         "spec" => spec::spec(program, words),
         "features" => features::features(program, words),
         "info" => features::info(program, words),
@@ -133,6 +134,21 @@ fn carry_out(program: &mut Program, verb: &str, words: &Words) -> Result<i32> {
         "man" => man(words),
         _ => Err(Error::new(Kind::Unsupported, format!("{verb}: not supported by this version"))),
     }
+}
+
+fn change_mounts(program: &mut Program, words: &Words) -> Result<i32> {
+    let [what, id, file] = &words.arguments[..] else { return Err(invalid("mounts: add|remove ID FILE")) };
+    let file = std::path::Path::new(file);
+    match what.as_str() {
+        "add" => {
+            for warning in runtime::mounts::add(&program.root, id, file)? {
+                program.log.warning(&warning);
+            }
+        }
+        "remove" => runtime::mounts::remove(&program.root, id, file)?,
+        other => return Err(invalid(&format!("mounts: {other:?} is neither add nor remove"))),
+    }
+    Ok(0)
 }
 
 fn completion(words: &Words) -> Result<i32> {

@@ -7,7 +7,7 @@ mod parent;
 
 pub use bind::clone_tree;
 pub use file_system::file_system;
-pub use parent::{Opened, open_in_parent};
+pub use parent::{Opened, open_for_running, open_in_parent};
 
 use super::fill;
 use super::target::{self, Missing, found_or_made, link_or_made, resolve_without_links};
@@ -47,8 +47,8 @@ pub struct Late(Vec<OwnedFd>);
 pub fn prepare<'a>(plan: &'a Plan, opened: &Opened) -> Result<Vec<Prepared<'a>>> {
     let mut prepared = Vec::new();
     for (index, mount) in plan.mounts.iter().enumerate() {
-        let given = opened.trees.get(index).and_then(Option::as_ref);
-        prepared.push(prepare_one(plan, mount, given).within(|| shown(mount))?);
+        let given = opened.sources.get(index).and_then(Option::as_ref);
+        prepared.push(prepare_one(plan, mount, given, opened.complete).within(|| shown(mount))?);
     }
     Ok(prepared)
 }
@@ -57,7 +57,12 @@ fn shown(mount: &Mount) -> String {
     format!("mount {}", mount.target.display())
 }
 
-fn prepare_one<'a>(plan: &Plan, mount: &'a Mount, given: Option<&OwnedFd>) -> Result<Prepared<'a>> {
+fn prepare_one<'a>(
+    plan: &Plan,
+    mount: &'a Mount,
+    given: Option<&bind::Opened>,
+    only_given: bool,
+) -> Result<Prepared<'a>> {
     let mut attributes = mount.attributes;
     let made = match &mount.source {
         Source::FileSystem(one) => {
@@ -66,6 +71,7 @@ fn prepare_one<'a>(plan: &Plan, mount: &'a Mount, given: Option<&OwnedFd>) -> Re
             attributes = MountAttributes::default();
             Made::Tree(new_file_system(plan, one, set)?, Vec::new())
         }
+        Source::Bind(_) if only_given => take(given.ok_or_else(|| Error::new(Kind::Other, "not opened"))?)?,
         Source::Bind(bind) => open_bind(bind, given)?,
         Source::Cgroups => {
             if plan.has_user_namespace() && !plan.cgroup_namespace && !plan.joins(Namespaces::CGROUP) {
@@ -93,19 +99,36 @@ fn is_filled_later(mount: &Mount) -> bool {
 
 /// With the container's own privileges first: what the kernel locks there stays locked. Only ids are mapped by the parent
 /// alone.
-fn open_bind(bind: &Bind, given: Option<&OwnedFd>) -> Result<Made> {
-    let dup = |tree: &OwnedFd| tree.try_clone().map_err(called(|| "dup(source)".to_owned()));
-    if let (Some(_), Some(tree)) = (&bind.id_map, given) {
-        return Ok(Made::Tree(dup(tree)?, Vec::new()));
+fn open_bind(bind: &Bind, given: Option<&bind::Opened>) -> Result<Made> {
+    match (&bind.id_map, given) {
+        (Some(_), Some(source)) => return take(source),
+        (Some(_), None) => {
+            return Err(Error::new(Kind::Unsupported, "its ids can be mapped by root of the host alone"));
+        }
+        _ => {}
     }
     match (bind::open(bind), given) {
-        (Ok(bind::Opened::Link(leads)), _) => Ok(Made::Link(leads)),
-        (Ok(bind::Opened::Tree(_)), None) if bind.id_map.is_some() => {
-            Err(Error::new(Kind::Unsupported, "its ids can be mapped by root of the host alone"))
-        }
-        (Ok(bind::Opened::Tree(tree)), _) => Ok(Made::Tree(tree, Vec::new())),
-        (Err(_), Some(tree)) => Ok(Made::Tree(dup(tree)?, Vec::new())),
+        (Ok(source), _) => Ok(Made::from(source)),
+        (Err(_), Some(source)) => take(source),
         (Err(error), None) => Err(error),
+    }
+}
+
+fn take(source: &bind::Opened) -> Result<Made> {
+    Ok(match source {
+        bind::Opened::Tree(tree) => {
+            Made::Tree(tree.try_clone().map_err(called(|| "dup(source)".to_owned()))?, Vec::new())
+        }
+        bind::Opened::Link(leads) => Made::Link(leads.clone()),
+    })
+}
+
+impl From<bind::Opened> for Made {
+    fn from(source: bind::Opened) -> Self {
+        match source {
+            bind::Opened::Tree(tree) => Self::Tree(tree, Vec::new()),
+            bind::Opened::Link(leads) => Self::Link(leads),
+        }
     }
 }
 
@@ -290,4 +313,25 @@ fn link(root: &OwnedFd, mount: &Mount, leads: &CString) -> Result<()> {
         }
         Err(errno) => Err(called::<Errno>(|| format!("symlinkat({leads:?}, {name:?})"))(errno).into()),
     }
+}
+
+/// Takes off the mount that is on top at `path`, with all below it.
+pub fn detach(root: &OwnedFd, path: &Path) -> Result<()> {
+    use rustix::mount::{UnmountFlags, unmount};
+    let at = target::resolve(root.as_fd(), path, OFlags::PATH)?;
+    let go_to = |directory: &OwnedFd| {
+        rustix::process::fchdir(directory).map_err(called::<Errno>(|| format!("fchdir({path:?})")))
+    };
+    let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
+    // By a name of which no part can lead elsewhere meanwhile.
+    if target::kind(&at)? == FileType::Directory {
+        go_to(&at)?;
+        unmount(".", flags)
+    } else {
+        let (directory, name) = target::parent(root.as_fd(), path)?;
+        go_to(&directory)?;
+        unmount(&*name, flags)
+    }
+    .map_err(called::<Errno>(|| format!("umount2({path:?}, MNT_DETACH)")))?;
+    Ok(())
 }

@@ -4,6 +4,7 @@ pub mod devices;
 pub mod ids;
 pub mod options;
 pub mod root;
+pub mod running;
 pub mod targets;
 
 use serde_json::{Value, json};

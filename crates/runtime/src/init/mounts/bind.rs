@@ -16,6 +16,7 @@ pub const PROC_SUPER_MAGIC: rustix::fs::FsWord = 0x9fa0;
 const PROC_ROOT_INO: u64 = 1;
 
 /// What a bind becomes.
+#[derive(Debug)]
 pub enum Opened {
     /// A mount, attached nowhere.
     Tree(OwnedFd),

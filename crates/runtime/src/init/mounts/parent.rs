@@ -13,11 +13,13 @@ use sys::clone3::{Namespaces, clone3};
 use sys::mount_setattr::{MountAttributes, PRIVATE, SHARED, SLAVE, UNBINDABLE, mount_setattr, set_id_map};
 use sys::{Context, Errno, called};
 
-/// Mounts that are attached nowhere: the place of each is that of its mount in the plan.
+/// What was opened for whoever attaches it.
 #[derive(Debug, Default)]
 pub struct Opened {
-    /// Empty where there are none at all.
-    pub trees: Vec<Option<OwnedFd>>,
+    /// In the place of each source that of its mount in the plan; empty where there are none at all.
+    pub sources: Vec<Option<bind::Opened>>,
+    /// Whether this is all there is: who attaches them does not have the host's files before it.
+    pub complete: bool,
 }
 
 /// Opens the sources of binds that have ids of their own, and, where there is a user namespace, of all: their paths may
@@ -28,18 +30,31 @@ pub fn open_in_parent(plan: &Plan) -> Result<Opened> {
     if !plan.mounts.iter().any(wanted) {
         return Ok(Opened::default());
     }
+    open_all(plan, wanted, false)
+}
+
+/// Opens the source of every bind, for a container that runs.
+pub fn open_for_running(plan: &Plan) -> Result<Opened> {
+    open_all(plan, |mount| bind_of(mount).is_some(), true)
+}
+
+fn open_all(plan: &Plan, wanted: impl Fn(&Mount) -> bool, complete: bool) -> Result<Opened> {
     let mut namespaces = Namespaced { plan, made: Vec::new() };
-    let mut trees = Vec::new();
+    let mut sources = Vec::new();
     for mount in &plan.mounts {
-        let bind = bind_of(mount).filter(|_| wanted(mount));
-        trees.push(match bind {
-            Some(bind) => {
-                open(bind, &mut namespaces).within(|| format!("mount {}", mount.target.display()))?
-            }
+        sources.push(match bind_of(mount).filter(|_| wanted(mount)) {
+            Some(bind) => match open(bind, &mut namespaces) {
+                Ok(source) => Some(source),
+                Err(error) if complete || bind.id_map.is_some() => {
+                    return Err(error.within(format!("mount {}", mount.target.display())));
+                }
+                // Init tries for itself: an ordinary user may not do this here, and root of a user namespace may.
+                Err(_) => None,
+            },
             None => None,
         });
     }
-    Ok(Opened { trees })
+    Ok(Opened { sources, complete })
 }
 
 fn bind_of(mount: &Mount) -> Option<&Bind> {
@@ -49,13 +64,10 @@ fn bind_of(mount: &Mount) -> Option<&Bind> {
     }
 }
 
-fn open(bind: &Bind, namespaces: &mut Namespaced<'_>) -> Result<Option<OwnedFd>> {
-    let tree = match bind::open(bind) {
-        Ok(bind::Opened::Tree(tree)) => tree,
-        Ok(bind::Opened::Link(_)) => return Ok(None),
-        Err(error) if bind.id_map.is_some() => return Err(error),
-        // Init tries for itself: an ordinary user may not do this here, and root of a user namespace may.
-        Err(_) => return Ok(None),
+fn open(bind: &Bind, namespaces: &mut Namespaced<'_>) -> Result<bind::Opened> {
+    let tree = match bind::open(bind)? {
+        bind::Opened::Tree(tree) => tree,
+        link => return Ok(link),
     };
     let propagation = match namespaces.plan.root_propagation {
         Some(Propagation { kind: PRIVATE | UNBINDABLE, .. }) => PRIVATE,
@@ -70,7 +82,7 @@ fn open(bind: &Bind, namespaces: &mut Namespaced<'_>) -> Result<Option<OwnedFd>>
             .map_err(Error::from)
             .map_err(|error| hint(error, &bind.path))?;
     }
-    Ok(Some(tree))
+    Ok(bind::Opened::Tree(tree))
 }
 
 fn hint(error: Error, path: &Path) -> Error {
