@@ -7,6 +7,7 @@ mod entry;
 mod freeze;
 mod kill;
 mod remove;
+mod stats;
 
 pub use entry::Entry;
 

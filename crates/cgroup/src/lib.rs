@@ -15,6 +15,7 @@ mod device;
 mod layout;
 mod limits;
 mod place;
+mod stats;
 mod tree;
 
 pub use cgroup::{Cgroup, Entry};
@@ -24,6 +25,10 @@ pub use limits::{
     BlockIo, Cpu, DeviceRate, DeviceWeight, HugepageLimit, Limits, Memory, Network, RdmaLimit, Warning,
 };
 pub use place::{Place, Version};
+pub use stats::{
+    BlkioEntry, BlkioStats, CpuStats, CpuUsage, CpusetStats, HugetlbStats, MemoryEntry, MemoryStats, Nothing,
+    PidsStats, Pressure, Stall, Stats, Throttling,
+};
 
 use sys::Errno;
 

@@ -329,6 +329,104 @@ fn devices_are_denied_but_for_the_list() {
     }
 }
 
+/// A container of runc's that only sleeps, and its removal.
+struct Runc {
+    id: String,
+    dir: PathBuf,
+}
+
+impl Runc {
+    fn start() -> Self {
+        let id = format!("devoxx-test-{}-runc", std::process::id());
+        let dir = std::env::temp_dir().join(&id);
+        fs::create_dir_all(dir.join("rootfs")).unwrap();
+        fs::copy("/bin/busybox", dir.join("rootfs/busybox")).unwrap();
+        let config = serde_json::json!({
+            "ociVersion": "1.0.2",
+            "process": {"args": ["/busybox", "sleep", "1000"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
+            "root": {"path": "rootfs"},
+            "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+            "linux": {"cgroupsPath": format!("/{id}"), "namespaces": [{"type": "pid"}, {"type": "mount"}]},
+        });
+        fs::write(dir.join("config.json"), config.to_string()).unwrap();
+        let one = Self { id, dir };
+        let ran = one.run(&["run", "--detach", "--bundle", "."]).stdin(Stdio::null()).status();
+        assert!(ran.unwrap().success());
+        one
+    }
+
+    fn run(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("runc");
+        command.current_dir(&self.dir).args(["--root", "state"]).args(words).arg(&self.id);
+        command
+    }
+
+    fn events(&self) -> serde_json::Value {
+        let said = self.run(&["events", "--stats"]).output().unwrap().stdout;
+        serde_json::from_slice::<serde_json::Value>(&said).unwrap()["data"].take()
+    }
+}
+
+impl Drop for Runc {
+    fn drop(&mut self) {
+        let removed = self.run(&["delete", "--force"]).status();
+        drop(fs::remove_dir_all(&self.dir));
+        assert!(std::thread::panicking() || removed.unwrap().success());
+    }
+}
+
+/// Numbers as one kind: runc writes 0 where we write 0.0.
+fn plain(value: serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Number(number) if number.as_f64() == Some(0.0) => 0.into(),
+        serde_json::Value::Object(fields) => fields.into_iter().map(|(key, one)| (key, plain(one))).collect(),
+        serde_json::Value::Array(all) => all.into_iter().map(plain).collect(),
+        other => other,
+    }
+}
+
+/// Our statistics have the names and the numbers of runc's, of the same cgroup.
+fn statistics_as_runc() {
+    if Command::new("runc").arg("--version").stdout(Stdio::null()).status().is_err() {
+        std::io::Write::write_all(&mut std::io::stderr(), b"skipped: needs runc\n").unwrap();
+        return;
+    }
+    let runc = Runc::start();
+    let name = format!("/{}", runc.id);
+    let one = Cgroup::plan(&Layout::detect().unwrap(), &name, &Scope::Root).unwrap();
+    // Numbers move until the process sleeps: what stands still between two looks of ours has to be what runc sees.
+    let look = || plain(serde_json::to_value(one.stats().unwrap()).unwrap());
+    for _ in 0..20 {
+        let (before, its, after) = (look(), plain(runc.events()), look());
+        if before != after {
+            continue;
+        }
+        let (mut ours, mut its) = (before, its);
+        // Names that runc has since 1.2, and what this runc does not look for on a hybrid host.
+        for (part, name) in [("cpu", "psi"), ("memory", "psi"), ("blkio", "psi")] {
+            if its[part].get(name).is_none() {
+                ours[part].as_object_mut().unwrap().remove(name);
+            }
+        }
+        if its["hugetlb"].as_object().is_some_and(serde_json::Map::is_empty) {
+            ours["hugetlb"] = serde_json::json!({});
+        }
+        if its["hugetlb"].is_null() {
+            its["hugetlb"] = ours["hugetlb"].clone();
+        }
+        assert_eq!(ours, its);
+        return;
+    }
+    panic!("a process that sleeps never stood still");
+}
+
+#[test]
+fn statistics_are_those_of_runc() {
+    if v1() {
+        statistics_as_runc();
+    }
+}
+
 #[test]
 fn a_process_takes_itself_in() {
     if !v1() {
@@ -404,6 +502,7 @@ fn inside_v2() {
     let mut one = Scratch::made();
     assert!(one.cgroup.places.iter().all(|place| place.version == Version::V2));
     devices();
+    statistics_as_runc();
     let dir = one.cgroup.entry().unwrap().unified.unwrap();
     let link = fs::read_link(format!("/proc/self/fd/{}", dir.as_raw_fd())).unwrap();
     assert_eq!(link, one.directories()[0]);
