@@ -1,6 +1,6 @@
 //! `events`: what a container uses, and what happens to it.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::state::{self, Record, Status};
 use serde_json::Value;
 use std::path::Path;
@@ -18,8 +18,15 @@ fn running(root: &Path, id: &str) -> Result<Record> {
 
 /// What container `id` uses now.
 pub fn stats(root: &Path, id: &str) -> Result<Value> {
-    let record = running(root, id)?;
-    Err(Error::new(Kind::Unsupported, format!("container {}: statistics come with the cgroups", record.id)))
+    of(&running(root, id)?)
+}
+
+fn of(record: &Record) -> Result<Value> {
+    let Some(cgroup) = &record.cgroup else {
+        return Err(Error::new(Kind::Unsupported, format!("container {} has no cgroup", record.id)));
+    };
+    let stats = cgroup.stats().map_err(of_cgroup)?;
+    serde_json::to_value(stats).map_err(|error| Error::new(Kind::Other, format!("statistics: {error}")))
 }
 
 /// Tells what container `id` uses, again and again, and when it runs out of memory; until its end.
