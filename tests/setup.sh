@@ -17,6 +17,7 @@ packages=(
     gcc libc6-dev libseccomp-dev  # what libseccomp makes of a profile, to compare with
     runc crun podman buildah containerd docker.io conmon  # peers to compare with, and engines that call our runtime
     strace             # to fail and to stop at chosen system calls
+    criu               # containers to an image and back, in the virtual machine
 )
 
 missing=()

@@ -106,7 +106,7 @@ pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>)
 }
 
 /// Removes what an error left. A removal that fails too is told with it.
-fn after_removal(run: &Path, id: &str, error: Error) -> Error {
+pub(crate) fn after_removal(run: &Path, id: &str, error: Error) -> Error {
     match state::remove(run, id) {
         Ok(()) => error,
         Err(left) => error.with_hint(format!("something is left behind: {left}")),
@@ -120,13 +120,7 @@ fn launch_claimed(
     given: Given<'_>,
     joined: &[namespace::Open],
 ) -> Result<Launch> {
-    let mut entry = Entry::default();
-    if let Some(cgroup) = &record.cgroup {
-        cgroup.create().map_err(of_cgroup)?;
-        // Before the first process is in it: it must never run without its limits.
-        cgroup.apply(&plan.limits).map_err(of_cgroup)?;
-        entry = cgroup.entry().map_err(of_cgroup)?;
-    }
+    let entry = make_cgroup(plan, &record)?;
     let mut gate = None;
     if let Some(config) = given.config {
         state::keep_config(run, &plan.id, config)?;
@@ -139,6 +133,15 @@ fn launch_claimed(
     let inside = Inside { plan, joined, entry: &entry, opened: &opened, gate: gate.as_ref() };
     let (child, channel) = make_init(&inside, given.stdio)?;
     Ok(Launch { run: run.to_owned(), record, child, channel, hooks: plan.hooks.clone() })
+}
+
+/// Makes the cgroup of a record, if it has one: the way into it.
+pub(crate) fn make_cgroup(plan: &Plan, record: &Record) -> Result<Entry> {
+    let Some(cgroup) = &record.cgroup else { return Ok(Entry::default()) };
+    cgroup.create().map_err(of_cgroup)?;
+    // Before the first process is in it: it must never run without its limits.
+    cgroup.apply(&plan.limits).map_err(of_cgroup)?;
+    cgroup.entry().map_err(of_cgroup)
 }
 
 /// What init and the stage before it are told.

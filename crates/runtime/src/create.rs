@@ -162,7 +162,7 @@ pub fn make_root(root: &Path) -> Result<()> {
     Ok(())
 }
 
-fn absolute(path: &Path) -> Result<PathBuf> {
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     std::fs::canonicalize(path)
         .map_err(called(|| format!("realpath({path:?})")))

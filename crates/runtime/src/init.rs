@@ -18,6 +18,8 @@ mod target;
 mod terminal;
 mod user;
 
+pub(crate) use target::{Missing, target};
+
 use crate::channel::{Channel, Message};
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::gate;

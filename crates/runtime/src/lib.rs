@@ -9,9 +9,11 @@
 
 pub mod bundle;
 pub mod channel;
+pub mod checkpoint;
 pub mod console;
 pub mod container;
 pub mod create;
+pub mod criu;
 pub mod delete;
 pub mod error;
 pub mod events;
@@ -29,6 +31,7 @@ pub mod own_program;
 pub mod pause;
 pub mod place;
 pub mod plan;
+pub mod restore;
 pub mod run;
 mod stage;
 pub mod start;

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::plan::Joined;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space};
 use std::path::Path;
@@ -44,6 +44,11 @@ pub struct Open {
 }
 
 impl Open {
+    /// Its descriptor.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     /// Moves this process into it, or its children for a PID namespace.
     pub fn enter(&self) -> Result<(), sys::CallError> {
         let kind = KINDS.iter().find(|(kind, ..)| *kind == self.kind).map(|(_, _, kind, _)| *kind);

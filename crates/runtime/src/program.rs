@@ -3,6 +3,7 @@
 pub mod arguments;
 mod features;
 pub mod help;
+mod image;
 mod lifecycle;
 mod limits;
 mod listing;
@@ -121,6 +122,8 @@ fn carry_out(program: &mut Program, verb: &str, words: &Words) -> Result<i32> {
         "exec" => lifecycle::exec(program, words),
         "pause" => lifecycle::pause(program, words),
         "resume" => lifecycle::resume(program, words),
+        "checkpoint" => image::checkpoint(program, words),
+        "restore" => image::restore(program, words),
         "state" => listing::state(program, words),
         "list" => listing::list(program, words),
         "ps" => listing::ps(program, words),

@@ -9,7 +9,7 @@ use runtime::run::Attendance;
 use runtime::{delete, exec, kill, pause, start, state};
 use std::path::PathBuf;
 
-fn path(words: &Words, name: &str) -> Option<PathBuf> {
+pub(super) fn path(words: &Words, name: &str) -> Option<PathBuf> {
     words.value(name).filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
@@ -29,7 +29,7 @@ fn options(program: &Program, words: &Words) -> Result<Options> {
     })
 }
 
-fn manager(program: &Program) -> Result<Manager> {
+pub(super) fn manager(program: &Program) -> Result<Manager> {
     let systemd = program.global.is_set("systemd-cgroup");
     match program.global.value("cgroup-manager") {
         None | Some("") if systemd => Ok(Manager::Systemd),

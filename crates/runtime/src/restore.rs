@@ -1,0 +1,245 @@
+//! `restore`: an image becomes a running container (runc-restore(8)).
+
+use crate::bundle::{self, Beyond};
+use crate::checkpoint::{OUTSIDE, needs_root, require_lock};
+use crate::container::{after_removal, end, make_cgroup};
+use crate::create::{absolute, make_root, write_pid_file};
+use crate::criu::choices::{Choices, Directories};
+use crate::criu::message::{CgroupsMode, Options as Asked, Wish};
+use crate::criu::{Criu, Mounts, Notification, Surroundings, descriptors, explain, outside, targets};
+use crate::delete::delete;
+use crate::error::{Error, Kind, Result};
+use crate::foreground::Foreground;
+use crate::place::{self, Manager};
+use crate::plan::Plan;
+use crate::state::{self, Init, Phase, Record, Status};
+use crate::{console, namespace};
+use cgroup::Version;
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use std::path::{Path, PathBuf};
+use sys::clone3::Child;
+use sys::{Context, Errno, called};
+
+/// The name of CRIU's log.
+const LOG: &str = "restore.log";
+
+/// What a caller asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// What a checkpoint takes as well.
+    pub choices: Choices,
+    /// The bundle's directory.
+    pub bundle: PathBuf,
+    /// Where the master of the terminal goes.
+    pub console_socket: Option<PathBuf>,
+    /// The file that init's id is written to.
+    pub pid_file: Option<PathBuf>,
+    /// Whether nobody stays with the container.
+    pub detached: bool,
+    /// Whether processes that lose their parent go to this one, which reaps them.
+    pub subreaper: bool,
+    /// Who makes its cgroup.
+    pub manager: Manager,
+    /// TCP connections are closed.
+    pub tcp_close: bool,
+    /// The profile of its processes, as `apparmor:NAME` or `selinux:LABEL`.
+    pub lsm_profile: Option<String>,
+    /// The SELinux context of its mounts.
+    pub lsm_mount_context: Option<String>,
+}
+
+/// Makes container `id` in `root` from an image; hears warnings as they come. Returns the exit code: that of the container,
+/// or 0 where nobody stays.
+///
+/// # Errors
+/// Nothing is left of the container then.
+pub fn restore(root: &Path, id: &str, options: &Options, warn: &mut dyn FnMut(&str)) -> Result<i32> {
+    state::check_id(id)?;
+    needs_root("restore")?;
+    let bundle = absolute(&options.bundle)?;
+    let written = bundle::read(&bundle.join("config.json"))?;
+    let plan = bundle::plan(id, &written.spec, &bundle, Beyond::default())?;
+    console::check(plan.process.terminal.is_some(), options.detached, options.console_socket.as_deref())?;
+    let socket = options.console_socket.as_deref().map(console::connect).transpose()?;
+    let directories = options.choices.directories(false).within(|| format!("restore {id}"))?;
+    make_root(root)?;
+    if options.subreaper && !options.detached {
+        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+            .map_err(called::<Errno>(|| "prctl(PR_SET_CHILD_SUBREAPER)".to_owned()))?;
+    }
+    let mut warnings = written.warnings;
+    let cgroup = place::decide(&plan, &options.manager, &mut warnings)?;
+    warnings.iter().for_each(|warning| warn(warning));
+    let record = Record { config_kept: true, ..Record::of(&plan, cgroup) };
+    state::claim(root, &record)?;
+    // Blocked before anything runs: a signal that comes early is the container's.
+    let foreground = match options.detached {
+        true => None,
+        false => Some(
+            Foreground::inherit(plan.process.terminal.is_some())
+                .map_err(|error| after_removal(root, id, error))?,
+        ),
+    };
+    let mut restored = Restoration { root, plan: &plan, options, record, socket, terminal: None };
+    let child = state::keep_config(root, id, &written.text)
+        .and_then(|()| restored.make(&directories))
+        .within(|| format!("restore {id}"))
+        .map_err(|error| after_removal(root, id, error))?;
+    let Some(foreground) = foreground else { return Ok(0) };
+    let code = foreground.attend_child(&child, restored.terminal.as_ref())?;
+    delete(root, id, true)?.iter().for_each(|warning| warn(warning));
+    Ok(code)
+}
+
+/// A container on its way from its image.
+struct Restoration<'a> {
+    root: &'a Path,
+    plan: &'a Plan,
+    options: &'a Options,
+    record: Record,
+    /// Where the terminal is to go.
+    socket: Option<OwnedFd>,
+    /// The master of the container's terminal, where it stays here.
+    terminal: Option<OwnedFd>,
+}
+
+impl Restoration<'_> {
+    /// Has CRIU make it, and writes it down.
+    fn make(&mut self, directories: &Directories) -> Result<Child> {
+        let entry = make_cgroup(self.plan, &self.record)?;
+        let place = state::directory(self.root, &self.plan.id);
+        let (root_at, empty_at) = (place.join("criu-root"), place.join("criu-empty"));
+        for directory in [&root_at, &empty_at] {
+            std::fs::create_dir(directory).map_err(called(|| format!("mkdir({directory:?})")))?;
+        }
+        targets::make(self.plan, &self.record.rootfs)?;
+        let inherited = self.inherited()?;
+        let surroundings = Surroundings {
+            directories,
+            entry,
+            inherited: inherited.iter().map(|(_, descriptor)| descriptor.as_fd()).collect(),
+            mounts: Some(Mounts { root: &self.record.rootfs, root_at: &root_at, empty_at: &empty_at }),
+        };
+        let mut criu = Criu::start(&surroundings)?;
+        let mut asked = self.asked(&root_at, &empty_at)?;
+        asked.inherited =
+            inherited.iter().map(|(name, fd)| (name.clone(), fd.as_raw_fd().unsigned_abs())).collect();
+        let made = self.carry_out(&mut criu, &asked).map_err(|error| explain(error, &directories.work, LOG));
+        match made {
+            Ok(child) => {
+                criu.finish()?;
+                Ok(child)
+            }
+            Err(error) => {
+                criu.abandon()?;
+                Err(error)
+            }
+        }
+    }
+
+    fn asked(&self, root_at: &Path, empty_at: &Path) -> Result<Asked> {
+        let ours = outside::mounts_of("self")?;
+        Ok(Asked {
+            evasive_devices: true,
+            log_file: LOG.to_owned(),
+            root: root_at.display().to_string(),
+            restore_sibling: true,
+            mounts: outside::sources(self.plan, &ours, &self.record.rootfs, empty_at),
+            cgroup_roots: self.cgroup_roots(),
+            tcp_close: self.options.tcp_close,
+            lsm_profile: self.options.lsm_profile.clone(),
+            lsm_mount_context: self.options.lsm_mount_context.clone(),
+            ..self.options.choices.options(self.plan)
+        })
+    }
+
+    /// What stands outside for what the image names: the namespaces that are joined, and our own standard descriptors, under
+    /// numbers that CRIU has no use for itself.
+    fn inherited(&self) -> Result<Vec<(String, OwnedFd)>> {
+        let mut inherited = Vec::new();
+        for (kind, _, name) in OUTSIDE {
+            let joined: Vec<_> = self.plan.joined.iter().filter(|one| one.kind == kind).cloned().collect();
+            for open in namespace::open(&joined)? {
+                inherited.push((name.to_owned(), high(open.descriptor())?));
+            }
+        }
+        let names = descriptors::read(&self.options.choices.image)?;
+        let own = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
+        for (index, name) in descriptors::replaced(&names) {
+            inherited.push((name.clone(), high(own[index])?));
+        }
+        Ok(inherited)
+    }
+
+    /// On v1 the restored processes go below the cgroups that were just made; on v2, and where CRIU is to leave cgroups
+    /// alone, they stay where CRIU is, which is there already.
+    fn cgroup_roots(&self) -> Vec<(String, String)> {
+        let Some(cgroup) = &self.record.cgroup else { return Vec::new() };
+        if self.options.choices.cgroups == CgroupsMode::Ignore {
+            return Vec::new();
+        }
+        let v1 = cgroup.places.iter().filter(|place| place.version == Version::V1);
+        v1.map(|place| (place.controllers.join(","), cgroup.name.clone())).collect()
+    }
+
+    fn carry_out(&mut self, criu: &mut Criu, asked: &Asked) -> Result<Child> {
+        require_lock(criu, self.options.choices.network_lock)?;
+        if self.options.lsm_mount_context.is_some() {
+            criu.require(31_600, "--lsm-mount-context")?;
+        }
+        let answer = criu.carry_out(Wish::Restore, asked, &mut |notification| self.notified(notification))?;
+        let pid = answer
+            .restored
+            .and_then(Pid::from_raw)
+            .ok_or_else(|| Error::new(Kind::Other, "criu restored no process"))?;
+        let pidfd = pidfd_open(pid, PidfdFlags::empty())
+            .map_err(called::<Errno>(|| format!("pidfd_open({pid:?})")))?;
+        let child = Child { pid, pidfd };
+        match self.write_down(pid.as_raw_nonzero().get()) {
+            Ok(()) => Ok(child),
+            Err(error) => {
+                end(&child)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn write_down(&mut self, pid: i32) -> Result<()> {
+        self.record.init = Init::of(pid);
+        self.record.phase = Phase::Created;
+        state::write(self.root, &self.record)?;
+        if let Some(path) = &self.options.pid_file {
+            write_pid_file(path, pid)?;
+        }
+        Ok(())
+    }
+
+    fn notified(&mut self, notification: Notification) -> Result<()> {
+        let Notification { script, pid, descriptor } = notification;
+        match (script.as_str(), descriptor) {
+            // The namespaces are there and empty, as at a create.
+            ("setup-namespaces", _) => {
+                let hooks = &self.plan.hooks;
+                let state = self.record.state_json(Status::Creating, pid)?;
+                hooks.run("prestart", &hooks.prestart, &state)?;
+                hooks.run("createRuntime", &hooks.create_runtime, &state)
+            }
+            ("orphan-pts-master", Some(master)) => match &self.socket {
+                Some(socket) => {
+                    console::send(socket, "/dev/ptmx", master.as_fd()).within(|| "hand over the terminal")
+                }
+                None => {
+                    self.terminal = Some(master);
+                    Ok(())
+                }
+            },
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A copy under a number that is not one of the standard descriptors'.
+fn high(descriptor: rustix::fd::BorrowedFd<'_>) -> Result<OwnedFd> {
+    Ok(rustix::io::fcntl_dupfd_cloexec(descriptor, 10).map_err(called::<Errno>(|| "dup".to_owned()))?)
+}
