@@ -3,6 +3,7 @@
 //! Strict: what this version cannot do is refused with the name of its field, never ignored. Pure but for the
 //! file that [`read`] opens.
 
+mod attributes;
 mod capability;
 mod mount;
 mod resources;
@@ -49,8 +50,8 @@ pub struct Beyond {
     pub own_ids: Option<IdMaps>,
     /// See [`Plan::no_pivot`].
     pub no_pivot: bool,
-    /// See [`Plan::no_new_keyring`].
-    pub no_new_keyring: bool,
+    /// Whether it gets a session keyring of its own.
+    pub new_keyring: bool,
     /// Where a device that is bound is on the host, when that is not the path that it has in the container.
     pub device_sources: Vec<(PathBuf, PathBuf)>,
 }
@@ -94,13 +95,17 @@ pub fn read(path: &Path) -> Result<Written> {
 
 /// Makes the plan of container `id`, or says which field stands in its way.
 pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan> {
-    let process = process(spec, &beyond)?;
+    let mut process = process(spec, &beyond)?;
     // Not its own default, which has namespaces and masks that nobody wrote.
     let linux = match spec.linux() {
         Some(linux) => linux.clone(),
         None => return Err(invalid("linux", "missing: a container needs namespaces")),
     };
-    refuse_what_is_not_there_yet(spec, &linux)?;
+    refuse_what_is_not_there_yet(&linux)?;
+    attributes::of_linux(&linux, &mut process.attributes)?;
+    if beyond.new_keyring {
+        process.attributes.keyring = Some(format!("_ses.{id}"));
+    }
     let (mut namespaces, joined, cgroup_namespace) = namespaces(&linux)?;
     let joins = |kind: Namespaces| joined.iter().any(|one| one.kind == kind);
     let mut id_maps = id_maps(&linux, namespaces.has(Namespaces::USER))?;
@@ -113,8 +118,8 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         id_maps = own;
     }
     let has = |kind: Namespaces| namespaces.has(kind) || joins(kind);
-    if spec.hostname().is_some() && !has(Namespaces::UTS) {
-        return Err(invalid("hostname", "needs a uts namespace of its own"));
+    for (field, name) in [("hostname", spec.hostname()), ("domainname", spec.domainname())] {
+        check_name(field, name.as_deref(), has(Namespaces::UTS))?;
     }
     let user_namespace = has(Namespaces::USER);
     let root = match (beyond.root, spec.root()) {
@@ -161,13 +166,13 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         masked: paths(linux.masked_paths()),
         read_only: paths(linux.readonly_paths()),
         hostname: spec.hostname().clone().unwrap_or_default(),
+        domainname: spec.domainname().clone().unwrap_or_default(),
         sysctls: sysctls(&linux, namespaces)?,
         process,
         cgroup: linux.cgroups_path().as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
         limits: Limits { devices: device_rules, ..resources::limits(&resources)? },
         hooks: hooks(spec)?,
         no_pivot: beyond.no_pivot,
-        no_new_keyring: beyond.no_new_keyring,
         seccomp: filter(spec, &linux)?,
         listener: listener(&linux),
     })
@@ -207,29 +212,10 @@ pub fn read_process(path: &Path) -> Result<oci_spec::runtime::Process> {
 }
 
 /// Fields that later versions carry out: refused by name until then.
-fn refuse_what_is_not_there_yet(spec: &Spec, linux: &Linux) -> Result<()> {
-    let process = spec.process().as_ref();
+fn refuse_what_is_not_there_yet(linux: &Linux) -> Result<()> {
     let written = [
-        ("domainname", spec.domainname().is_some()),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
-        ("linux.personality", linux.personality().is_some()),
-        ("linux.netDevices", linux.net_devices().is_some()),
-        ("linux.memoryPolicy", linux.memory_policy().is_some()),
-        (
-            "process.apparmorProfile",
-            process.is_some_and(|process| {
-                process.apparmor_profile().as_ref().is_some_and(|profile| !profile.is_empty())
-            }),
-        ),
-        (
-            "process.selinuxLabel",
-            process.is_some_and(|process| {
-                process.selinux_label().as_ref().is_some_and(|label| !label.is_empty())
-            }),
-        ),
-        ("process.ioPriority", process.is_some_and(|process| process.io_priority().is_some())),
-        ("process.scheduler", process.is_some_and(|process| process.scheduler().is_some())),
-        ("process.execCPUAffinity", process.is_some_and(|process| process.exec_cpu_affinity().is_some())),
+        ("linux.netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty())),
     ];
     match written.iter().find(|(_, there)| *there) {
         Some((field, _)) => {
@@ -237,6 +223,23 @@ fn refuse_what_is_not_there_yet(spec: &Spec, linux: &Linux) -> Result<()> {
         }
         None => Ok(()),
     }
+}
+
+/// A name of a UTS namespace (uts_namespaces(7)).
+fn check_name(field: &str, name: Option<&str>, own: bool) -> Result<()> {
+    /// As much as the kernel keeps.
+    const LONGEST: usize = 64;
+    let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(()) };
+    if !own {
+        return Err(invalid(field, &format!("unable to set {field} without a private UTS namespace")));
+    }
+    if name.len() > LONGEST {
+        return Err(invalid(field, &format!("longer than {LONGEST} bytes")));
+    }
+    if name.bytes().any(|byte| byte.is_ascii_control()) {
+        return Err(invalid(field, &format!("{name:?} has a control character in it")));
+    }
+    Ok(())
 }
 
 fn namespaces(linux: &Linux) -> Result<(Namespaces, Vec<Joined>, bool)> {
@@ -479,11 +482,21 @@ fn process(spec: &Spec, beyond: &Beyond) -> Result<Process> {
         capabilities: capabilities(spec)?,
         rlimits: rlimits(spec)?,
         no_new_privileges: written.no_new_privileges().unwrap_or(false),
-        oom_score_adj: written.oom_score_adj(),
+        oom_score_adj: oom_score(written.oom_score_adj())?,
         terminal: written.terminal().unwrap_or(false).then_some(size),
         reaper: beyond.reaper,
         preserved_fds: beyond.preserved_fds,
+        attributes: attributes::of_process(written)?,
     })
+}
+
+fn oom_score(score: Option<i32>) -> Result<Option<i32>> {
+    match score {
+        Some(score) if !(-1000..=1000).contains(&score) => {
+            Err(invalid("process.oomScoreAdj", &format!("{score} is not from -1000 to 1000")))
+        }
+        score => Ok(score),
+    }
 }
 
 fn capabilities(spec: &Spec) -> Result<Capabilities> {

@@ -61,7 +61,7 @@ pub fn create(root: &Path, id: &str, options: &Options) -> Result<Made> {
         preserved_fds: fds,
         make_cwd: true,
         no_pivot: options.no_pivot,
-        no_new_keyring: options.no_new_keyring,
+        new_keyring: !options.no_new_keyring,
         own_ids: (!rustix::process::geteuid().is_root()).then(crate::id_map::of_this_user),
         ..Beyond::default()
     };

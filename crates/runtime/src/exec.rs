@@ -75,8 +75,10 @@ pub fn exec(root: &Path, id: &str, options: &Options) -> Result<Executed> {
     let pidfd = init.open()?.ok_or_else(stopped)?;
     let kept = bundle::read(&state::directory(root, id).join("config.json"))?;
     let spec = with_process(kept.spec, options)?;
-    let (process, seccomp) =
+    let (mut process, seccomp) =
         bundle::exec(&spec, &Beyond { preserved_fds: options.preserve_fds, ..Beyond::default() })?;
+    // As init's: keys of the container are for all of its processes, and no others.
+    process.attributes.keyring = Some(format!("_ses.{id}"));
     console::check(process.terminal.is_some(), options.detached, options.console_socket.as_deref())?;
     let socket = options.console_socket.as_deref().map(console::connect).transpose()?;
     let pidfd_socket = options.pidfd_socket.as_deref().map(console::connect).transpose()?;

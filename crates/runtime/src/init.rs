@@ -4,10 +4,12 @@
 //! to come from the host (bind sources, new file systems, device nodes to bind) is opened before, as detached
 //! mounts, and then only moved.
 
+mod attributes;
 mod devices;
 pub mod enter;
 mod exec;
 mod fill;
+mod label;
 mod masks;
 pub mod mounts;
 mod overlay;
@@ -30,7 +32,7 @@ use cgroup::Entry;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use rustix::system::sethostname;
+use rustix::system::{setdomainname, sethostname};
 use sys::clone3::{Namespaces, unshare};
 use sys::{Context, Errno, called};
 
@@ -103,6 +105,8 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     rustix::process::setsid().map_err(called::<Errno>(|| "setsid".to_owned()))?;
     // While /proc of the host is in reach, and privileges are there to lower the score.
     set_oom_score(process)?;
+    let host_proc = label::host_proc(&process.attributes)?;
+    attributes::join_keyring(process.attributes.keyring.as_deref())?;
 
     root::set_host_propagation(plan)?;
     let new_root = root::prepare(plan).within(|| "prepare the root file system")?;
@@ -126,6 +130,11 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
             .map_err(called::<Errno>(|| format!("sethostname({:?})", plan.hostname)))
             .within(|| format!("set host name {:?}", plan.hostname))?;
     }
+    if !plan.domainname.is_empty() {
+        setdomainname(plan.domainname.as_bytes())
+            .map_err(called::<Errno>(|| format!("setdomainname({:?})", plan.domainname)))
+            .within(|| format!("set domain name {:?}", plan.domainname))?;
+    }
     // Before /proc/sys is made read-only, after the namespaces they belong to are ours.
     masks::write_sysctls(&root, plan)?;
     // After every mount and write: nothing below may change any more.
@@ -138,6 +147,8 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         root::make_read_only(&root)?;
     }
 
+    // While privileges are there that a priority takes.
+    attributes::set(&process.attributes)?;
     exec::set_limits(process)?;
     if let Some(pty) = pty {
         terminal::take(pty, &identity)?;
@@ -150,6 +161,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         filter(&plan.seccomp, channel)?;
     }
     user::become_identity(process, &identity)?;
+    label::set(host_proc.as_ref(), &process.attributes)?;
     let command = exec::prepare(process, &identity)?;
     // Last of all: whatever could still change the process comes before the filter.
     if process.no_new_privileges {

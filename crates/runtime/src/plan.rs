@@ -55,6 +55,8 @@ pub struct Plan {
     pub read_only: Vec<PathBuf>,
     /// The host name; empty leaves it.
     pub hostname: String,
+    /// The NIS domain name; empty leaves it.
+    pub domainname: String,
     /// Kernel parameters as paths below /proc/sys, with their values.
     pub sysctls: Vec<(String, String)>,
     /// What runs in it.
@@ -65,8 +67,6 @@ pub struct Plan {
     pub limits: Limits,
     /// Whether the new root is moved over the old one instead of exchanged with it.
     pub no_pivot: bool,
-    /// Whether the session keyring stays as it is.
-    pub no_new_keyring: bool,
     /// What runs at points of its life.
     pub hooks: Hooks,
     /// The compiled seccomp program; empty for none.
@@ -229,8 +229,42 @@ pub struct Process {
     pub terminal: Option<(u16, u16)>,
     /// Whether a small init of ours is PID 1 and reaps, with the command as its child.
     pub reaper: bool,
+    /// Scheduling, memory, labels.
+    pub attributes: Attributes,
     /// How many descriptors from 3 up pass through the execve.
     pub preserved_fds: u32,
+}
+
+/// What a process is beyond its command and its user.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// How it competes for processors (sched(7)).
+    pub scheduler: Option<sys::scheduler::Attributes>,
+    /// How it competes for disks: class and priority (ioprio_set(2)).
+    pub io_priority: Option<(u32, u32)>,
+    /// The processors of one that is executed in a container, before it is in its cgroup.
+    pub initial_affinity: Option<Vec<usize>>,
+    /// The same, after.
+    pub final_affinity: Option<Vec<usize>>,
+    /// Where its memory comes from (set_mempolicy(2)).
+    pub memory_policy: Option<MemoryPolicy>,
+    /// `PER_*` (personality(2)).
+    pub personality: Option<u32>,
+    /// An AppArmor profile.
+    pub apparmor: Option<String>,
+    /// An SELinux label.
+    pub selinux: Option<String>,
+    /// The name of the session keyring that it gets; none keeps the caller's.
+    pub keyring: Option<String>,
+}
+
+/// A memory policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MemoryPolicy {
+    /// `MPOL_*` with its flags.
+    pub mode: u32,
+    /// The nodes, as a bit mask.
+    pub nodes: Vec<u64>,
 }
 
 /// Capability sets as bit masks (capabilities(7)).

@@ -10,7 +10,12 @@ pub mod command_line;
 pub mod errno;
 pub mod execve;
 pub mod failure;
+pub mod io_priority;
+pub mod keyring;
+pub mod memory_policy;
 pub mod mount_setattr;
+pub mod personality;
+pub mod scheduler;
 pub mod seccomp;
 pub mod signals;
 

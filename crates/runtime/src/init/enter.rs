@@ -1,7 +1,7 @@
 //! The order of a process that is executed in a container that runs. An order of its own: nothing is mounted, nothing is
 //! made, and it shares the steps with init that make a process what it is.
 
-use super::{Message, exec, filter, report, terminal, user};
+use super::{Message, attributes, exec, filter, label, report, terminal, user};
 use crate::channel::Channel;
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::plan::Process;
@@ -38,10 +38,14 @@ pub fn run(entering: &Entering, channel: &mut Channel, entry: &Entry) -> i32 {
 fn stage(entering: &Entering, channel: &mut Channel, entry: &Entry) -> Result<i32> {
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG)".to_owned()))?;
+    // Where it may run until it is in its cgroup, whose processors may be others (config.md, "execCPUAffinity").
+    attributes::set_affinity(entering.process.attributes.initial_affinity.as_ref())?;
     // Before the cgroup namespace is joined, and before anything costs memory.
     entry.enter().map_err(of_cgroup)?;
     // While /proc of the host is in reach, and privileges are there to lower the score.
     super::set_oom_score(&entering.process)?;
+    attributes::set_affinity(entering.process.attributes.final_affinity.as_ref())?;
+    let host_proc = label::host_proc(&entering.process.attributes)?;
     // Processes of the container are to come: they must not read nor trace this one (CVE-2016-9962).
     stage::set_dumpable(false)?;
     let types = entering.namespaces;
@@ -54,17 +58,18 @@ fn stage(entering: &Entering, channel: &mut Channel, entry: &Entry) -> Result<i3
         stage::become_root().within(|| "become root of the user namespace")?;
     }
     if !types.contains(ThreadNameSpaceType::PROCESS_ID) {
-        return Ok(set_up_and_execute(entering, channel).unwrap_or_else(|failure| report(channel, failure)));
+        return Ok(set_up_and_execute(entering, channel, host_proc.as_ref())
+            .unwrap_or_else(|failure| report(channel, failure)));
     }
     let child = clone3_sibling(Namespaces::NONE, || {
-        let done = channel.proceed().and_then(|()| set_up_and_execute(entering, channel));
+        let done = channel.proceed().and_then(|()| set_up_and_execute(entering, channel, host_proc.as_ref()));
         done.unwrap_or_else(|failure| report(channel, failure))
     })?;
     channel.send(&Message::Init, Some(child.pidfd.as_fd()))?;
     Ok(0)
 }
 
-fn set_up_and_execute(entering: &Entering, channel: &Channel) -> Result<i32> {
+fn set_up_and_execute(entering: &Entering, channel: &Channel, host_proc: Option<&OwnedFd>) -> Result<i32> {
     let process = &entering.process;
     // Not inherited from a stage.
     set_parent_process_death_signal(Some(Signal::KILL))
@@ -73,6 +78,8 @@ fn set_up_and_execute(entering: &Entering, channel: &Channel) -> Result<i32> {
     let root = super::root::open()?;
     let pty = terminal::pair(&root, process, channel)?;
     let identity = user::identify(&root, process)?;
+    attributes::join_keyring(process.attributes.keyring.as_deref())?;
+    attributes::set(&process.attributes)?;
     exec::set_limits(process)?;
     if let Some(pty) = pty {
         terminal::take(pty, &identity)?;
@@ -84,6 +91,7 @@ fn set_up_and_execute(entering: &Entering, channel: &Channel) -> Result<i32> {
         filter(&entering.seccomp, channel)?;
     }
     user::become_identity(process, &identity)?;
+    label::set(host_proc, &process.attributes)?;
     let command = exec::prepare(process, &identity)?;
     // Last of all: whatever could still change the process comes before the filter.
     if process.no_new_privileges {

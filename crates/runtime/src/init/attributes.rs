@@ -1,0 +1,59 @@
+//! Scheduling, memory, personality, keyring: what a process has before it becomes its user, while it may still be given.
+
+use crate::error::{Error, Kind, Result};
+use crate::plan::Attributes;
+use rustix::thread::{CpuSet, sched_setaffinity};
+use std::ffi::CString;
+use sys::{Context, Errno, called};
+
+/// Sets all of them but the labels, which are for the execve.
+pub fn set(attributes: &Attributes) -> Result<()> {
+    if let Some(scheduler) = &attributes.scheduler {
+        sys::scheduler::set(scheduler).within(|| "set the scheduler").map_err(explain_deadline)?;
+    }
+    if let Some((class, priority)) = attributes.io_priority {
+        sys::io_priority::set(class, priority).within(|| "set the I/O priority")?;
+    }
+    if let Some(policy) = &attributes.memory_policy {
+        sys::memory_policy::set(policy.mode, &policy.nodes).within(|| "set the memory policy")?;
+    }
+    if let Some(domain) = attributes.personality {
+        sys::personality::set(domain).within(|| "set the personality")?;
+    }
+    Ok(())
+}
+
+/// A deadline is refused for reasons that the errno does not tell (sched(7)).
+fn explain_deadline(error: Error) -> Error {
+    if error.chain.iter().any(|part| part.contains("policy: 6")) {
+        return error.with_hint("SCHED_DEADLINE needs room on the processors, and all of them in its cpuset");
+    }
+    error
+}
+
+/// Restricts the process to processors of its list.
+pub fn set_affinity(list: Option<&Vec<usize>>) -> Result<()> {
+    let Some(list) = list else { return Ok(()) };
+    let mut set = CpuSet::new();
+    for cpu in list {
+        if *cpu >= CpuSet::MAX_CPU {
+            return Err(Error::new(Kind::Invalid, format!("process.execCPUAffinity: no processor {cpu}")));
+        }
+        set.set(*cpu);
+    }
+    sched_setaffinity(None, &set)
+        .map_err(called::<Errno>(|| format!("sched_setaffinity({list:?})")))
+        .within(|| "set the affinity")
+}
+
+/// A session keyring of its own: keys of the caller are not for the container (keyrings(7)).
+pub fn join_keyring(name: Option<&str>) -> Result<()> {
+    let Some(name) = name else { return Ok(()) };
+    let name = CString::new(name).map_err(|_| Error::new(Kind::Invalid, "the keyring's name has a NUL"))?;
+    match sys::keyring::join_session(&name) {
+        // A kernel without keys has none to leak. EDQUOT: a user with too many keyrings keeps the one he has, as with
+        // the peers; it is not the host's, which the namespaces of users keep apart.
+        Err(error) if matches!(error.errno, Errno::NOSYS) => Ok(()),
+        other => other.within(|| "make a session keyring"),
+    }
+}
