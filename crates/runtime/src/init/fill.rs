@@ -82,10 +82,11 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &std::ffi::CStr, d
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let copy = rustix::fs::openat(to, name, flags, mode)
                 .map_err(called::<Errno>(|| format!("openat({name:?}, O_CREAT)")))?;
-            let copy = std::fs::File::from(copy);
-            std::io::copy(&mut std::fs::File::from(source), &mut &copy)
-                .map_err(called(|| format!("copy {name:?}")))?;
-            own_like(copy.as_fd(), &stat)
+            let (copy, source) = (std::fs::File::from(copy), std::fs::File::from(source));
+            std::io::copy(&mut &source, &mut &copy).map_err(called(|| format!("copy {name:?}")))?;
+            own_like(copy.as_fd(), &stat)?;
+            // Last: a change of owner takes the capabilities of a file.
+            extend_like(copy.as_fd(), source.as_fd())
         }
         FileType::Symlink => {
             let link = rustix::fs::readlinkat(from, name, Vec::new())
@@ -107,6 +108,35 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &std::ffi::CStr, d
 
 fn owner(stat: &Stat) -> (rustix::fs::Uid, rustix::fs::Gid) {
     (rustix::fs::Uid::from_raw(stat.st_uid), rustix::fs::Gid::from_raw(stat.st_gid))
+}
+
+/// What is written beside the bytes of a file: its capabilities, its access list, what a user noted on it.
+fn extend_like(copy: BorrowedFd<'_>, source: BorrowedFd<'_>) -> Result<()> {
+    let mut names = vec![0u8; 64 << 10];
+    let length = match rustix::fs::flistxattr(source, &mut names[..]) {
+        Ok(length) => length,
+        Err(Errno::OPNOTSUPP) => return Ok(()),
+        Err(errno) => return Err(called::<Errno>(|| "flistxattr".to_owned())(errno).into()),
+    };
+    for name in names[..length].split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
+        // Labels of the host's security modules are for them to give; an overlay's marks are of the other file system.
+        let wanted = name == b"security.capability"
+            || name.starts_with(b"system.posix_acl_")
+            || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."));
+        if !wanted {
+            continue;
+        }
+        let shown = || String::from_utf8_lossy(name).into_owned();
+        let mut value = vec![0u8; 64 << 10];
+        let length = rustix::fs::fgetxattr(source, name, &mut value[..])
+            .map_err(called::<Errno>(|| format!("fgetxattr({})", shown())))?;
+        match rustix::fs::fsetxattr(copy, name, &value[..length], rustix::fs::XattrFlags::empty()) {
+            // Not on every file system.
+            Ok(()) | Err(Errno::OPNOTSUPP) => {}
+            Err(errno) => return Err(called::<Errno>(|| format!("fsetxattr({})", shown()))(errno).into()),
+        }
+    }
+    Ok(())
 }
 
 /// Owner before mode: a change of owner clears the set-user-ID bit.

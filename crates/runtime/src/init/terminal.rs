@@ -1,12 +1,12 @@
 //! The container's own terminal: made in its own devpts, its master handed to the parent.
 
-use super::root::{Missing, resolve, target};
+use super::target::{Missing, kind, link_or_made, resolve};
 use super::user::Identity;
 use crate::channel::{Channel, Message};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::plan::Process;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::OFlags;
+use rustix::fs::{FileType, OFlags};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -43,7 +43,11 @@ pub fn pair(root: &OwnedFd, process: &Process, channel: &Channel) -> Result<Opti
 }
 
 fn bind_console(root: &OwnedFd, slave: &OwnedFd) -> Result<()> {
-    let console = target(root.as_fd(), Path::new("/dev/console"), Missing::File)?;
+    // A link is an image's way to have some other file covered, or made (CVE-2025-52565).
+    let (console, _) = link_or_made(root.as_fd(), Path::new("/dev/console"), Missing::File)?;
+    if kind(&console)? == FileType::Symlink {
+        return Err(Error::new(Kind::Invalid, "/dev/console is there already and is something else"));
+    }
     let tree = open_tree(
         slave,
         "",

@@ -112,3 +112,14 @@ fn many_masked_paths_and_mounts() {
     oci.run(many, "ls /m | wc -l").ok().prints("1000");
     oci.assert_empty("1000 mounts");
 }
+
+#[test]
+fn what_covers_a_masked_file_is_null() {
+    let oci = root();
+    let masks = |config: &mut Value| config["linux"]["maskedPaths"] = json!(["/proc/filesystems"]);
+    oci.run(masks, "wc -c </proc/filesystems").ok().prints("0");
+    // CVE-2025-31133: something else in its place would be what is read.
+    oci.host.admin("echo other >/tmp/other; mount --bind /tmp/other /dev/null");
+    oci.run(masks, "true").refused(&["/dev/null", "is not the null device"]);
+    oci.host.admin("umount /dev/null");
+}

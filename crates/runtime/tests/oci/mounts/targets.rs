@@ -158,3 +158,68 @@ fn without_root() {
     .ok()
     .prints("fine");
 }
+
+/// Another container, or whoever has a directory of the root in common with this one, changes it while it is made.
+#[test]
+fn targets_that_are_exchanged_meanwhile() {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    const ROUNDS: usize = 40;
+    let oci = root();
+    oci.host.admin("mkdir /tmp/canary /tmp/shared /tmp/shared/a; ln -s /tmp/canary /tmp/shared/b");
+    let shared = oci.host.path("/tmp/shared");
+    let done = AtomicBool::new(false);
+    let mut made = 0;
+    std::thread::scope(|scope| {
+        let swaps = scope.spawn(|| {
+            let mut swaps = 0_u64;
+            while !done.load(Ordering::Relaxed) {
+                renameat_with(CWD, shared.join("a"), CWD, shared.join("b"), RenameFlags::EXCHANGE)
+                    .expect("both are there");
+                swaps += 1;
+            }
+            swaps
+        });
+        for _ in 0..ROUNDS {
+            let mounts = vec![
+                mount("/shared", "bind", "/tmp/shared", &["rbind"]),
+                mount("/shared/a/dir/new", "tmpfs", "tmpfs", &[]),
+                mount("/shared/b/file", "bind", "/etc/passwd", &["bind"]),
+            ];
+            // Whether it is made or refused, it is so in the root alone.
+            made += usize::from(oci.run(adds(mounts), "true").code == 0);
+        }
+        done.store(true, Ordering::Relaxed);
+        assert!(swaps.join().expect("it swaps") > 1000, "nothing was exchanged");
+    });
+    oci.host.admin("test -z \"$(ls -A /tmp/canary)\"; ! grep canary /proc/self/mountinfo");
+    assert!(made > 0, "all of them were refused: the test shows nothing");
+}
+
+#[test]
+fn cgroups_in_a_user_namespace() {
+    let check =
+        |oci: &testkit::Oci, own: bool, expected: &str| {
+            let bundle = oci.bundle(|config| {
+            adds(vec![mount("/sys/fs/cgroup", "cgroup", "cgroup", &["nosuid", "noexec", "nodev"])])(config);
+            let map = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+            config["linux"]["uidMappings"] = map.clone();
+            config["linux"]["gidMappings"] = map;
+            let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
+            namespaces.push(json!({"type": "user"}));
+            if own {
+                namespaces.push(json!({"type": "cgroup"}));
+            }
+            config["process"]["args"] = json!(["sh", "-c",
+                "cd /sys/fs/cgroup; test ! -d memory || cd memory; grep -qx $$ cgroup.procs && echo mine; \
+                 mkdir x 2>&1 | grep -o 'Read-only\\|denied'"]);
+        });
+            oci.host.admin(&format!("chown -h 100000:100000 {}/rootfs", bundle.directory));
+            bundle.try_run(&[]).prints(expected);
+        };
+    for oci in [crate::world::cgroup2(), root()] {
+        check(&oci, true, "mine\ndenied");
+        // What is shown without a namespace of its own is the host's.
+        check(&oci, false, "mine\nRead-only");
+    }
+}
