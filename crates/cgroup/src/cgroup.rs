@@ -6,10 +6,12 @@ mod devices;
 mod entry;
 mod freeze;
 mod kill;
+mod notice;
 mod remove;
 mod stats;
 
 pub use entry::Entry;
+pub use notice::{Notice, Scarcity};
 
 use crate::layout::{Layout, Scope};
 use crate::place::{self, Place, Version};

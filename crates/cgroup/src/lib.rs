@@ -18,7 +18,7 @@ mod place;
 mod stats;
 mod tree;
 
-pub use cgroup::{Cgroup, Entry};
+pub use cgroup::{Cgroup, Entry, Notice, Scarcity};
 pub use device::DeviceRule;
 pub use layout::{Delegation, Hierarchy, Layout, Scope, delegated};
 pub use limits::{

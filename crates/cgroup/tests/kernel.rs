@@ -1,7 +1,9 @@
 //! Cgroups of this host's kernel, and of a host that has cgroup v2 alone: a mount namespace that sees only it.
 //! They need root, and say so where they are not run.
 
-use devoxx_cgroup::{Cgroup, Cpu, DeviceRule, Kind, Layout, Limits, Memory, Scope, Version};
+use devoxx_cgroup::{
+    Cgroup, Cpu, DeviceRule, Kind, Layout, Limits, Memory, Notice, Scarcity, Scope, Version,
+};
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -273,6 +275,38 @@ fn a_memory_limit_holds() {
     let child = one.start("exec tail /dev/zero");
     assert_eq!(signal_of(child), Some(9));
     assert!(one.cgroup.memory_events().unwrap() >= 1);
+}
+
+/// Waits until a notice wakes, and takes it.
+fn taken(notice: &mut Notice) -> u64 {
+    use rustix::event::{PollFd, Timespec, poll};
+    let mut waiting = [PollFd::new(&notice.fd, notice.flags)];
+    let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
+    assert_eq!(poll(&mut waiting, Some(&patience)).unwrap(), 1, "nothing was told");
+    notice.take().unwrap()
+}
+
+/// That memory ran out is told, and that the cgroup was removed.
+fn memory_runs_out() {
+    let mut one = Scratch::made();
+    one.cgroup.apply(&memory(16 << 20)).unwrap();
+    let mut events = one.cgroup.oom_events().unwrap();
+    let mut scarce = one.cgroup.memory_pressure(Scarcity::Low).unwrap();
+    assert_eq!(events.take().unwrap(), 0);
+    let child = one.start("exec tail /dev/zero");
+    assert_eq!(signal_of(child), Some(9));
+    assert!(taken(&mut events) >= 1);
+    assert_eq!(events.take().unwrap(), 0);
+    assert!(taken(&mut scarce) >= 1);
+    one.cgroup.remove().unwrap();
+    assert_eq!(taken(&mut events), 0);
+}
+
+#[test]
+fn memory_that_runs_out_is_told() {
+    if v1() {
+        memory_runs_out();
+    }
 }
 
 #[test]
