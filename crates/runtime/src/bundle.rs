@@ -1,7 +1,7 @@
 //! Reads what was written (`config.json`, oci_spec's [`Spec`]) into what is meant (a [`Plan`]).
 //!
 //! Strict: what this version cannot do is refused with the name of its field, never ignored. Pure but for the
-//! file that [`read`] opens.
+//! file system that `root.path` is looked up in.
 
 mod attributes;
 mod capability;
@@ -13,6 +13,8 @@ pub use mount::{COVERED_IN_PROC, clean as clean_target, options as mount_options
 pub use capability::{ALL as ALL_CAPABILITIES, number as capability_number};
 pub use resources::limits as resources;
 
+pub use crate::written::{Written, read, read_process};
+
 use crate::error::{Error, Kind, Result};
 use crate::hooks::Hook;
 use crate::id_map::{self, IdMaps, Range};
@@ -22,9 +24,6 @@ use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType, PosixRlimitTy
 use std::path::{Path, PathBuf};
 use sys::clone3::Namespaces;
 use sys::{Context, called};
-
-/// The largest config.json that is read, in bytes.
-const LONGEST: u64 = 16 << 20;
 
 /// What an engine means beyond the words of the specification.
 #[derive(Debug, Clone, Default)]
@@ -58,39 +57,6 @@ pub struct Beyond {
 
 fn invalid(field: &str, why: &str) -> Error {
     Error::new(Kind::Invalid, format!("config.json: {field}: {why}"))
-}
-
-/// A config.json as it was written.
-#[derive(Debug, Clone)]
-pub struct Written {
-    /// What it says.
-    pub spec: Spec,
-    /// Its text.
-    pub text: Vec<u8>,
-    /// What in it is not wrong and has no effect.
-    pub warnings: Vec<String>,
-}
-
-/// Reads a `config.json`.
-pub fn read(path: &Path) -> Result<Written> {
-    use std::io::Read;
-    let file = match std::fs::File::open(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::new(
-                Kind::Invalid,
-                format!("JSON specification file {} not found", path.display()),
-            ));
-        }
-        other => other.map_err(called(|| format!("open {path:?}")))?,
-    };
-    let mut text = Vec::new();
-    file.take(LONGEST + 1).read_to_end(&mut text).map_err(called(|| format!("read {path:?}")))?;
-    if text.len() as u64 > LONGEST {
-        return Err(invalid("file", &format!("longer than {LONGEST} bytes")));
-    }
-    let spec = serde_json::from_slice(&text)
-        .map_err(|error| Error::new(Kind::Invalid, format!("config.json: {error}")))?;
-    Ok(Written { spec, text, warnings: Vec::new() })
 }
 
 /// Makes the plan of container `id`, or says which field stands in its way.
@@ -202,13 +168,6 @@ fn listener(linux: &Linux) -> Option<Listener> {
     let profile = linux.seccomp().as_ref()?;
     let path = profile.listener_path().clone().filter(|path| !path.as_os_str().is_empty())?;
     Some(Listener { path, metadata: profile.listener_metadata().clone().unwrap_or_default() })
-}
-
-/// Reads a file with a process in it (`exec --process`).
-pub fn read_process(path: &Path) -> Result<oci_spec::runtime::Process> {
-    let text = std::fs::read(path).map_err(called(|| format!("read {path:?}"))).within(|| "--process")?;
-    serde_json::from_slice(&text)
-        .map_err(|error| Error::new(Kind::Invalid, format!("--process {}: {error}", path.display())))
 }
 
 /// Fields that later versions carry out: refused by name until then.

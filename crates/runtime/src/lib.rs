@@ -38,6 +38,7 @@ pub mod start;
 pub mod state;
 pub mod timestamp;
 pub mod update;
+pub mod written;
 
 pub use container::{Created, Given, Launch, Running, Stdio, launch};
 pub use error::{Error, Kind, Result};
