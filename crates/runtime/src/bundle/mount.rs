@@ -31,9 +31,6 @@ pub const COVERED_IN_PROC: [&str; 11] = [
     "uptime",
 ];
 
-/// File systems of which there may be one for many: whether it is read-only is for each mount to say.
-const SHARED: [&str; 7] = ["cgroup", "cgroup2", "devpts", "mqueue", "proc", "sysfs", "tmpfs"];
-
 /// What a mount is planned with besides its own words.
 #[derive(Debug, Clone, Copy)]
 pub struct Around<'a> {
@@ -316,7 +313,9 @@ fn file_system(
     kind: &str,
 ) -> FileSystem {
     let mut options = words.file_system_options();
-    if words.one.set & RDONLY != 0 && !SHARED.contains(&kind) {
+    // As mount(2) has it: the file system as well, so that it takes more than a bind to write to it again. But a tmpfs is
+    // filled after it is mounted.
+    if words.one.set & RDONLY != 0 && kind != "tmpfs" {
         options.push(("ro".to_owned(), String::new()));
     }
     // Those that have a label of their own for each file take none for all.

@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, Dev, FileType, Gid, Mode, OFlags, Uid, makedev};
 use rustix::mount::{MoveMountFlags, move_mount};
 use std::ffi::OsStr;
 use std::path::Path;
+use sys::mount_setattr::{MountAttributes, NOEXEC, NOSUID, mount_setattr};
 use sys::{Context, Errno, called};
 
 /// Links that every container's /dev has (config-linux.md, "Dev symbolic links").
@@ -69,6 +70,8 @@ fn bind_node(root: &OwnedFd, device: &Device) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(&node, "", &at, "", flags)
         .map_err(called::<Errno>(|| format!("move_mount({:?})", device.path)))?;
+    let attributes = MountAttributes { set: NOSUID | NOEXEC, ..MountAttributes::default() };
+    mount_setattr(node.as_fd(), false, attributes)?;
     Ok(())
 }
 

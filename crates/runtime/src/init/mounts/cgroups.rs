@@ -24,7 +24,8 @@ pub type Made = (OwnedFd, Vec<Below>);
 
 /// Makes the container's cgroups, detached.
 pub fn make(plan: &Plan) -> Result<Made> {
-    let own_namespace = plan.cgroup_namespace || plan.joins(Namespaces::CGROUP);
+    let own_namespace =
+        plan.cgroup_namespace || (plan.joins(Namespaces::CGROUP) && !is_in_the_first_namespace()?);
     let layout = Layout::detect().map_err(|error| error.recast(|_| Kind::Other))?;
     let (hierarchies, unified) = match layout {
         Layout::Unified { mount } => return Ok((v2(plan, &mount, own_namespace)?, Vec::new())),
@@ -46,6 +47,16 @@ pub fn make(plan: &Plan) -> Result<Made> {
         below.push(Below::Mount(last_name(&unified), v2(plan, &unified, own_namespace)?));
     }
     Ok((tmpfs()?, below))
+}
+
+/// Whether the cgroup namespace is the one that the kernel began with. To mount a hierarchy in there sets its options anew,
+/// for the whole machine.
+fn is_in_the_first_namespace() -> Result<bool> {
+    // Linux, include/linux/proc_ns.h: PROC_CGROUP_INIT_INO.
+    const FIRST: u64 = 0xEFFF_FFFB;
+    let path = "/proc/self/ns/cgroup";
+    let stat = rustix::fs::stat(path).map_err(called::<Errno>(|| format!("stat({path:?})")))?;
+    Ok(stat.st_ino == FIRST)
 }
 
 /// One v1 hierarchy for systemd alone, as it looks for it on an old host.

@@ -41,6 +41,8 @@ fn flags_of_file_systems() {
     check(&["sync", "async", "lazytime", "nolazytime"], "tmpfs rw");
     check(&["size=3m", "nr_inodes=77"], "size=3072k,nr_inodes=77");
     check(&["mode=0711"], "mode=711");
+    // The sysfs of its own network: it is not enough to mount it again in another place.
+    oci.run(|_| {}, &options_of("/sys")).ok().prints("ro,nosuid,nodev,noexec,relatime sysfs ro");
 }
 
 #[test]
@@ -191,6 +193,27 @@ fn a_tmpfs_begins_with_a_copy() {
     ));
     bundle.try_run(&[]).ok().prints("copied\ndeep/file\n751 0\n604 7\n1");
     assert!(!bundle.path("rootfs/etc/new").exists());
+}
+
+#[test]
+fn a_copy_keeps_what_is_beside_the_bytes() {
+    use rustix::fs::{XattrFlags, getxattr, setxattr};
+    let oci = root();
+    let bundle = oci.bundle(|config| {
+        adds(vec![mount("/etc", "tmpfs", "tmpfs", &["tmpcopyup"])])(config);
+        config["process"]["args"] = serde_json::json!(["sleep", "1000"]);
+    });
+    bundle.write("rootfs/etc/tool", "text");
+    // CAP_NET_BIND_SERVICE, permitted and effective (linux/capability.h, struct vfs_cap_data of revision 2).
+    let capability = [&[1, 0, 0, 2, 0, 4, 0, 0][..], &[0; 12]].concat();
+    setxattr(bundle.path("rootfs/etc/tool"), "security.capability", &capability, XattrFlags::empty())
+        .expect("set it");
+    let container = bundle.start(&[]);
+    let copy = format!("/proc/{}/root/etc/tool", container.pid());
+    let mut found = [0; 64];
+    let length = getxattr(copy, "security.capability", &mut found[..]).expect("the copy has it");
+    assert_eq!(found[..length], capability);
+    container.end();
 }
 
 #[test]
