@@ -430,6 +430,11 @@ fn process(spec: &Spec, beyond: &Beyond) -> Result<Process> {
             groups: written.user().additional_gids().clone().unwrap_or_default(),
         },
     };
+    let none = |id: &u32| *id == u32::MAX;
+    let groups = written.user().additional_gids();
+    if none(&written.user().uid()) || none(&written.user().gid()) || groups.iter().flatten().any(none) {
+        return Err(invalid("process.user", "4294967295 stands for no id"));
+    }
     let size = written.console_size().map_or((0, 0), |size| (size.height() as u16, size.width() as u16));
     Ok(Process {
         args,

@@ -144,7 +144,9 @@ fn unified(key: &str, value: &str) -> Result<()> {
     }) else {
         return Err(refused(&field, "not the name of a file such as memory.high"));
     };
-    if controller == "cgroup" {
+    // How deep and how wide the container may nest is a limit like any other.
+    let own_limit = ["cgroup.max.depth", "cgroup.max.descendants"].contains(&key);
+    if controller == "cgroup" && !own_limit {
         return Err(refused(&field, "a file of the cgroup itself, not of a controller"));
     }
     if value.contains('\0') || value.lines().all(|line| line.trim().is_empty()) || value.len() > LONGEST_VALUE
