@@ -11,6 +11,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 .NOTPARALLEL:
 .PHONY: build help run test test-vm setup fixtures check fmt clean install
 
+build: export DEVOXX_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 build: ## the release programs, in bin/ (the default)
 	$(CARGO) build --release --workspace --bins
 	@mkdir -p bin

@@ -177,13 +177,7 @@ fn passed_on(preserve: u32) -> Result<(u32, Vec<String>)> {
     let count =
         variable("LISTEN_FDS").and_then(|count| count.parse::<u32>().ok()).filter(|_| ours).unwrap_or(0);
     let total = preserve.checked_add(count).filter(|total| *total <= 1 << 20).ok_or_else(too_many)?;
-    for fd in 3..3 + total {
-        // Looked at by name: it is the caller's, and a number is all there is of it.
-        let path = format!("/proc/self/fd/{fd}");
-        rustix::fs::readlink(&path, Vec::new())
-            .map_err(called::<rustix::io::Errno>(|| format!("readlink({path:?})")))
-            .within(|| format!("--preserve-fds: descriptor {fd} is not open"))?;
-    }
+    check_open(total)?;
     let mut env = Vec::new();
     if count > 0 {
         env.push(format!("LISTEN_FDS={count}"));
@@ -191,6 +185,21 @@ fn passed_on(preserve: u32) -> Result<(u32, Vec<String>)> {
         env.extend(variable("LISTEN_FDNAMES").map(|names| format!("LISTEN_FDNAMES={names}")));
     }
     Ok((total, env))
+}
+
+/// Refuses unless so many descriptors from 3 up are open.
+pub(crate) fn check_open(count: u32) -> Result<()> {
+    if count > 1 << 20 {
+        return Err(too_many());
+    }
+    for fd in 3..3 + count {
+        // Looked at by name: it is the caller's, and a number is all there is of it.
+        let path = format!("/proc/self/fd/{fd}");
+        rustix::fs::readlink(&path, Vec::new())
+            .map_err(called::<rustix::io::Errno>(|| format!("readlink({path:?})")))
+            .within(|| format!("--preserve-fds: descriptor {fd} is not open"))?;
+    }
+    Ok(())
 }
 
 fn too_many() -> Error {

@@ -4,7 +4,7 @@ use crate::bundle::{self, Beyond};
 use crate::channel::{Channel, Message, pair};
 use crate::console;
 use crate::container::{end, go, pid_of, wait};
-use crate::create::write_pid_file;
+use crate::create::{check_open, write_pid_file};
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::init::enter::{self, Entering};
 use crate::namespace;
@@ -69,6 +69,7 @@ pub struct Executed {
 
 /// Executes a process in container `id`; returns when its execve has worked.
 pub fn exec(root: &Path, id: &str, options: &Options) -> Result<Executed> {
+    check_open(options.preserve_fds)?;
     let record = state::read(root, id)?;
     may_enter(&record, root, options.ignore_paused)?;
     let init = record.init.ok_or_else(stopped)?;

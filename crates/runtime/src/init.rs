@@ -97,7 +97,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     for namespace in joined.iter().filter(|one| one.kind == Namespaces::CGROUP) {
         namespace.enter()?;
     }
-    if gate.is_some() {
+    if gate.is_some() && !plan.joins(Namespaces::USER) {
         // It is seen in the container until its start: what was typed on the host is not for there.
         sys::command_line::replace(c"init")?;
     }

@@ -23,6 +23,12 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The version of the specification that it follows.
 pub const SPEC: &str = "1.3.0";
 
+/// The commit that it was built from, where `make` said it.
+const COMMIT: &str = match option_env!("DEVOXX_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+
 /// What every command has.
 pub struct Program {
     /// Options before the command.
@@ -59,7 +65,9 @@ pub fn print(text: &str) -> Result<i32> {
 pub fn main(args: &[String]) -> i32 {
     match arguments::parse(args) {
         Ok(Invocation::Help(of)) => say(&help::text(of)),
-        Ok(Invocation::Version) => say(&format!("devoxx-runtime version {VERSION}\nspec: {SPEC}\n")),
+        Ok(Invocation::Version) => {
+            say(&format!("devoxx-runtime version {VERSION}\ncommit: {COMMIT}\nspec: {SPEC}\n"))
+        }
         Ok(Invocation::Command { global, verb, words }) => command(global, verb, &words),
         Err(mistake) => wrong(&mistake),
     }

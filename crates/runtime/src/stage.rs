@@ -24,6 +24,10 @@ pub fn run(
     // A parent that is killed leaves nobody to go on for.
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG)".to_owned()))?;
+    if plan.joins(Namespaces::USER) {
+        // For init, which has a copy of it: in there its own memory is not in reach, see below.
+        sys::command_line::replace(c"init")?;
+    }
     let refused = join_what_may_be(joined)?;
     enter_user_namespace(plan, joined, channel)?;
     for namespace in refused {

@@ -1,17 +1,11 @@
 //! From `create` to `delete` (runtime.md, "Lifecycle" and "Operations"), and the options of these commands.
 
-use crate::world::{cgroup2, plain, root, rootless};
+use crate::world::{cgroup2, plain, root, rootless, stays, without_namespace};
 use rustix::process::Signal;
 use serde_json::json;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use testkit::deadline::wait_for;
 use testkit::{Container, Oci};
-
-/// A command that stays until it is killed, and that a signal ends.
-fn stays(config: &mut serde_json::Value) {
-    config["process"]["args"] =
-        json!(["sh", "-c", "trap 'exit 7' TERM; echo up >/up; while :; do sleep 1000 & wait; done"]);
-}
 
 #[test]
 fn from_create_to_delete() {
@@ -187,8 +181,7 @@ fn kill_all_reaches_every_process() {
         let container = oci
             .bundle(|config| {
                 config["process"]["args"] = json!(["sh", "-c", script]);
-                let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
-                namespaces.retain(|namespace| namespace["type"] != "pid");
+                without_namespace(config, "pid");
             })
             .start(&[]);
         container.bundle.awaits("rootfs/up");
@@ -207,8 +200,7 @@ fn kill_ends_what_shares_the_hosts_pid_namespace() {
     let container = oci
         .bundle(|config| {
             config["process"]["args"] = json!(["sh", "-c", "sleep 1000 & echo up >/up; wait"]);
-            let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
-            namespaces.retain(|namespace| namespace["type"] != "pid");
+            without_namespace(config, "pid");
         })
         .start(&[]);
     container.bundle.awaits("rootfs/up");
@@ -351,7 +343,7 @@ fn a_creation_that_fails_leaves_nothing() {
         fails(&["no-such-program"], &|config| config["process"]["args"] = json!(["no-such-program"]));
         fails(&["no such file or directory"], &|config| config["process"]["args"] = json!(["/bin/none"]));
         fails(&["permission denied"], &|config| config["process"]["args"] = json!(["/etc/passwd"]));
-        fails(&["permission denied"], &|config| config["process"]["args"] = json!(["/etc"]));
+        fails(&["/etc", "is a directory"], &|config| config["process"]["args"] = json!(["/etc"]));
         fails(&["/none"], &|config| {
             config["mounts"]
                 .as_array_mut()

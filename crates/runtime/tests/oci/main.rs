@@ -8,6 +8,16 @@ macro_rules! clause {
     ($($id:literal),+ $(,)?) => {};
 }
 
+mod descriptors;
+mod devices;
+mod exec;
+mod filesystem;
+mod hooks;
 mod lifecycle;
+mod mount_table;
 mod mounts;
+mod namespaces;
+mod process;
+mod state;
+mod terminal;
 mod world;
