@@ -40,8 +40,8 @@ enum Made {
     Nothing,
 }
 
-/// Mounts that become read-only when everything in them is made.
-pub struct Late(Vec<OwnedFd>);
+/// Mounts that become read-only when everything in them is made; with what is below, or without.
+pub struct Late(Vec<(OwnedFd, bool)>);
 
 /// Makes every mount, detached; `opened` has what the parent could do for it.
 pub fn prepare<'a>(plan: &'a Plan, opened: &Opened) -> Result<Vec<Prepared<'a>>> {
@@ -94,7 +94,8 @@ fn prepare_one<'a>(
 /// Whether more is made in it after it is there: the targets of other mounts, devices, the terminal.
 fn is_filled_later(mount: &Mount) -> bool {
     let tmpfs = matches!(&mount.source, Source::FileSystem(one) if one.kind == "tmpfs");
-    mount.attributes.set & RDONLY != 0 && (tmpfs || mount.target == Path::new("/dev"))
+    let read_only = (mount.attributes.set | mount.recursive_attributes.set) & RDONLY != 0;
+    read_only && (tmpfs || mount.target == Path::new("/dev"))
 }
 
 /// With the container's own privileges first: what the kernel locks there stays locked. Only ids are mapped by the parent
@@ -172,18 +173,21 @@ pub fn attach(root: &OwnedFd, prepared: Vec<Prepared<'_>>) -> Result<Late> {
 
 /// Makes read-only what had to wait until all in it was made.
 pub fn finish(late: Late) -> Result<()> {
-    for tree in late.0 {
+    for (tree, recursive) in late.0 {
         let attributes = MountAttributes { set: RDONLY, ..MountAttributes::default() };
-        mount_setattr(tree.as_fd(), false, attributes).within(|| "make a mount read-only")?;
+        mount_setattr(tree.as_fd(), recursive, attributes).within(|| "make a mount read-only")?;
     }
     Ok(())
 }
 
-fn attach_one(root: &OwnedFd, prepared: Prepared<'_>) -> Result<Option<OwnedFd>> {
+fn attach_one(root: &OwnedFd, prepared: Prepared<'_>) -> Result<Option<(OwnedFd, bool)>> {
     let Prepared { mount, made, mut attributes } = prepared;
     let late = is_filled_later(mount);
+    let mut recursive = mount.recursive_attributes;
+    let whole_late = recursive.set & RDONLY != 0;
     if late {
         attributes.set &= !RDONLY;
+        recursive.set &= !RDONLY;
     }
     let tree = match made {
         Made::Link(leads) => return link(root, mount, &leads).map(|()| None),
@@ -200,12 +204,12 @@ fn attach_one(root: &OwnedFd, prepared: Prepared<'_>) -> Result<Option<OwnedFd>>
             tree
         }
     };
-    set(&tree, true, mount.recursive_attributes)?;
+    set(&tree, true, recursive)?;
     for change in &mount.propagation {
         let attributes = MountAttributes { propagation: change.kind, ..MountAttributes::default() };
         set(&tree, change.recursive, attributes)?;
     }
-    Ok(late.then_some(tree))
+    Ok(late.then_some((tree, whole_late)))
 }
 
 fn set(tree: &OwnedFd, recursive: bool, attributes: MountAttributes) -> Result<()> {

@@ -1,7 +1,8 @@
 //! New file systems, detached (fsopen(2), fsconfig(2), fsmount(2)).
 
 use crate::error::{Error, Kind, Result};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, fsconfig_create, fsconfig_reconfigure,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, fspick,
@@ -27,11 +28,20 @@ pub fn with_attributes(kind: &str, options: &[(String, String)], attributes: u64
         }
         other => other.map_err(called::<Errno>(|| format!("fsopen({kind})")))?,
     };
+    // Held until the file system is made: it finds its directories by them.
+    let mut held = Vec::new();
     for (key, value) in options {
-        if kind == "overlay" && value.len() > LONGEST && key == "lowerdir" {
-            set_layers(context.as_fd(), value)?;
-        } else {
-            set(context.as_fd(), kind, key, value)?;
+        match key.as_str() {
+            "lowerdir" if kind == "overlay" && value.len() > LONGEST => {
+                for (layer, data) in layers(value) {
+                    let key = if data { "datadir+" } else { "lowerdir+" };
+                    set(context.as_fd(), kind, key, &shorter(layer, &mut held)?)?;
+                }
+            }
+            "upperdir" | "workdir" if kind == "overlay" => {
+                set(context.as_fd(), kind, key, &shorter(value.clone(), &mut held)?)?;
+            }
+            _ => set(context.as_fd(), kind, key, value)?,
         }
     }
     fsconfig_create(context.as_fd())
@@ -71,16 +81,21 @@ fn set(context: BorrowedFd<'_>, kind: &str, key: &str, value: &str) -> Result<()
     }
 }
 
-/// The layers of an overlay one by one, as overlayfs reads them: `:` parts them, `::` begins those with data alone, a
-/// backslash takes the meaning from what follows it.
-fn set_layers(context: BorrowedFd<'_>, list: &str) -> Result<()> {
-    for (layer, data) in layers(list) {
-        let key = if data { "datadir+" } else { "lowerdir+" };
-        set(context, "overlay", key, &layer)?;
+/// The path of a directory as fsconfig(2) takes it: by a descriptor where it is too long.
+fn shorter(path: String, held: &mut Vec<OwnedFd>) -> Result<String> {
+    if path.len() <= LONGEST {
+        return Ok(path);
     }
-    Ok(())
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open(&path, flags, Mode::empty())
+        .map_err(called::<Errno>(|| format!("open({path:?}, O_PATH)")))?;
+    let short = format!("/proc/self/fd/{}", directory.as_raw_fd());
+    held.push(directory);
+    Ok(short)
 }
 
+/// The layers of an overlay one by one, as overlayfs reads them: `:` parts them, `::` begins those with data alone, a
+/// backslash takes the meaning from what follows it.
 fn layers(list: &str) -> Vec<(String, bool)> {
     let (mut layers, mut layer, mut data) = (Vec::new(), String::new(), false);
     let mut letters = list.chars();

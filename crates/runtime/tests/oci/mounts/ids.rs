@@ -119,3 +119,28 @@ fn mounts_of_a_user_namespace() {
                   id -u && touch /tmp/x && stat -c %u /dev/shm";
     run(&oci, |_| {}, script).ok().prints("0\n0");
 }
+
+#[test]
+fn ids_of_a_user_namespace_that_is_joined() {
+    let oci = root();
+    files(&oci);
+    let bundle = oci.bundle(|config| {
+        user_namespace(config);
+        config["process"]["args"] = json!(["sleep", "1000"]);
+    });
+    oci.host.admin(&format!("chown -h 100000:100000 {}/rootfs", bundle.directory));
+    let first = bundle.start(&[]);
+    let joins = |config: &mut Value| {
+        adds(vec![mount("/x", "bind", "/tmp/files", &["rbind", "idmap"])])(config);
+        let path = format!("/proc/{}/ns/user", first.pid());
+        config["linux"]["namespaces"]
+            .as_array_mut()
+            .expect("an array")
+            .push(json!({"type": "user", "path": path}));
+        config["process"]["args"] = json!(["sh", "-c", OWNERS]);
+    };
+    let second = oci.bundle(joins);
+    oci.host.admin(&format!("cd {}/rootfs; chown -h 100000:100000 . proc sys dev", second.directory));
+    second.try_run(&[]).ok().prints("0 0 0\n7 7 7\n100000 65534 65534\nbelow/7 65534 65534");
+    first.end();
+}

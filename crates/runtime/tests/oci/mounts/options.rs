@@ -237,13 +237,15 @@ fn the_mode_of_a_tmpfs() {
 #[test]
 fn a_read_only_tmpfs_takes_the_targets_of_others_first() {
     let oci = root();
-    let mounts = vec![
-        mount("/x", "tmpfs", "tmpfs", &["ro"]),
-        mount("/x/inner", "tmpfs", "tmpfs", &[]),
-        mount("/x/file", "bind", "/etc/passwd", &["bind"]),
-    ];
-    let script = "touch /x/inner/file && test -s /x/file && ! touch /x/new 2>/dev/null && echo fine";
-    oci.run(adds(mounts), script).ok().prints("fine");
+    for (option, inner) in [("ro", "rw"), ("rro", "ro")] {
+        let mounts = vec![
+            mount("/x", "tmpfs", "tmpfs", &[option]),
+            mount("/x/inner", "tmpfs", "tmpfs", &[]),
+            mount("/x/file", "bind", "/etc/passwd", &["bind"]),
+        ];
+        let script = format!("test -s /x/file && ! touch /x/new 2>/dev/null && {}", options_of("/x/inner"));
+        oci.run(adds(mounts), &script).ok().prints(&format!("{inner},relatime tmpfs rw"));
+    }
 }
 
 #[test]
@@ -299,6 +301,16 @@ fn many_long_options_reach_the_file_system() {
     );
     oci.run(adds(vec![overlay]), "cat /x/file; touch /x/new").ok().prints("deep");
     oci.host.admin("test -e /tmp/layers/up/upper/new");
+    // Each of them longer than fsconfig(2) takes.
+    let deep = format!("/tmp/{}/{}", "d".repeat(200), "e".repeat(200));
+    oci.host.admin(&format!("mkdir -p {deep}/up {deep}/work {deep}/low; echo low >{deep}/low/file"));
+    let options =
+        ["lowerdir", "upperdir", "workdir"].map(|key| format!("{key}={deep}/{}", &key[..key.len() - 3]));
+    let options =
+        [options[0].replace("/lower", "/low"), options[1].replace("/upper", "/up"), options[2].clone()];
+    let overlay = mount("/x", "overlay", "overlay", &[&options[0], &options[1], &options[2]]);
+    oci.run(adds(vec![overlay]), "cat /x/file; touch /x/new").ok().prints("low");
+    oci.host.admin(&format!("test -e {deep}/up/new"));
     let long = format!("size={}", "1".repeat(300));
     oci.run(adds(vec![mount("/x", "tmpfs", "tmpfs", &[&long])]), "true").refused(&["mount /x", "size"]);
 }
