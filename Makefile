@@ -60,7 +60,7 @@ clean: ## removes what was built
 	$(CARGO) clean
 	rm -rf bin
 
-install: build ## the programs into DESTDIR/PREFIX/bin (/usr/local)
+install: build ## the programs, man pages and completions below DESTDIR/PREFIX (/usr/local)
 	install -d "$(DESTDIR)$(PREFIX)/bin"
 	@for program in $(PROGRAMS); do \
 		if [ -x "bin/$$program" ]; then \
@@ -68,3 +68,11 @@ install: build ## the programs into DESTDIR/PREFIX/bin (/usr/local)
 			echo "$(DESTDIR)$(PREFIX)/bin/$$program"; \
 		fi; \
 	done
+	@set -e; share="$(DESTDIR)$(PREFIX)/share"; \
+	install -d "$$share/man/man8" "$$share/bash-completion/completions" "$$share/zsh/site-functions" \
+		"$$share/fish/vendor_completions.d"; \
+	bin/devoxx-runtime man "$$share/man/man8"; \
+	bin/devoxx-runtime completion bash > "$$share/bash-completion/completions/devoxx-runtime"; \
+	bin/devoxx-runtime completion zsh > "$$share/zsh/site-functions/_devoxx-runtime"; \
+	bin/devoxx-runtime completion fish > "$$share/fish/vendor_completions.d/devoxx-runtime.fish"; \
+	echo "$$share: man pages and completions of devoxx-runtime"

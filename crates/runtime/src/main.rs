@@ -3,10 +3,13 @@
 mod program;
 
 use rustix::fs::{Mode, OFlags};
+use sys::{Errno, called};
 
 fn main() {
     // Before anything is opened: what is missing of 0, 1 and 2 would go to a file of ours.
-    if !standard_descriptors() {
+    if let Err(errno) = standard_descriptors() {
+        let error = called::<Errno>(|| "open(\"/dev/null\")".to_owned())(errno);
+        program::log::Log::plain().error(&error.into());
         std::process::exit(1);
     }
     let mut args = Vec::new();
@@ -24,12 +27,12 @@ fn main() {
 }
 
 /// Opens /dev/null in the place of every standard descriptor that is closed: the lowest free number is what open(2) gives.
-fn standard_descriptors() -> bool {
+fn standard_descriptors() -> Result<(), Errno> {
+    use rustix::fd::{AsRawFd, IntoRawFd};
     loop {
-        let Ok(opened) = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty()) else { return false };
-        use rustix::fd::{AsRawFd, IntoRawFd};
+        let opened = rustix::fs::open("/dev/null", OFlags::RDWR, Mode::empty())?;
         if opened.as_raw_fd() > 2 {
-            return true;
+            return Ok(());
         }
         let _kept_open = opened.into_raw_fd();
     }

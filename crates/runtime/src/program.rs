@@ -8,6 +8,7 @@ mod lifecycle;
 mod limits;
 mod listing;
 pub mod log;
+mod ordered;
 mod spec;
 mod verbs;
 
@@ -15,7 +16,7 @@ use arguments::{Invocation, Mistake, Words};
 use log::Log;
 use runtime::error::{Error, Kind, Result};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use sys::called;
 
 /// The version of the program.
@@ -24,7 +25,7 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub const SPEC: &str = "1.3.0";
 
 /// The commit that it was built from, where `make` said it.
-const COMMIT: &str = match option_env!("DEVOXX_COMMIT") {
+pub const COMMIT: &str = match option_env!("DEVOXX_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };
@@ -48,7 +49,11 @@ pub fn invalid(why: &str) -> Error {
 
 /// A number in an option.
 pub fn number(option: &str, text: &str) -> Result<u32> {
-    text.parse().map_err(|_| invalid(&format!("--{option}: {text:?} is not a number")))
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|_| digits)
+        .ok_or_else(|| invalid(&format!("--{option}: {text:?} is not a number")))
 }
 
 /// Writes to standard output. A reader that is gone is an error like any other.
@@ -61,13 +66,16 @@ pub fn print(text: &str) -> Result<i32> {
     Ok(0)
 }
 
+/// As dockerd reads it.
+fn version() -> String {
+    format!("devoxx-runtime version {VERSION}\ncommit: {COMMIT}\nspec: {SPEC}\n")
+}
+
 /// Carries out a command line; the exit code.
 pub fn main(args: &[String]) -> i32 {
     match arguments::parse(args) {
         Ok(Invocation::Help(of)) => say(&help::text(of)),
-        Ok(Invocation::Version) => {
-            say(&format!("devoxx-runtime version {VERSION}\ncommit: {COMMIT}\nspec: {SPEC}\n"))
-        }
+        Ok(Invocation::Version) => say(&version()),
         Ok(Invocation::Command { global, verb, words }) => command(global, verb, &words),
         Err(mistake) => wrong(&mistake),
     }
@@ -80,13 +88,14 @@ fn say(text: &str) -> i32 {
     })
 }
 
-/// Help on standard output, one line on standard error.
+/// Help on standard output; the mistake in the log and as one line on standard error.
 fn wrong(mistake: &Mistake) -> i32 {
-    let code = failure(mistake.verb.unwrap_or_default());
     say(&help::text(mistake.verb));
     let of = mistake.verb.map(|verb| format!("{verb}: ")).unwrap_or_default();
-    Log::plain().error(&invalid(&format!("{of}{}", mistake.text)));
-    code
+    // What is wrong with the log comes second to what is wrong with the command.
+    let mut log = Log::open(&mistake.global).unwrap_or_else(|_| Log::plain());
+    log.error(&invalid(&format!("{of}{}", mistake.text)));
+    1
 }
 
 /// The exit code of a failure: exec's own are those of the process, so it takes the last one.
@@ -149,7 +158,7 @@ fn carry_out(program: &mut Program, verb: &str, words: &Words) -> Result<i32> {
 
 fn change_mounts(program: &mut Program, words: &Words) -> Result<i32> {
     let [what, id, file] = &words.arguments[..] else { return Err(invalid("mounts: add|remove ID FILE")) };
-    let file = std::path::Path::new(file);
+    let file = Path::new(file);
     match what.as_str() {
         "add" => {
             for warning in runtime::mounts::add(&program.root, id, file)? {
@@ -179,14 +188,6 @@ fn man(words: &Words) -> Result<i32> {
 
 /// Where the state of containers is: as said, or below /run, or in the runtime directory of an ordinary user.
 fn root(global: &Words) -> Result<(PathBuf, bool)> {
-    let given = global.value("root").filter(|root| !root.is_empty());
-    if let Some(given) = given {
-        let root = std::path::absolute(given).map_err(called(|| format!("absolute path of {given:?}")))?;
-        if root.components().count() <= 1 {
-            return Err(invalid("Option --root argument should not be set to /"));
-        }
-        return Ok((root, true));
-    }
     let rootless = match global.value("rootless") {
         Some("true") => true,
         Some("false") => false,
@@ -198,12 +199,62 @@ fn root(global: &Words) -> Result<(PathBuf, bool)> {
         }
         Some(other) => return Err(invalid(&format!("--rootless: {other:?} is not true, false or auto"))),
     };
+    if let Some(given) = global.value("root").filter(|root| !root.is_empty()) {
+        let root = std::path::absolute(given).map_err(called(|| format!("absolute path of {given:?}")))?;
+        let root = clean(&root);
+        if root.parent().is_none() {
+            return Err(invalid("Option --root argument should not be set to /"));
+        }
+        return Ok((root, true));
+    }
     let base = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| rootless && !path.is_empty());
     let base = base.map_or_else(|| PathBuf::from("/run"), PathBuf::from);
     Ok((base.join("devoxx-runtime"), false))
 }
 
+/// An absolute path without `.` and `..`, by its words alone, as Go's `filepath.Abs` has it.
+fn clean(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    clean
+}
+
 /// Whether a map of ids is that of the first user namespace: all of them, each to itself.
 fn is_whole(map: &str) -> bool {
     map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_by_their_words() {
+        fn check(path: &str, expected: &str) {
+            assert_eq!(clean(Path::new(path)), Path::new(expected), "{path}");
+        }
+        check("/", "/");
+        check("/..", "/");
+        check("/run/../..//.", "/");
+        check("/run/./a/../b/", "/run/b");
+    }
+
+    #[test]
+    fn maps_of_the_first_namespace() {
+        fn check(map: &str, whole: bool) {
+            assert_eq!(is_whole(map), whole, "{map}");
+        }
+        check("         0          0 4294967295\n", true);
+        check("         0       1000          1\n", false);
+        check("0 0 1000\n1000 1000 4294966295\n", false);
+        check("", false);
+    }
 }

@@ -98,6 +98,8 @@ pub enum Invocation {
 /// A mistake in a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
+    /// Options before the command, as far as they were read: they say where the mistake is told.
+    pub global: Words,
     /// The command that it is in.
     pub verb: Option<&'static str>,
     /// What is wrong.
@@ -106,23 +108,19 @@ pub struct Mistake {
 
 /// Reads a command line, without the program's name.
 pub fn parse(args: &[String]) -> Result<Invocation, Mistake> {
-    let in_program = |text: String| Mistake { verb: None, text };
-    let (global, used) = flags(GLOBAL, args, true).map_err(in_program)?;
-    if global.is_set("help") {
-        return Ok(Invocation::Help(None));
-    }
-    if global.is_set("version") {
-        return Ok(Invocation::Version);
-    }
-    let Some(name) = args.get(used) else { return Ok(Invocation::Help(None)) };
+    let (global, used) =
+        flags(GLOBAL, args, true).map_err(|text| Mistake { global: Words::default(), verb: None, text })?;
+    let Some(name) = args.get(used).filter(|_| !global.is_set("help") && !global.is_set("version")) else {
+        return Ok(if global.is_set("version") { Invocation::Version } else { Invocation::Help(None) });
+    };
     if matches!(name.as_str(), "help" | "h") {
         return match args.get(used + 1) {
             None => Ok(Invocation::Help(None)),
-            Some(of) => find(of).map(|verb| Invocation::Help(Some(verb.name))),
+            Some(of) => find(of, &global).map(|verb| Invocation::Help(Some(verb.name))),
         };
     }
-    let verb = find(name)?;
-    let wrong = |text: String| Mistake { verb: Some(verb.name), text };
+    let verb = find(name, &global)?;
+    let wrong = |text: String| Mistake { global: global.clone(), verb: Some(verb.name), text };
     let rest = &args[used + 1..];
     let (mut words, used) = flags(verb.flags, rest, verb.passes_on).map_err(wrong)?;
     if words.is_set("help") {
@@ -133,11 +131,12 @@ pub fn parse(args: &[String]) -> Result<Invocation, Mistake> {
     Ok(Invocation::Command { global, verb: verb.name, words })
 }
 
-fn find(name: &str) -> Result<&'static Verb, Mistake> {
-    VERBS
-        .iter()
-        .find(|verb| verb.name == name)
-        .ok_or_else(|| Mistake { verb: None, text: format!("no such command: {name:?}") })
+fn find(name: &str, global: &Words) -> Result<&'static Verb, Mistake> {
+    VERBS.iter().find(|verb| verb.name == name).ok_or_else(|| Mistake {
+        global: global.clone(),
+        verb: None,
+        text: format!("no such command: {name:?}"),
+    })
 }
 
 fn check_count(verb: &Verb, words: &Words) -> Result<(), String> {
@@ -147,19 +146,15 @@ fn check_count(verb: &Verb, words: &Words) -> Result<(), String> {
         Count::AtLeast(2) if words.value("process").is_some() => Count::AtLeast(1),
         other => other,
     };
-    let plural = |count: usize| if count == 1 { "argument" } else { "arguments" };
     match count {
         Count::Exactly(wanted) if given != wanted => {
-            Err(format!("{name:?} requires exactly {wanted} {}(s)", "argument"))
+            Err(format!("{name:?} requires exactly {wanted} argument(s)"))
         }
-        Count::AtLeast(wanted) if given < wanted => {
-            Err(format!("{name:?} requires a minimum of {wanted} {}", plural(wanted)))
-        }
-        Count::Between(wanted, _) if given < wanted => {
-            Err(format!("{name:?} requires a minimum of {wanted} {}", plural(wanted)))
+        Count::AtLeast(wanted) | Count::Between(wanted, _) if given < wanted => {
+            Err(format!("{name:?} requires a minimum of {wanted} argument(s)"))
         }
         Count::Between(_, wanted) if given > wanted => {
-            Err(format!("{name:?} requires a maximum of {wanted} {}", plural(wanted)))
+            Err(format!("{name:?} requires a maximum of {wanted} argument(s)"))
         }
         _ => Ok(()),
     }
@@ -191,6 +186,9 @@ fn flags(known: &'static [Flag], args: &[String], stop: bool) -> Result<(Words, 
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (bare, None),
         };
+        if name.is_empty() || name.starts_with('-') {
+            return Err(format!("bad flag syntax: {word}"));
+        }
         let flag = known
             .iter()
             .chain([&HELP])
@@ -262,13 +260,86 @@ mod tests {
         check("exec -t box ls -l --color", "exec tty=true [box ls -l --color]");
         check("exec box -- ls", "exec [box -- ls]");
         check("exec --process p box", "exec process=p [box]");
-        check("exec box", "exec: \"exec\" requires a minimum of 2 arguments");
+        check("exec box", "exec: \"exec\" requires a minimum of 2 argument(s)");
         check("ps box -ef", "ps [box -ef]");
         check("kill -a box 9", "kill all=true [box 9]");
-        check("kill box 9 extra", "kill: \"kill\" requires a maximum of 2 arguments");
+        check("kill box 9 extra", "kill: \"kill\" requires a maximum of 2 argument(s)");
         check("delete -- -x", "delete [-x]");
+        check("-V", "version");
+        check(
+            "-log /l -log-format=json -debug=false state box",
+            "log=/l log-format=json debug=false state [box]",
+        );
+        check("--rootless true state box", "rootless=true state [box]");
+        check("--root= state box", "root= state [box]");
+        check("--debug", "help program");
+        check("--version=false", "help program");
+        check("help help", "program: no such command: \"help\"");
+        check("h kill", "help kill");
+        check("state box -h", "help state");
+        check("exec box cmd --help", "exec [box cmd --help]");
+        check("exec --help box", "help exec");
+        check("state ---x", "state: bad flag syntax: ---x");
+        check("state --=x box", "state: bad flag syntax: --=x");
+        check("state -=x box", "state: bad flag syntax: -=x");
+        check("kill box -9", "kill: flag provided but not defined: -9");
+        check("kill -- box -9", "kill [box -9]");
+        check("delete - --force", "delete force=true [-]");
+        check("run -d=1 --keep=0 box", "run detach=true keep=false [box]");
+        check("create --pid-file --bundle b", "create pid-file=--bundle [b]");
+        check(
+            "checkpoint --leave-running --leave-running box",
+            "checkpoint leave-running=true leave-running=true [box]",
+        );
+        check(
+            "restore --parent-path ../p -no-subreaper box",
+            "restore parent-path=../p no-subreaper=true [box]",
+        );
+        check(
+            "exec -e A=1 --env=B=2=3 -u 1:2 -g 3 -g 4 -c CAP_KILL box c",
+            "exec env=A=1 env=B=2=3 user=1:2 additional-gids=3 additional-gids=4 cap=CAP_KILL [box c]",
+        );
+        check("exec --tty=false box c", "exec tty=false [box c]");
+        check("exec --tty false box", "exec tty=true [false box]");
+        check("exec -td box c", "exec: flag provided but not defined: -td");
+        check("exec -- box c", "exec [box c]");
+        check("ps --format json box", "ps format=json [box]");
+        check("ps box --format json", "ps [box --format json]");
+        check("ps", "ps: \"ps\" requires a minimum of 1 argument(s)");
+        check("kill", "kill: \"kill\" requires a minimum of 1 argument(s)");
+        check("list box", "list: \"list\" requires exactly 0 argument(s)");
+        check("update --memory -1 box", "update memory=-1 [box]");
+        check("update box --resources -", "update resources=- [box]");
+        check("mounts add box file", "mounts [add box file]");
+        check("mounts add box", "mounts: \"mounts\" requires exactly 3 argument(s)");
+        check("spec -b d --rootless -f x", "spec bundle=d rootless=true file=x []");
+        check("events box --stats --interval=500ms", "events stats=true interval=500ms [box]");
         check("fly", "program: no such command: \"fly\"");
         check("-", "program: no such command: \"-\"");
+    }
+
+    #[test]
+    fn every_option_by_every_name() {
+        for verb in VERBS {
+            for flag in verb.flags {
+                for name in flag.names {
+                    for dashes in ["-", "--"] {
+                        let known = flag.names[0];
+                        let (value, words) = match flag.takes {
+                            Takes::Nothing => ("true", vec![format!("{dashes}{name}")]),
+                            Takes::Value(_) => ("v", vec![format!("{dashes}{name}"), "v".to_owned()]),
+                        };
+                        let (read, used) = flags(verb.flags, &words, true).expect("an option of the table");
+                        assert_eq!(
+                            (read.value(known), used),
+                            (Some(value), words.len()),
+                            "{} {name}",
+                            verb.name
+                        );
+                    }
+                }
+            }
+        }
     }
 
     proptest! {

@@ -1,9 +1,9 @@
 //! `features`: what this runtime can do (features.md, features-linux.md); `info`: what this machine has.
 
 use super::arguments::Words;
-use super::{Program, print};
-use runtime::error::{Error, Kind, Result};
-use serde_json::json;
+use super::{Program, ordered, print};
+use runtime::error::Result;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 /// Hooks of a container (config.md, "POSIX-platform Hooks").
@@ -13,30 +13,74 @@ const HOOKS: [&str; 6] =
 /// Annotations that change what happens on the host: those who take bundles from strangers must know them.
 const UNSAFE: [&str; 4] = ["bundle", "org.systemd.property.", "org.criu.config", "run.oci."];
 
+/// Namespaces of a container and their files in /proc/PID/ns, sorted.
+const NAMESPACES: [(&str, &str); 8] = [
+    ("cgroup", "cgroup"),
+    ("ipc", "ipc"),
+    ("mount", "mnt"),
+    ("network", "net"),
+    ("pid", "pid"),
+    ("time", "time"),
+    ("user", "user"),
+    ("uts", "uts"),
+];
+
+/// Comparisons of arguments of system calls (config-linux.md, "Seccomp").
+const OPERATORS: [&str; 7] = [
+    "SCMP_CMP_EQ",
+    "SCMP_CMP_GE",
+    "SCMP_CMP_GT",
+    "SCMP_CMP_LE",
+    "SCMP_CMP_LT",
+    "SCMP_CMP_MASKED_EQ",
+    "SCMP_CMP_NE",
+];
+
+/// Modes and flags of set_mempolicy(2).
+const MODES: [&str; 7] = [
+    "MPOL_BIND",
+    "MPOL_DEFAULT",
+    "MPOL_INTERLEAVE",
+    "MPOL_LOCAL",
+    "MPOL_PREFERRED",
+    "MPOL_PREFERRED_MANY",
+    "MPOL_WEIGHTED_INTERLEAVE",
+];
+const FLAGS: [&str; 3] = ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"];
+
 /// `features`.
 pub fn features(_: &mut Program, _: &Words) -> Result<i32> {
-    let capabilities: Vec<String> =
+    print(&ordered::text(&all(), "    ")?)
+}
+
+fn all() -> Value {
+    let mut capabilities: Vec<String> =
         runtime::bundle::ALL_CAPABILITIES.iter().map(|name| format!("CAP_{name}")).collect();
+    capabilities.sort_unstable();
     let mut options: Vec<&str> = runtime::bundle::mount_options().collect();
     options.sort_unstable();
-    let value = json!({
+    options.dedup();
+    json!({
         "ociVersionMin": "1.0.0",
         "ociVersionMax": super::SPEC,
         "hooks": HOOKS,
         "mountOptions": options,
         "linux": {
-            "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"],
+            "namespaces": NAMESPACES.map(|(name, _)| name),
             "capabilities": capabilities,
             "cgroup": {"v1": true, "v2": true, "systemd": true, "systemdUser": true, "rdma": true},
-            "seccomp": seccomp(),
+            "seccomp": {
+                "enabled": true,
+                "actions": seccomp::action_names(),
+                "operators": OPERATORS,
+                "archs": seccomp::architecture_names(),
+                "knownFlags": seccomp::flag_names(),
+                "supportedFlags": seccomp::flag_names(),
+            },
             "apparmor": {"enabled": true},
             "selinux": {"enabled": true},
             "intelRdt": {"enabled": true, "schemata": true, "monitoring": true},
-            "memoryPolicy": {
-                "modes": ["MPOL_DEFAULT", "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE", "MPOL_PREFERRED",
-                    "MPOL_PREFERRED_MANY", "MPOL_LOCAL"],
-                "flags": ["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"],
-            },
+            "memoryPolicy": {"modes": MODES, "flags": FLAGS},
             "mountExtensions": {"idmap": {"enabled": true}},
             "netDevices": {"enabled": true},
         },
@@ -44,26 +88,9 @@ pub fn features(_: &mut Program, _: &Words) -> Result<i32> {
             "org.opencontainers.runc.checkpoint.enabled": "true",
             "run.oci.crun.checkpoint.enabled": "true",
             "devoxx.runtime.version": super::VERSION,
+            "devoxx.runtime.commit": super::COMMIT,
         },
         "potentiallyUnsafeConfigAnnotations": UNSAFE,
-    });
-    let text =
-        serde_json::to_string_pretty(&value).map_err(|error| Error::new(Kind::Other, error.to_string()))?;
-    print(&format!("{text}\n"))
-}
-
-fn seccomp() -> serde_json::Value {
-    json!({
-        "enabled": true,
-        "actions": ["SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD",
-            "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"],
-        "operators": ["SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ",
-            "SCMP_CMP_NE"],
-        "archs": ["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM", "SCMP_ARCH_X32", "SCMP_ARCH_X86", "SCMP_ARCH_X86_64"],
-        "knownFlags": ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC",
-            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
-        "supportedFlags": ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC",
-            "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
     })
 }
 
@@ -90,19 +117,45 @@ pub fn info(program: &mut Program, _: &Words) -> Result<i32> {
         Err(error) => format!("none ({error})"),
     };
     line("Cgroup setup", &layout);
-    for (name, file) in [
-        ("mount", "mnt"),
-        ("uts", "uts"),
-        ("ipc", "ipc"),
-        ("user", "user"),
-        ("pid", "pid"),
-        ("network", "net"),
-        ("cgroup", "cgroup"),
-        ("time", "time"),
-    ] {
+    for (name, file) in NAMESPACES {
         let there = std::path::Path::new("/proc/self/ns").join(file).symlink_metadata().is_ok();
         line(&format!("Namespace {name}"), if there { "enabled" } else { "disabled" });
     }
+    line("Commit", super::COMMIT);
+    line("Specification", super::SPEC);
     line("State", &program.root.display().to_string());
     print(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oci_spec::runtime::{
+        LinuxNamespaceType, LinuxSeccompAction, LinuxSeccompOperator, MemoryPolicyFlagType,
+        MemoryPolicyModeType,
+    };
+    use serde::de::DeserializeOwned;
+
+    /// What is promised is what a config.json is read with.
+    #[test]
+    fn every_name_is_one_of_the_specification() {
+        fn check<T: DeserializeOwned>(pointer: &str) {
+            let features = all();
+            let names = features.pointer(pointer).and_then(Value::as_array).unwrap();
+            assert!(!names.is_empty() && names.is_sorted_by_key(|name| name.as_str()), "{pointer} is sorted");
+            for name in names {
+                let read = serde_json::from_value::<T>(name.clone());
+                assert!(read.is_ok(), "{name} of {pointer}");
+            }
+        }
+        check::<LinuxNamespaceType>("/linux/namespaces");
+        check::<oci_spec::runtime::Capability>("/linux/capabilities");
+        check::<LinuxSeccompAction>("/linux/seccomp/actions");
+        check::<LinuxSeccompOperator>("/linux/seccomp/operators");
+        check::<oci_spec::runtime::Arch>("/linux/seccomp/archs");
+        check::<MemoryPolicyModeType>("/linux/memoryPolicy/modes");
+        check::<MemoryPolicyFlagType>("/linux/memoryPolicy/flags");
+        check::<String>("/mountOptions");
+        assert!(serde_json::from_value::<LinuxSeccompOperator>(json!("SCMP_CMP_NO")).is_err());
+    }
 }

@@ -12,7 +12,8 @@ use sys::called;
 /// More than any resources take, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// A number with one of the letters k, m, g for powers of 1024; -1 for none at all.
+/// A size as runc's callers write it: a number, perhaps with a fraction, and one of k, m, g, t, p for powers of 1024, in any
+/// case, with `b` or `ib` behind it or not; -1 for none at all.
 fn bytes(option: &str, text: &str) -> Result<i64> {
     let wrong = || invalid(&format!("--{option}: {text:?} is not a size"));
     if text == "-1" {
@@ -20,18 +21,23 @@ fn bytes(option: &str, text: &str) -> Result<i64> {
     }
     let lower = text.to_ascii_lowercase();
     let bare = lower.strip_suffix('b').unwrap_or(&lower);
-    let (digits, shift) = match bare.strip_suffix(['k', 'm', 'g', 't']) {
-        Some(digits) => (
-            digits,
-            [('k', 10), ('m', 20), ('g', 30), ('t', 40)]
-                .iter()
-                .find(|(unit, _)| bare.ends_with(*unit))
-                .map_or(0, |(_, shift)| *shift),
-        ),
+    let bare = bare.strip_suffix('i').filter(|rest| rest.len() + 2 == lower.len()).unwrap_or(bare);
+    let unit = bare.chars().last().and_then(|last| "kmgtp".find(last));
+    let (number, shift) = match unit {
+        Some(unit) => (&bare[..bare.len() - 1], 10 * (unit + 1)),
         None => (bare, 0),
     };
-    let number: i64 = digits.parse().ok().filter(|number| *number >= 0).ok_or_else(wrong)?;
-    number.checked_mul(1 << shift).ok_or_else(wrong)
+    let number = number.strip_suffix(' ').unwrap_or(number);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(fraction) {
+        return Err(wrong());
+    }
+    let factor = 1_i64 << shift;
+    let whole = whole.parse::<i64>().ok().and_then(|whole| whole.checked_mul(factor)).ok_or_else(wrong)?;
+    // Below one: it cannot overflow, and the bytes that it loses nobody means.
+    let fraction = format!("0.{fraction}").parse::<f64>().map_err(|_| wrong())? * factor as f64;
+    whole.checked_add(fraction as i64).ok_or_else(wrong)
 }
 
 fn integer(option: &str, text: &str) -> Result<i64> {
@@ -169,7 +175,13 @@ mod tests {
         size("64m", Some(64 << 20));
         size("1G", Some(1 << 30));
         size("2kb", Some(2048));
-        for wrong in ["", "-2", "m", "1x", "9999999999g", "1.5m"] {
+        size("1.5m", Some(3 << 19));
+        size("1 MiB", Some(1 << 20));
+        size("1kib", Some(1024));
+        size("7b", Some(7));
+        size("9223372036854775807", Some(i64::MAX));
+        for wrong in ["", "-2", "m", "b", "ib", "1x", "9999999999g", "1.m", ".5m", "+1", "1e3", "1  m", "é"]
+        {
             size(wrong, None);
         }
         fn time(text: &str, milliseconds: Option<u128>) {

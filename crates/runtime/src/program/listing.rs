@@ -42,7 +42,7 @@ fn all(program: &mut Program) -> Result<Vec<State>> {
             Ok(one) => states.push(one),
             // Removed while it was looked at.
             Err(error) if error.kind == Kind::NoSuchContainer => {}
-            Err(error) => program.log.warning(&error.to_string()),
+            Err(error) => program.log.omission(&error.to_string()),
         }
     }
     Ok(states)
@@ -78,17 +78,18 @@ pub fn list(program: &mut Program, words: &Words) -> Result<i32> {
     print(&table(&rows))
 }
 
-/// Columns as wide as their widest cell, three spaces apart.
+/// Columns as runc has them: three spaces wider than their widest cell, and no narrower than twelve; the last one ends
+/// where its text does.
 fn table(rows: &[[String; 6]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..6).map(width).collect();
+    let width = |column: usize| {
+        rows.iter().map(|row| row[column].chars().count() + 3).fold(12, |widest: usize, one| widest.max(one))
+    };
+    let widths = [width(0), width(1), width(2), width(3), width(4), 0];
     let mut text = String::new();
     for row in rows {
-        let mut line = String::new();
-        for (cell, width) in row.iter().zip(&widths) {
-            write!(line, "{cell:<width$}   ").unwrap_or_default();
+        for (cell, width) in row.iter().zip(widths) {
+            write!(text, "{cell:<width$}").unwrap_or_default();
         }
-        text += line.trim_end();
         text.push('\n');
     }
     text
@@ -144,6 +145,20 @@ fn lines_of(text: &str, pids: &[i32]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns() {
+        let row = |words: [&str; 6]| words.map(str::to_owned);
+        let rows = [
+            row(["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]),
+            row(["a-longer-name", "0", "stopped", "/b", "2026", "root"]),
+        ];
+        assert_eq!(
+            table(&rows),
+            "ID              PID         STATUS      BUNDLE      CREATED     OWNER\n\
+             a-longer-name   0           stopped     /b          2026        root\n"
+        );
+    }
 
     #[test]
     fn lines_of_processes() {

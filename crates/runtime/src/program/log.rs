@@ -63,43 +63,62 @@ impl Log {
         Ok(Self { target, json, warnings: warnings || debug, debug })
     }
 
-    /// A record that ends the command: in the log and on standard error.
+    /// A record that ends the command: in the log and on standard error, which is the log where no other is named.
     pub fn error(&mut self, error: &Error) {
         let hint = error.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
         let text = one_line(&format!("{error}{hint}"));
-        self.record("error", &text);
-        // Nothing to be done about a standard error that is gone.
-        let _gone = writeln!(std::io::stderr(), "{}", text_record("error", &text));
+        if !matches!(self.target, Target::None) {
+            self.record("error", &text);
+            self.json = false;
+        }
+        self.complain("error", &text);
     }
 
-    /// A record of what is not wrong and not as it was perhaps meant. A command that succeeds prints nothing, so it goes to the
-    /// log alone, and to standard error only when that is asked for.
+    /// A record of what is not wrong and not as it was perhaps meant. A command that succeeds prints nothing, so it is one only
+    /// when that is asked for.
     pub fn warning(&mut self, text: &str) {
-        if !self.warnings {
-            return;
+        if self.warnings {
+            self.note("warning", text);
         }
-        let text = one_line(text);
-        match self.target {
-            Target::None => {
-                let _gone = writeln!(std::io::stderr(), "{}", text_record("warning", &text));
-            }
-            _ => self.record("warning", &text),
+    }
+
+    /// A record of what is missing in the output, that nobody would miss otherwise.
+    pub fn omission(&mut self, text: &str) {
+        self.note("warning", text);
+        if !matches!(self.target, Target::None) {
+            self.complain("warning", &one_line(text));
         }
     }
 
     /// A record for who looks for a mistake.
     pub fn debug(&mut self, text: &str) {
-        if self.debug && !matches!(self.target, Target::None) {
-            self.record("debug", &one_line(text));
+        if self.debug {
+            self.note("debug", text);
         }
     }
 
+    fn note(&mut self, level: &str, text: &str) {
+        let text = one_line(text);
+        match self.target {
+            Target::None => self.complain(level, &text),
+            _ => self.record(level, &text),
+        }
+    }
+
+    fn line(&self, level: &str, text: &str) -> String {
+        match self.json {
+            true => serde_json::json!({"level": level, "msg": text, "time": timestamp::now()}).to_string(),
+            false => text_record(level, text),
+        }
+    }
+
+    fn complain(&self, level: &str, text: &str) {
+        // Nothing to be done about a standard error that is gone.
+        let _gone = writeln!(std::io::stderr(), "{}", self.line(level, text));
+    }
+
     fn record(&mut self, level: &str, text: &str) {
-        let line = if self.json {
-            serde_json::json!({"level": level, "msg": text, "time": timestamp::now()}).to_string()
-        } else {
-            text_record(level, text)
-        };
+        let line = self.line(level, text);
         // A log that cannot be written to must not hide what is logged: standard error has it as well.
         let _gone = match &mut self.target {
             Target::None => Ok(()),
@@ -111,7 +130,7 @@ impl Log {
 }
 
 fn one_line(text: &str) -> String {
-    text.replace('\n', " ")
+    text.replace(['\n', '\r'], " ").trim_end().to_owned()
 }
 
 /// As runc has it: `time="..." level=error msg="..."`.

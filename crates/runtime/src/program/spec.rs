@@ -1,10 +1,10 @@
 //! `spec`: an example of a config.json, the one that runc's users start from.
 
 use super::arguments::Words;
-use super::{Program, invalid};
-use runtime::error::Result;
-use runtime::id_map::{IdMaps, Range};
+use super::{Program, ordered};
+use runtime::error::{Error, Kind, Result};
 use serde_json::{Value, json};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use sys::called;
 
@@ -12,36 +12,29 @@ const CAPABILITIES: [&str; 3] = ["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SE
 
 /// `spec`.
 pub fn spec(_: &mut Program, words: &Words) -> Result<i32> {
-    let path = match words.value("file") {
-        Some(file) => PathBuf::from(file),
-        None => {
-            let path = Path::new(words.value("bundle").unwrap_or(".")).join("config.json");
-            if path.symlink_metadata().is_ok() {
-                return Err(invalid(&format!("File {} exists. Remove it first", path.display())));
-            }
-            path
-        }
-    };
     let mut config = config();
     if words.is_set("rootless") {
-        let own = |container: u32, host: u32| vec![Range { container, host, size: 1 }];
-        rootless(
-            &mut config,
-            &IdMaps {
-                uid: own(0, rustix::process::geteuid().as_raw()),
-                gid: own(0, rustix::process::getegid().as_raw()),
-            },
-        );
+        rootless(&mut config, rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     }
-    let mut text = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(
-        &mut text,
-        serde_json::ser::PrettyFormatter::with_indent(b"\t"),
-    );
-    serde::Serialize::serialize(&config, &mut serializer)
-        .map_err(|error| invalid(&format!("config.json: {error}")))?;
-    text.push(b'\n');
-    std::fs::write(&path, text).map_err(called(|| format!("write({path:?})")))?;
+    let text = ordered::text(&config, "\t")?;
+    let named = words.value("file").filter(|file| !file.is_empty());
+    let mut options = std::fs::File::options();
+    let path = match named {
+        Some(file) => {
+            options.write(true).create(true).truncate(true);
+            PathBuf::from(file)
+        }
+        None => {
+            options.write(true).create_new(true);
+            let bundle = words.value("bundle").filter(|bundle| !bundle.is_empty());
+            Path::new(bundle.unwrap_or(".")).join("config.json")
+        }
+    };
+    let mut file = options.open(&path).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => Error::new(Kind::Exists, "File config.json exists. Remove it first"),
+        _ => called(|| format!("open({path:?}, O_CREAT)"))(error).into(),
+    })?;
+    file.write_all(text.as_bytes()).map_err(called(|| format!("write({path:?})")))?;
     Ok(0)
 }
 
@@ -87,17 +80,12 @@ pub fn config() -> Value {
     })
 }
 
-/// What an ordinary user can have of it.
-fn rootless(config: &mut Value, maps: &IdMaps) {
-    let ranges = |ranges: &[Range]| -> Vec<Value> {
-        ranges
-            .iter()
-            .map(|one| json!({"containerID": one.container, "hostID": one.host, "size": one.size}))
-            .collect()
-    };
+/// What an ordinary user can have of it: one id, that of the caller.
+fn rootless(config: &mut Value, uid: u32, gid: u32) {
+    let own = |id: u32| json!([{"containerID": 0, "hostID": id, "size": 1}]);
     let linux = &mut config["linux"];
-    linux["uidMappings"] = json!(ranges(&maps.uid));
-    linux["gidMappings"] = json!(ranges(&maps.gid));
+    linux["uidMappings"] = own(uid);
+    linux["gidMappings"] = own(gid);
     if let Some(linux) = linux.as_object_mut() {
         linux.remove("resources");
     }
@@ -114,10 +102,31 @@ fn rootless(config: &mut Value, maps: &IdMaps) {
                 *mount = json!({"destination": "/sys", "type": "none", "source": "/sys",
                     "options": ["rbind", "nosuid", "noexec", "nodev", "ro"]});
             }
-            if let Some(options) = mount["options"].as_array_mut() {
+            if let Some(options) = mount.get_mut("options").and_then(Value::as_array_mut) {
                 // A group that a single id has no place for.
                 options.retain(|option| option != "gid=5");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oci_spec::runtime::Spec;
+
+    #[test]
+    fn examples_are_configurations() {
+        let mut example = config();
+        for (kind, namespaces) in [("root", 6), ("rootless", 6)] {
+            let spec: Spec = serde_json::from_value(example.clone()).unwrap();
+            let linux = spec.linux().as_ref().unwrap();
+            assert_eq!(linux.namespaces().as_ref().unwrap().len(), namespaces, "{kind}");
+            assert_eq!(linux.uid_mappings().is_some(), kind == "rootless");
+            assert!(!example.to_string().contains("null"), "{kind}");
+            rootless(&mut example, 1000, 100);
+        }
+        assert_eq!(example["linux"]["gidMappings"][0]["hostID"], 100);
+        assert!(!example.to_string().contains("gid=5"));
     }
 }

@@ -22,7 +22,7 @@ pub const GLOBAL: &[Flag] = &[
     with(&["cgroup-manager"], "MANAGER", "cgroupfs, systemd or disabled"),
     with(&["rootless"], "BOOL", "true, false or auto"),
     with(&["criu"], "PATH", ""),
-    on(&["version", "v"], "print the version"),
+    on(&["version", "v", "V"], "print the version"),
 ];
 
 const BUNDLE: Flag = with(&["bundle", "b"], "DIR", "the bundle, by default the working directory");
