@@ -6,6 +6,7 @@
 mod attributes;
 mod capability;
 mod mount;
+mod net_devices;
 mod resources;
 
 pub use mount::{COVERED_IN_PROC, clean as clean_target, options as mount_options};
@@ -88,6 +89,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         check_name(field, name.as_deref(), has(Namespaces::UTS))?;
     }
     let user_namespace = has(Namespaces::USER);
+    let net_devices = net_devices::net_devices(&linux, has(Namespaces::NETWORK))?;
     let root = match (beyond.root, spec.root()) {
         (Some(root), _) => root,
         (None, Some(root)) => Root::Directory(root_directory(bundle, root.path())?),
@@ -134,6 +136,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         hostname: spec.hostname().clone().unwrap_or_default(),
         domainname: spec.domainname().clone().unwrap_or_default(),
         sysctls: sysctls(&linux, namespaces)?,
+        net_devices,
         process,
         cgroup: linux.cgroups_path().as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
         limits: Limits { devices: device_rules, ..resources::limits(&resources)? },
@@ -172,10 +175,7 @@ fn listener(linux: &Linux) -> Option<Listener> {
 
 /// Fields that later versions carry out: refused by name until then.
 fn refuse_what_is_not_there_yet(linux: &Linux) -> Result<()> {
-    let written = [
-        ("linux.intelRdt", linux.intel_rdt().is_some()),
-        ("linux.netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty())),
-    ];
+    let written = [("linux.intelRdt", linux.intel_rdt().is_some())];
     match written.iter().find(|(_, there)| *there) {
         Some((field, _)) => {
             Err(Error::new(Kind::Unsupported, format!("config.json: {field}: not supported by this version")))

@@ -10,6 +10,7 @@ use crate::channel::{Channel, Message, pair};
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::hooks::Hooks;
 use crate::init::mounts::{Opened, open_in_parent};
+use crate::net_devices::{self, NetDevice};
 use crate::plan::Plan;
 use crate::state::{self, Init, Phase, Record, Status};
 use crate::{gate, id_map, namespace, notify, stage};
@@ -28,6 +29,7 @@ pub struct Launch {
     child: Child,
     channel: Channel,
     hooks: Hooks,
+    net_devices: Vec<NetDevice>,
 }
 
 /// Everything is set up; the command has not been started.
@@ -132,7 +134,14 @@ fn launch_claimed(
     let opened = open_in_parent(plan)?;
     let inside = Inside { plan, joined, entry: &entry, opened: &opened, gate: gate.as_ref() };
     let (child, channel) = make_init(&inside, given.stdio)?;
-    Ok(Launch { run: run.to_owned(), record, child, channel, hooks: plan.hooks.clone() })
+    Ok(Launch {
+        run: run.to_owned(),
+        record,
+        child,
+        channel,
+        hooks: plan.hooks.clone(),
+        net_devices: plan.net_devices.clone(),
+    })
 }
 
 /// Makes the cgroup of a record, if it has one: the way into it.
@@ -292,6 +301,10 @@ impl Launch {
         let (mut terminal, mut listener) = (None, None);
         loop {
             match self.channel.receive()? {
+                Some((Message::Network, Some(namespace))) if !self.net_devices.is_empty() => {
+                    net_devices::give(&self.net_devices, &namespace)?;
+                    self.channel.send(&Message::Proceed, None)?;
+                }
                 // Nobody has asked for it.
                 Some((Message::Network, _)) => {}
                 Some((Message::Hooks, _)) => {

@@ -80,12 +80,16 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG)".to_owned()))?;
     // Given, not looked up by the parent: once we are another user, /proc shows it to root of the host alone. And at once,
     // so that the network is made while we mount.
-    if plan.namespaces.has(Namespaces::NETWORK) {
+    if plan.namespaces.has(Namespaces::NETWORK) || !plan.net_devices.is_empty() {
         let path = "/proc/self/ns/net";
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let own = rustix::fs::open(path, flags, Mode::empty())
             .map_err(called::<Errno>(|| format!("open({path:?})")))?;
         channel.send(&Message::Network, Some(own.as_fd()))?;
+        if !plan.net_devices.is_empty() {
+            // Before the hooks and the kernel parameters, which may be about them.
+            channel.proceed()?;
+        }
     }
     // Born in the v2 cgroup, if there is one; into those of v1 we go ourselves. Before anything costs memory, and
     // before the namespace below takes its root from where we are.

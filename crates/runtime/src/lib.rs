@@ -26,6 +26,7 @@ mod init;
 pub mod kill;
 pub mod mounts;
 pub mod namespace;
+pub mod net_devices;
 pub mod notify;
 pub mod own_program;
 pub mod pause;

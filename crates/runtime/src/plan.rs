@@ -8,6 +8,7 @@ pub use mount::{Bind, FileSystem, IdMap, Link, Mount, Propagation, Source};
 
 use crate::hooks::Hooks;
 use crate::id_map::IdMaps;
+use crate::net_devices::NetDevice;
 use cgroup::Limits;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -59,6 +60,8 @@ pub struct Plan {
     pub domainname: String,
     /// Kernel parameters as paths below /proc/sys, with their values.
     pub sysctls: Vec<(String, String)>,
+    /// Devices of the host that move into its network namespace.
+    pub net_devices: Vec<NetDevice>,
     /// What runs in it.
     pub process: Process,
     /// The cgroup's name, absolute in every hierarchy; empty for none.

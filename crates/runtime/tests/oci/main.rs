@@ -17,6 +17,7 @@ mod lifecycle;
 mod mount_table;
 mod mounts;
 mod namespaces;
+mod net_devices;
 mod process;
 mod state;
 mod terminal;
