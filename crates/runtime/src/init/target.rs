@@ -198,6 +198,7 @@ pub fn same(one: impl AsFd, other: impl AsFd) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     struct Root(tempfile::TempDir);
 
@@ -275,5 +276,58 @@ mod tests {
         assert_eq!((kind(&at).unwrap(), made), (FileType::Symlink, false));
         let (at, made) = link_or_made(opened.as_fd(), Path::new("/new/file"), Missing::File).unwrap();
         assert_eq!((kind(&at).unwrap(), made), (FileType::RegularFile, true));
+    }
+
+    fn names() -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(vec!["a", "b", "c", "..", "."]), 1..6)
+            .prop_map(|names| names.join("/"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(128))]
+
+        /// Whatever an image has in the way, no target is outside of its root, and nothing is made there.
+        #[test]
+        fn no_target_is_outside(
+            links in prop::collection::vec((names(), names(), any::<bool>()), 0..8),
+            path in names(),
+            file in any::<bool>(),
+        ) {
+            let around = tempfile::tempdir().unwrap();
+            let root = around.path().join("root");
+            std::fs::create_dir(&root).unwrap();
+            for (at, leads, absolute) in links {
+                let at = crate::bundle::clean_target(Path::new(&at));
+                let at = root.join(at.strip_prefix("/").unwrap());
+                let leads = if absolute { format!("/{leads}") } else { leads };
+                // One link may stand in the way of another.
+                let parent_is_there = at.parent().is_some_and(|parent| {
+                    let through_a_link = parent.canonicalize().is_ok_and(|real| !real.starts_with(&root));
+                    !through_a_link && std::fs::create_dir_all(parent).is_ok()
+                });
+                if parent_is_there && at != root {
+                    std::os::unix::fs::symlink(leads, &at).ok();
+                }
+            }
+            let before = listing(around.path());
+            let opened = rustix::fs::open(&root, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+            let missing = if file { Missing::File } else { Missing::Directory };
+            let path = crate::bundle::clean_target(Path::new(&path));
+            if let Ok(at) = target(opened.as_fd(), &path, missing) {
+                use rustix::fd::AsRawFd;
+                let link = std::fs::read_link(format!("/proc/self/fd/{}", at.as_raw_fd())).unwrap();
+                prop_assert!(link.starts_with(&root), "{link:?}");
+                prop_assert!(kind(&at).unwrap() != FileType::Symlink);
+            }
+            prop_assert_eq!(listing(around.path()), before);
+        }
+    }
+
+    /// What is in a directory.
+    fn listing(directory: &Path) -> Vec<OsString> {
+        let mut names: Vec<OsString> =
+            std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
     }
 }
