@@ -8,6 +8,7 @@ mod capability;
 mod mount;
 mod net_devices;
 mod resources;
+mod sysctl;
 
 pub use mount::{COVERED_IN_PROC, clean as clean_target, options as mount_options};
 
@@ -89,6 +90,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         check_name(field, name.as_deref(), has(Namespaces::UTS))?;
     }
     let user_namespace = has(Namespaces::USER);
+    let sysctls = sysctl::sysctls(&linux, namespaces, &joined)?;
     let net_devices = net_devices::net_devices(&linux, has(Namespaces::NETWORK))?;
     let root = match (beyond.root, spec.root()) {
         (Some(root), _) => root,
@@ -135,7 +137,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         read_only: paths(linux.readonly_paths()),
         hostname: spec.hostname().clone().unwrap_or_default(),
         domainname: spec.domainname().clone().unwrap_or_default(),
-        sysctls: sysctls(&linux, namespaces)?,
+        sysctls,
         net_devices,
         process,
         cgroup: linux.cgroups_path().as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
@@ -242,7 +244,10 @@ fn namespaces(linux: &Linux) -> Result<(Namespaces, Vec<Joined>, bool)> {
     }
     if !seen.has(Namespaces::MOUNT) {
         // Without one, every mount would be made on the host.
-        return Err(invalid("linux.namespaces", "a mount namespace is needed"));
+        return Err(invalid(
+            "linux.namespaces",
+            "unable to restrict sys entries without a private MNT namespace: a mount namespace is needed",
+        ));
     }
     Ok((new, joined, cgroup))
 }
@@ -602,47 +607,4 @@ fn rules_of_every_container(devices: &[Device]) -> Vec<DeviceRule> {
             .map(|device| rule(device.kind, Some(device.major), Some(device.minor), "rwm")),
     );
     rules
-}
-
-/// Parameters that belong to a namespace, and to which; any other is the host's own.
-fn namespace_of_sysctl(path: &str) -> Option<Namespaces> {
-    const IPC: [&str; 8] = [
-        "kernel/msgmax",
-        "kernel/msgmnb",
-        "kernel/msgmni",
-        "kernel/sem",
-        "kernel/shmall",
-        "kernel/shmmax",
-        "kernel/shmmni",
-        "kernel/shm_rmid_forced",
-    ];
-    if IPC.contains(&path) || path.starts_with("fs/mqueue/") {
-        return Some(Namespaces::IPC);
-    }
-    if path.starts_with("net/") {
-        return Some(Namespaces::NETWORK);
-    }
-    (path == "kernel/domainname").then_some(Namespaces::UTS)
-}
-
-fn sysctls(linux: &Linux, own: Namespaces) -> Result<Vec<(String, String)>> {
-    let mut sysctls = Vec::new();
-    for (key, value) in linux.sysctl().iter().flatten() {
-        let path = key.replace('.', "/");
-        let fine = !path.is_empty()
-            && path.split('/').all(|part| !part.is_empty() && part != "..")
-            && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte));
-        if !fine {
-            return Err(invalid("linux.sysctl", &format!("{key:?} is not the name of a kernel parameter")));
-        }
-        if !namespace_of_sysctl(&path).is_some_and(|namespace| own.has(namespace)) {
-            return Err(invalid(
-                "linux.sysctl",
-                &format!("{key:?} is not in a namespace of the container: it is the host's"),
-            ));
-        }
-        sysctls.push((path, value.clone()));
-    }
-    sysctls.sort();
-    Ok(sysctls)
 }
