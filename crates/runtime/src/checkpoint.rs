@@ -67,6 +67,7 @@ pub fn checkpoint(root: &Path, id: &str, options: &Options) -> Result<Vec<String
         directories: &directories,
         entry: Entry::default(),
         inherited: Vec::new(),
+        no_new_privileges: false,
         mounts: None,
     };
     let mut criu = Criu::start(&surroundings)?;

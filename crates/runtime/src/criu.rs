@@ -40,6 +40,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use sys::clone3::{Child, Namespaces, clone3};
+use sys::mount_setattr::{MountAttributes, mount_setattr};
 use sys::{Context, Errno, called};
 
 /// The oldest that knows all that is needed here: namespaces that lie outside, descriptors for files.
@@ -71,6 +72,8 @@ pub struct Surroundings<'a> {
     pub entry: Entry,
     /// Descriptors that it keeps, under their numbers.
     pub inherited: Vec<BorrowedFd<'a>>,
+    /// Whether no execve may ever give it, and all that it restores, more privilege.
+    pub no_new_privileges: bool,
     /// For a restore: mounts that are there for CRIU alone.
     pub mounts: Option<Mounts<'a>>,
 }
@@ -82,6 +85,8 @@ pub struct Mounts<'a> {
     pub root: &'a Path,
     /// Where it is bound: CRIU wants a mount that nothing lies on.
     pub root_at: &'a Path,
+    /// Flags of the root's mount, which CRIU does not bring along from an image.
+    pub root_flags: u64,
     /// Where there is a directory that is empty and cannot be written to, for masked paths.
     pub empty_at: &'a Path,
 }
@@ -223,10 +228,12 @@ fn failed(wish: Wish, answer: &Answer) -> Error {
         Wish::PreDump => "pre-dump",
         _ => "dump",
     };
-    let mut text = format!("criu failed: {what}");
-    if answer.errno != 0 {
-        text.push_str(&format!(": {}", Errno::from_raw_os_error(answer.errno.abs())));
-    }
+    let mut text = match answer.errno.abs() {
+        0 => format!("criu failed: {what}"),
+        errno => {
+            called::<Errno>(|| format!("criu failed: {what}"))(Errno::from_raw_os_error(errno)).to_string()
+        }
+    };
     if !answer.message.is_empty() {
         text.push_str(&format!(": {}", answer.message.trim()));
     }
@@ -244,7 +251,8 @@ pub fn explain(error: Error, directory: &Path, log: &str) -> Error {
     let text = String::from_utf8_lossy(&bytes);
     let first = text.lines().find(|line| line.contains("Error (")).map(without_time);
     let mut error = error;
-    error.chain.extend(first.map(str::to_owned));
+    // Often it was said already.
+    error.chain.extend(first.filter(|first| !error.to_string().contains(first)).map(str::to_owned));
     error.with_hint(format!("log file: {}", path.display()))
 }
 
@@ -372,13 +380,17 @@ fn prepare(surroundings: &Surroundings<'_>, channel: &OwnedFd) -> Result<String>
         rustix::io::fcntl_setfd(kept, FdFlags::empty())
             .map_err(called::<Errno>(|| "fcntl(F_SETFD)".to_owned()))?;
     }
+    if surroundings.no_new_privileges {
+        rustix::thread::set_no_new_privs(true)
+            .map_err(called::<Errno>(|| "prctl(PR_SET_NO_NEW_PRIVS)".to_owned()))?;
+    }
     sys::signals::reset_for_exec();
     // From here on they belong to the program that comes.
     Ok(kept.map(|one| one.into_raw_fd())[0].to_string())
 }
 
 fn prepare_mounts(mounts: &Mounts<'_>) -> Result<()> {
-    let Mounts { root, root_at, empty_at } = mounts;
+    let Mounts { root, root_at, root_flags, empty_at } = mounts;
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).map_err(called::<
         Errno,
     >(
@@ -386,6 +398,10 @@ fn prepare_mounts(mounts: &Mounts<'_>) -> Result<()> {
     ))?;
     mount_bind_recursive(*root, *root_at)
         .map_err(called::<Errno>(|| format!("mount({root:?}, {root_at:?}, MS_BIND|MS_REC)")))?;
+    let bound = rustix::fs::open(*root_at, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())
+        .map_err(called::<Errno>(|| format!("open({root_at:?})")))?;
+    let attributes = MountAttributes { set: *root_flags, ..MountAttributes::default() };
+    mount_setattr(bound.as_fd(), false, attributes)?;
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount("tmpfs", *empty_at, "tmpfs", flags, Some(c"nr_blocks=1,nr_inodes=1"))
         .map_err(called::<Errno>(|| format!("mount(tmpfs, {empty_at:?})")))?;

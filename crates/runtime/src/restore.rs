@@ -14,11 +14,11 @@ use crate::place::{self, Manager};
 use crate::plan::Plan;
 use crate::state::{self, Init, Phase, Record, Status};
 use crate::{console, namespace};
-use cgroup::Version;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::path::{Path, PathBuf};
 use sys::clone3::Child;
+use sys::mount_setattr::{NODEV, RDONLY};
 use sys::{Context, Errno, called};
 
 /// The name of CRIU's log.
@@ -119,7 +119,14 @@ impl Restoration<'_> {
             directories,
             entry,
             inherited: inherited.iter().map(|(_, descriptor)| descriptor.as_fd()).collect(),
-            mounts: Some(Mounts { root: &self.record.rootfs, root_at: &root_at, empty_at: &empty_at }),
+            // Who is made by CRIU has what CRIU has; it does not bring it along from an image (before 3.18).
+            no_new_privileges: self.plan.process.no_new_privileges,
+            mounts: Some(Mounts {
+                root: &self.record.rootfs,
+                root_at: &root_at,
+                root_flags: self.root_flags(),
+                empty_at: &empty_at,
+            }),
         };
         let mut criu = Criu::start(&surroundings)?;
         let mut asked = self.asked(&root_at, &empty_at)?;
@@ -140,17 +147,24 @@ impl Restoration<'_> {
 
     fn asked(&self, root_at: &Path, empty_at: &Path) -> Result<Asked> {
         let ours = outside::mounts_of("self")?;
+        let choices = &self.options.choices;
+        // None was there before: it was just made.
+        let cgroups = match choices.cgroups {
+            CgroupsMode::Strict => CgroupsMode::Full,
+            other => other,
+        };
         Ok(Asked {
+            cgroups,
             evasive_devices: true,
             log_file: LOG.to_owned(),
             root: root_at.display().to_string(),
             restore_sibling: true,
-            mounts: outside::sources(self.plan, &ours, &self.record.rootfs, empty_at),
-            cgroup_roots: self.cgroup_roots(),
+            mounts: outside::sources(self.plan, &ours, &self.record, empty_at),
+            cgroup_root: self.cgroup_root(),
             tcp_close: self.options.tcp_close,
             lsm_profile: self.options.lsm_profile.clone(),
             lsm_mount_context: self.options.lsm_mount_context.clone(),
-            ..self.options.choices.options(self.plan)
+            ..choices.options(self.plan)
         })
     }
 
@@ -172,15 +186,18 @@ impl Restoration<'_> {
         Ok(inherited)
     }
 
-    /// On v1 the restored processes go below the cgroups that were just made; on v2, and where CRIU is to leave cgroups
-    /// alone, they stay where CRIU is, which is there already.
-    fn cgroup_roots(&self) -> Vec<(String, String)> {
-        let Some(cgroup) = &self.record.cgroup else { return Vec::new() };
-        if self.options.choices.cgroups == CgroupsMode::Ignore {
-            return Vec::new();
-        }
-        let v1 = cgroup.places.iter().filter(|place| place.version == Version::V1);
-        v1.map(|place| (place.controllers.join(","), cgroup.name.clone())).collect()
+    /// What a create sets on the root once everything in it is made.
+    fn root_flags(&self) -> u64 {
+        let read_only = if self.plan.root_read_only { RDONLY } else { 0 };
+        let no_devices = if self.plan.bind_devices { NODEV } else { 0 };
+        read_only | no_devices
+    }
+
+    /// The container's cgroup may have had another name when it was dumped. Where CRIU is to leave cgroups alone, its
+    /// processes stay where CRIU is, which is there already.
+    fn cgroup_root(&self) -> Option<String> {
+        let managed = self.options.choices.cgroups != CgroupsMode::Ignore;
+        self.record.cgroup.as_ref().filter(|_| managed).map(|cgroup| cgroup.name.clone())
     }
 
     fn carry_out(&mut self, criu: &mut Criu, asked: &Asked) -> Result<Child> {

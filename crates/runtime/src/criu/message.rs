@@ -85,8 +85,8 @@ pub struct Options {
     pub link_remap: bool,
     /// Mounts that lead outside, with the name that stands for what is there; for a restore the other way round.
     pub mounts: Vec<(String, String)>,
-    /// The cgroup of each v1 hierarchy that the restored ones go below.
-    pub cgroup_roots: Vec<(String, String)>,
+    /// The cgroup that takes the place of the one that was dumped, in every hierarchy.
+    pub cgroup_root: Option<String>,
     /// The restored process becomes a child of who started CRIU.
     pub restore_sibling: bool,
     /// Descriptors that stand for what they are called.
@@ -150,11 +150,8 @@ impl Options {
             });
         }
         to.flag(24, self.cgroups != CgroupsMode::Ignore);
-        for (controllers, path) in &self.cgroup_roots {
-            to.message(25, |root| {
-                root.bytes(1, controllers.as_bytes());
-                root.bytes(2, path.as_bytes());
-            });
+        if let Some(path) = &self.cgroup_root {
+            to.message(25, |root| root.bytes(2, path.as_bytes()));
         }
         to.flag(26, self.restore_sibling);
         for (key, fd) in &self.inherited {

@@ -3,10 +3,12 @@
 
 use crate::error::Result;
 use crate::plan::{Plan, Source};
+use crate::state::Record;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use sys::called;
+use sys::clone3::Namespaces;
 
 /// The name of the cover of masked files; the one that runc has in its images.
 const NULL: &str = "/dev/null";
@@ -24,6 +26,8 @@ pub struct Seen {
     pub root: PathBuf,
     /// Where, from the root of the process.
     pub at: PathBuf,
+    /// The type of the file system.
+    pub kind: String,
 }
 
 /// The mounts that a process sees.
@@ -36,9 +40,11 @@ pub fn mounts_of(process: &str) -> Result<Vec<Seen>> {
 /// One line of it; none for an empty one.
 fn seen(line: &[u8]) -> Option<Seen> {
     let mut fields = line.split(|byte| *byte == b' ');
+    let kind = line.split(|byte| *byte == b' ').skip_while(|field| *field != b"-").nth(1)?;
     let id = std::str::from_utf8(fields.next()?).ok()?.parse().ok()?;
     let device = String::from_utf8_lossy(fields.nth(1)?).into_owned();
-    Some(Seen { id, device, root: unescaped(fields.next()?), at: unescaped(fields.next()?) })
+    let kind = String::from_utf8_lossy(kind).into_owned();
+    Some(Seen { id, device, root: unescaped(fields.next()?), at: unescaped(fields.next()?), kind })
 }
 
 /// A path in which blanks and backslashes are written as three octal digits.
@@ -99,6 +105,8 @@ pub fn named(
 ) -> Vec<(String, String)> {
     let binds: Vec<(PathBuf, Bound<'_>)> = bound(plan).map(|bound| (resolved(bound.target), bound)).collect();
     let masked: Vec<PathBuf> = plan.masked.iter().map(|path| resolved(path)).collect();
+    let cgroups: Vec<(PathBuf, &Path)> =
+        bound_cgroups(plan).map(|target| (resolved(target), target)).collect();
     let new: Vec<PathBuf> = plan
         .mounts
         .iter()
@@ -111,6 +119,10 @@ pub fn named(
         }
         if let Some((_, bound)) = binds.iter().find(|(at, _)| *at == mount.at) {
             return Some(bound.target.display().to_string());
+        }
+        if let Some((at, target)) = cgroups.iter().find(|(at, _)| mount.at.starts_with(at)) {
+            let rest = mount.at.strip_prefix(at).ok()?;
+            return mount.kind.starts_with("cgroup").then(|| below_name(target, rest));
         }
         // Of what lies below a bind or the root, what is mounted on the host too came along with it.
         let on_host = ours.iter().any(|one| one.device == mount.device && one.root == mount.root);
@@ -132,16 +144,33 @@ pub fn named(
     named
 }
 
-fn below_name(target: &Path, rest: &Path) -> String {
-    target.join(rest).display().to_string()
+/// Where cgroups of the host are bound: without a namespace of its own, a container has no others.
+fn bound_cgroups(plan: &Plan) -> impl Iterator<Item = &Path> {
+    let bound = !plan.cgroup_namespace && !plan.joins(Namespaces::CGROUP);
+    let all = plan.mounts.iter().filter(move |mount| bound && mount.source == Source::Cgroups);
+    all.map(|mount| mount.target.as_path())
 }
 
-/// For a restore: what stands for each name now. `empty` is a directory for masked ones, `rootfs` the container's root on
-/// the host, `ours` the mounts of the host. A name that the image does not have does no harm.
-pub fn sources(plan: &Plan, ours: &[Seen], rootfs: &Path, empty: &Path) -> Vec<(String, String)> {
+fn below_name(target: &Path, rest: &Path) -> String {
+    let path = if rest.as_os_str().is_empty() { target.to_owned() } else { target.join(rest) };
+    path.display().to_string()
+}
+
+/// For a restore: what stands for each name now. `empty` is a directory for masked ones, `ours` the mounts of the host, and
+/// the record has the container's root and cgroup. A name that the image does not have does no harm.
+pub fn sources(plan: &Plan, ours: &[Seen], record: &Record, empty: &Path) -> Vec<(String, String)> {
     let shown = |path: &Path| path.display().to_string();
     let mut sources = vec![(NULL.to_owned(), NULL.to_owned()), (EMPTY.to_owned(), shown(empty))];
-    let root = Bound { target: Path::new("/"), source: rootfs, recursive: true };
+    for (target, cgroup) in bound_cgroups(plan).zip(record.cgroup.iter().cycle()) {
+        sources.extend(cgroup.places.iter().map(|place| {
+            let name = place.mount.file_name().unwrap_or_default();
+            // A host with v2 alone has it at the target itself.
+            let rest = if cgroup.places.len() > 1 { Path::new(name) } else { Path::new("") };
+            let path = place.mount.join(cgroup.name.trim_start_matches('/'));
+            (below_name(target, rest), shown(&path))
+        }));
+    }
+    let root = Bound { target: Path::new("/"), source: &record.rootfs, recursive: true };
     for bound in bound(plan) {
         sources.push((shown(bound.target), shown(bound.source)));
     }
@@ -169,6 +198,7 @@ pub fn sources(plan: &Plan, ours: &[Seen], rootfs: &Path, empty: &Path) -> Vec<(
 mod tests {
     use super::*;
     use crate::bundle::{self, Beyond};
+    use cgroup::{Cgroup, Place, Version};
 
     fn plan(mounts: &str, masked: &str) -> Plan {
         let spec = format!(
@@ -186,7 +216,13 @@ mod tests {
     #[test]
     fn lines_of_mountinfo() {
         let read = list("29 24 0:26 /a\\040b /mnt/c\\134d rw shared:1 - tmpfs none rw\n\nnonsense");
-        let expected = Seen { id: 29, device: "0:26".into(), root: "/a b".into(), at: "/mnt/c\\d".into() };
+        let expected = Seen {
+            id: 29,
+            device: "0:26".into(),
+            root: "/a b".into(),
+            at: "/mnt/c\\d".into(),
+            kind: "tmpfs".into(),
+        };
         assert_eq!(read, [expected]);
         assert_eq!(unescaped(b"\\9\\04"), Path::new("\\9\\04"));
     }
@@ -196,6 +232,7 @@ mod tests {
         let plan = plan(
             r#"{"destination":"/proc","type":"proc","source":"proc"},
                {"destination":"/dev","type":"tmpfs","source":"tmpfs"},
+               {"destination":"/sys/fs/cgroup","type":"cgroup","source":"cgroup"},
                {"destination":"/data","source":"/srv/data","options":["rbind"]},
                {"destination":"/var/run/hosts","source":"/srv/hosts","options":["bind"]}"#,
             r#""/proc/keys", "/proc/acpi""#,
@@ -211,7 +248,8 @@ mod tests {
              8 2 0:7 /null /proc/keys rw - devtmpfs d rw
              9 2 0:8 / /proc/acpi ro - tmpfs t rw
              10 3 0:7 /null /dev/null rw - devtmpfs d rw
-             11 1 0:9 / /mnt rw - tmpfs t rw",
+             11 1 0:9 / /mnt rw - tmpfs t rw
+             12 1 0:30 /x /sys/fs/cgroup ro - cgroup2 c rw",
         );
         let ours = list(
             "100 0 8:1 / / rw - ext4 d rw
@@ -230,11 +268,15 @@ mod tests {
             ("/proc/acpi", "masked"),
             ("/dev/null", "/dev/null"),
             ("/mnt", "/mnt"),
+            ("/sys/fs/cgroup", "/sys/fs/cgroup"),
         ];
         let named = named(&plan, &theirs, &ours, resolved);
         let shown: Vec<(&str, &str)> = named.iter().map(|(at, name)| (at.as_str(), name.as_str())).collect();
         assert_eq!(shown, expected);
-        let sources = sources(&plan, &ours, Path::new("/b/rootfs"), Path::new("/empty"));
+        let unified = Place { mount: "/cgroups".into(), version: Version::V2, controllers: Vec::new() };
+        let cgroup = Some(Cgroup { name: "/x".into(), places: vec![unified] });
+        let record = Record { rootfs: "/b/rootfs".into(), cgroup, ..Record::default() };
+        let sources = sources(&plan, &ours, &record, Path::new("/empty"));
         let source = |name: &str| sources.iter().find(|(known, _)| known == name).map(|(_, at)| at.as_str());
         for (name, expected) in [
             ("/data", "/srv/data"),
@@ -243,6 +285,7 @@ mod tests {
             ("/dev/null", "/dev/null"),
             ("masked", "/empty"),
             ("/mnt", "/b/rootfs/mnt"),
+            ("/sys/fs/cgroup", "/cgroups/x"),
         ] {
             assert_eq!(source(name), Some(expected), "{name}");
         }
