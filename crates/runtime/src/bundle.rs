@@ -109,7 +109,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         device_rules.clear();
     }
     if !beyond.only_written_devices {
-        device_rules.extend(rules_of_every_container(&devices));
+        device_rules.extend(rules_of_every_container());
     }
     Ok(Plan {
         id: id.to_owned(),
@@ -584,13 +584,14 @@ fn devices(linux: &Linux, sources: &[(PathBuf, PathBuf)]) -> Result<Vec<Device>>
     Ok(devices)
 }
 
-/// Access that no container is without: to make nodes, to its terminals, and to the nodes that it is given.
-fn rules_of_every_container(devices: &[Device]) -> Vec<DeviceRule> {
-    let rule = |kind: char, major: Option<u32>, minor: Option<u32>, access: &str| DeviceRule {
+/// Access that no container is without: to make nodes, to its terminals, and to the devices that every container has.
+/// Those of `linux.devices` are nodes: who may open them is up to `linux.resources.devices`, as with runc.
+fn rules_of_every_container() -> Vec<DeviceRule> {
+    let rule = |kind: char, major: Option<i64>, minor: Option<i64>, access: &str| DeviceRule {
         allow: true,
         kind,
-        major: major.map(i64::from),
-        minor: minor.map(i64::from),
+        major,
+        minor,
         access: access.to_owned(),
     };
     let mut rules = vec![
@@ -600,11 +601,8 @@ fn rules_of_every_container(devices: &[Device]) -> Vec<DeviceRule> {
         rule('c', Some(136), None, "rwm"),
         rule('c', Some(5), Some(2), "rwm"),
     ];
-    rules.extend(
-        devices
-            .iter()
-            .filter(|device| device.kind != 'p')
-            .map(|device| rule(device.kind, Some(device.major), Some(device.minor), "rwm")),
-    );
+    // null, zero, full, random, urandom, tty.
+    let everywhere = [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0)];
+    rules.extend(everywhere.map(|(major, minor)| rule('c', Some(major), Some(minor), "rwm")));
     rules
 }

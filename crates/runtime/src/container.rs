@@ -104,6 +104,13 @@ pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>)
     // Opened before anything is made: a path that leads nowhere is refused without a trace.
     let joined = namespace::open(&plan.joined)?;
     state::claim(run, &record)?;
+    if let Some(cgroup) = &record.cgroup
+        && let Err(error) = cgroup.create().map_err(of_cgroup)
+    {
+        // It is somebody else's, with what is in it: only the record goes.
+        state::remove_recorded(run, &Record { cgroup: None, ..record })?;
+        return Err(error);
+    }
     launch_claimed(run, plan, record, given, &joined).map_err(|error| after_removal(run, &plan.id, error))
 }
 
@@ -122,7 +129,7 @@ fn launch_claimed(
     given: Given<'_>,
     joined: &[namespace::Open],
 ) -> Result<Launch> {
-    let entry = make_cgroup(plan, &record)?;
+    let entry = limit_cgroup(plan, &record)?;
     let mut gate = None;
     if let Some(config) = given.config {
         state::keep_config(run, &plan.id, config)?;
@@ -146,8 +153,15 @@ fn launch_claimed(
 
 /// Makes the cgroup of a record, if it has one: the way into it.
 pub(crate) fn make_cgroup(plan: &Plan, record: &Record) -> Result<Entry> {
+    if let Some(cgroup) = &record.cgroup {
+        cgroup.create().map_err(of_cgroup)?;
+    }
+    limit_cgroup(plan, record)
+}
+
+/// Gives the cgroup of a record, if it has one, its limits: the way into it.
+fn limit_cgroup(plan: &Plan, record: &Record) -> Result<Entry> {
     let Some(cgroup) = &record.cgroup else { return Ok(Entry::default()) };
-    cgroup.create().map_err(of_cgroup)?;
     // Before the first process is in it: it must never run without its limits.
     cgroup.apply(&plan.limits).map_err(of_cgroup)?;
     cgroup.entry().map_err(of_cgroup)

@@ -26,9 +26,13 @@ pub(crate) const NO_SUCH_CALL: u32 = ERRNO | 38;
 /// What the kernel is to answer.
 pub(crate) fn answer(field: &str, action: Action, errno: Option<u32>) -> Result<u32, Refused> {
     let field = format!("linux.seccomp.{field}");
+    let answers = matches!(action, Action::ScmpActErrno | Action::ScmpActTrace);
+    if errno.is_some() && !answers {
+        return refused(field, format!("errnoRet: {action} has none"));
+    }
     let code = errno.unwrap_or(EPERM);
     let most = if action == Action::ScmpActTrace { MOST_TRACED } else { MOST };
-    if matches!(action, Action::ScmpActErrno | Action::ScmpActTrace) && code > most {
+    if answers && code > most {
         return refused(field, format!("errnoRet {code} is above {most}"));
     }
     Ok(match action {

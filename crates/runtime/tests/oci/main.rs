@@ -8,6 +8,7 @@ macro_rules! clause {
     ($($id:literal),+ $(,)?) => {};
 }
 
+mod cgroups;
 mod descriptors;
 mod devices;
 mod exec;
@@ -19,6 +20,7 @@ mod mounts;
 mod namespaces;
 mod net_devices;
 mod process;
+mod seccomp;
 mod state;
 mod terminal;
 mod world;

@@ -1,0 +1,247 @@
+//! `linux.seccomp` on the real kernel: that the filter is there and does what it says. That it is the right one for every
+//! call and argument is shown in the crate `seccomp`.
+
+use crate::terminal::Receiver;
+use crate::world::{root, rootless};
+use serde_json::{Value, json};
+use testkit::Oci;
+
+fn profile(config: &mut Value, default: &str, rules: Value) {
+    config["linux"]["seccomp"] =
+        json!({"defaultAction": default, "architectures": ["SCMP_ARCH_X86_64"], "syscalls": rules});
+}
+
+#[test]
+fn actions() {
+    clause!(
+        "config-linux.seccomp",
+        "config-linux.seccomp.defaultAction",
+        "config-linux.seccomp.syscalls",
+        "config-linux.seccomp.syscalls.names"
+    );
+    clause!(
+        "config-linux.seccomp.syscalls.action",
+        "config-linux.seccomp.syscalls.errnoRet",
+        "config-linux.seccomp.defaultErrnoRet",
+        "config-linux.seccomp.architectures"
+    );
+    fn check(oci: &Oci) {
+        let allow = |rules: Value, script: &str, expected: &str| {
+            oci.run(|config| profile(config, "SCMP_ACT_ALLOW", rules), script).ok().prints(expected);
+        };
+        allow(json!([]), "sed -n 's/^Seccomp:[[:space:]]*//p' /proc/self/status", "2");
+        let mkdir = json!(["mkdir", "mkdirat"]);
+        let says = "mkdir /tmp/x 2>&1 | sed 's/.*: //'";
+        allow(json!([{"names": mkdir, "action": "SCMP_ACT_ERRNO"}]), says, "Operation not permitted");
+        allow(
+            json!([{"names": mkdir, "action": "SCMP_ACT_ERRNO", "errnoRet": 28}]),
+            says,
+            "No space left on device",
+        );
+        allow(json!([{"names": mkdir, "action": "SCMP_ACT_ERRNO", "errnoRet": 0}]), says, "");
+        allow(json!([{"names": mkdir, "action": "SCMP_ACT_LOG"}]), "mkdir /tmp/x && echo made", "made");
+        allow(json!([{"names": mkdir, "action": "SCMP_ACT_KILL_PROCESS"}]), "mkdir /tmp/x; echo $?", "159");
+        allow(json!([{"names": mkdir, "action": "SCMP_ACT_KILL_THREAD"}]), "mkdir /tmp/x; echo $?", "159");
+        allow(json!([{"names": mkdir, "action": "SCMP_ACT_KILL"}]), "mkdir /tmp/x; echo $?", "159");
+        allow(json!([{"names": mkdir, "action": "SCMP_ACT_TRAP"}]), "mkdir /tmp/x; echo $?", "159");
+        // Without a tracer the call is not there.
+        allow(json!([{"names": mkdir, "action": "SCMP_ACT_TRACE"}]), says, "Function not implemented");
+        // By its arguments: the signal of kill is the second, 0 only asks and 18 is SIGCONT.
+        let of_signal = |op: &str, value: u32, two: u32| json!([{"names": ["kill"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 1, "op": op, "value": value, "valueTwo": two}]}]);
+        let both = "(kill -0 $$ && echo asked; kill -CONT $$ && echo sent) 2>/dev/null; true";
+        allow(of_signal("SCMP_CMP_EQ", 0, 0), both, "sent");
+        allow(of_signal("SCMP_CMP_NE", 0, 0), both, "asked");
+        allow(of_signal("SCMP_CMP_LT", 18, 0), both, "sent");
+        allow(of_signal("SCMP_CMP_LE", 17, 0), both, "sent");
+        allow(of_signal("SCMP_CMP_GE", 18, 0), both, "asked");
+        allow(of_signal("SCMP_CMP_GT", 17, 0), both, "asked");
+        allow(of_signal("SCMP_CMP_MASKED_EQ", 16, 16), both, "asked");
+        allow(of_signal("SCMP_CMP_EQ", 9, 0), both, "asked\nsent");
+        // What the kernel does not know is no reason to refuse.
+        allow(
+            json!([{"names": ["no_such_call", "mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]),
+            says,
+            "Operation not permitted",
+        );
+        // Denied by default: all that a shell needs is named, and mkdir is not.
+        let needed = json!([
+            "access",
+            "arch_prctl",
+            "brk",
+            "close",
+            "dup2",
+            "dup3",
+            "execve",
+            "exit",
+            "exit_group",
+            "fcntl",
+            "fork",
+            "vfork",
+            "clone",
+            "clone3",
+            "fstat",
+            "newfstatat",
+            "getcwd",
+            "getegid",
+            "geteuid",
+            "getgid",
+            "getpid",
+            "getppid",
+            "getrandom",
+            "getuid",
+            "getpgrp",
+            "getpgid",
+            "ioctl",
+            "lstat",
+            "mmap",
+            "mprotect",
+            "munmap",
+            "open",
+            "openat",
+            "pipe",
+            "pipe2",
+            "poll",
+            "prctl",
+            "prlimit64",
+            "read",
+            "readlink",
+            "rseq",
+            "rt_sigaction",
+            "rt_sigprocmask",
+            "rt_sigreturn",
+            "set_robust_list",
+            "set_tid_address",
+            "setgid",
+            "setuid",
+            "setgroups",
+            "stat",
+            "umask",
+            "uname",
+            "wait4",
+            "write",
+            "writev",
+            "futex",
+            "lseek",
+            "sched_getaffinity",
+            "sysinfo",
+            "capset",
+            "close_range",
+            "fchdir",
+            "chdir",
+            "sigaltstack",
+            "statx",
+            "setresuid",
+            "setresgid",
+            "sendmsg",
+            "recvmsg",
+            "sendto",
+            "recvfrom",
+            "ppoll",
+            "mremap"
+        ]);
+        let denied = |value: Value| {
+            oci.run(
+                |config| {
+                    profile(config, "SCMP_ACT_ERRNO", json!([{"names": needed, "action": "SCMP_ACT_ALLOW"}]));
+                    config["linux"]["seccomp"]["defaultErrnoRet"] = value;
+                },
+                says,
+            )
+            .ok()
+        };
+        denied(Value::Null).prints("Operation not permitted");
+        denied(json!(38)).prints("Function not implemented");
+    }
+    check(&root());
+    check(&rootless());
+}
+
+#[test]
+fn flags() {
+    clause!("config-linux.seccomp.flags");
+    let oci = root();
+    for flags in [
+        json!([]),
+        json!(["SECCOMP_FILTER_FLAG_LOG"]),
+        json!(["SECCOMP_FILTER_FLAG_SPEC_ALLOW"]),
+        json!(["SECCOMP_FILTER_FLAG_TSYNC"]),
+    ] {
+        let edit = |config: &mut Value| {
+            profile(config, "SCMP_ACT_ALLOW", json!([{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO"}]));
+            config["linux"]["seccomp"]["flags"] = flags.clone();
+        };
+        oci.run(edit, "mkdir /tmp/x 2>/dev/null || echo denied").ok().prints("denied");
+    }
+}
+
+#[test]
+fn refusals() {
+    clause!("config-linux.seccomp.errno-unsupported", "config-linux.seccomp.listenerMetadata.alone");
+    let oci = root();
+    let refused = |edit: &dyn Fn(&mut Value)| {
+        let bundle = oci.bundle(|config| {
+            profile(config, "SCMP_ACT_ALLOW", json!([]));
+            edit(&mut config["linux"]["seccomp"]);
+        });
+        bundle.try_create(&[]).refused(&["seccomp"]);
+        oci.assert_empty("refused profiles");
+    };
+    refused(&|seccomp| seccomp["defaultAction"] = json!("SCMP_ACT_MAYBE"));
+    refused(&|seccomp| seccomp["architectures"] = json!(["SCMP_ARCH_ABACUS"]));
+    refused(&|seccomp| seccomp["flags"] = json!(["SECCOMP_FILTER_FLAG_NO_SUCH"]));
+    refused(&|seccomp| seccomp["syscalls"] = json!([{"names": ["mkdir"], "action": "SCMP_ACT_NO_SUCH"}]));
+    refused(&|seccomp| seccomp["syscalls"] = json!([{"names": [], "action": "SCMP_ACT_ERRNO"}]));
+    refused(
+        &|seccomp| seccomp["syscalls"] = json!([{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 6, "op": "SCMP_CMP_EQ", "value": 1}]}]),
+    );
+    refused(
+        &|seccomp| seccomp["syscalls"] = json!([{"names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "op": "SCMP_CMP_LIKE", "value": 1}]}]),
+    );
+    refused(&|seccomp| {
+        seccomp["syscalls"] = json!([{"names": ["mkdir"], "action": "SCMP_ACT_KILL", "errnoRet": 1}])
+    });
+    refused(&|seccomp| seccomp["syscalls"] = json!([{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]));
+    refused(&|seccomp| seccomp["listenerMetadata"] = json!("alone"));
+    refused(&|seccomp| {
+        seccomp["listenerPath"] = json!("/tmp/none.sock");
+        seccomp["syscalls"] = json!([{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]);
+    });
+}
+
+#[test]
+fn questions_go_to_a_listener() {
+    clause!(
+        "config-linux.seccomp.listenerPath",
+        "config-linux.seccomp.listenerPath.one-state",
+        "config-linux.seccomp.listenerMetadata"
+    );
+    clause!("config-linux.seccomp.containerProcessState", "config-linux.seccomp.containerProcessState.fds");
+    let oci = root();
+    let mut bundle = oci.bundle(|config| {
+        profile(config, "SCMP_ACT_ALLOW", json!([{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]));
+        config["process"]["args"] = json!(["true"]);
+        config["annotations"] = json!({"a": "b"});
+    });
+    let path = bundle.inside("listener.sock");
+    let receiver = Receiver::at(&oci, &path);
+    bundle.config["linux"]["seccomp"]["listenerPath"] = json!(path);
+    bundle.config["linux"]["seccomp"]["listenerMetadata"] = json!("opaque words");
+    bundle.save();
+    let (directory, id) = (bundle.directory.clone(), bundle.id.clone());
+    let running = oci.spawn(["run", "--bundle", &directory, &id]);
+    let (fd, text) = receiver.take();
+    running.wait().ok();
+    let sent: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}"));
+    assert!(sent["ociVersion"].is_string());
+    assert_eq!(sent["fds"], json!(["seccompFd"]));
+    assert_eq!(sent["metadata"], "opaque words");
+    assert!(sent["pid"].as_i64().is_some_and(|pid| pid > 0), "{sent}");
+    assert_eq!(sent["state"]["id"], id);
+    assert_eq!(sent["state"]["status"], "creating");
+    assert_eq!(sent["state"]["bundle"], directory);
+    assert_eq!(sent["state"]["annotations"]["a"], "b");
+    let link = std::fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd)))
+        .expect("readlink");
+    assert!(link.display().to_string().contains("seccomp notify"), "{link:?}");
+    oci.assert_empty("a listener");
+}
