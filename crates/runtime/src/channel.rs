@@ -46,6 +46,8 @@ pub enum Message {
     Map,
     /// From the stage: init is there, its pidfd is attached.
     Init,
+    /// From a child that opens the source of a mount: it is attached.
+    Source,
     /// From init: the hooks of create that run outside are due.
     Hooks,
     /// From init: the descriptor of seccomp's notifications is attached.

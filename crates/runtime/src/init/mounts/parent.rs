@@ -1,15 +1,17 @@
 //! What only the parent can open for init: it has the host's privileges, init may have those of a user namespace alone.
 
 use super::bind;
-use crate::container::end;
+use crate::channel::{Message, pair};
+use crate::container::{end, wait};
 use crate::error::{Error, Kind, Result};
 use crate::id_map::{self, IdMaps};
 use crate::plan::{Bind, IdMap, Mount, Plan, Propagation, Source};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, set_parent_process_death_signal};
-use std::path::Path;
-use sys::clone3::{Namespaces, clone3};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::path::{Path, PathBuf};
+use sys::clone3::{Child, Namespaces, clone3};
 use sys::mount_setattr::{MountAttributes, PRIVATE, SHARED, SLAVE, UNBINDABLE, mount_setattr, set_id_map};
 use sys::{Context, Errno, called};
 
@@ -22,11 +24,13 @@ pub struct Opened {
     pub complete: bool,
 }
 
-/// Opens the sources of binds that have ids of their own, and, where there is a user namespace, of all: their paths may
-/// be closed to its root. Before init is cloned: it inherits the descriptors.
+/// Opens the sources of binds that have ids of their own, and those whose paths may be closed to root of a user
+/// namespace. Before init is cloned: it inherits the descriptors.
 pub fn open_in_parent(plan: &Plan) -> Result<Opened> {
     let inside = plan.has_user_namespace();
-    let wanted = |mount: &Mount| bind_of(mount).is_some_and(|bind| bind.id_map.is_some() || inside);
+    let wanted = |mount: &Mount| {
+        bind_of(mount).is_some_and(|bind| bind.id_map.is_some() || (inside && may_be_closed(&bind.path)))
+    };
     if !plan.mounts.iter().any(wanted) {
         return Ok(Opened::default());
     }
@@ -38,8 +42,16 @@ pub fn open_for_running(plan: &Plan) -> Result<Opened> {
     open_all(plan, |mount| bind_of(mount).is_some(), true)
 }
 
+/// Whether a directory on the way is closed to others than its owner and group.
+fn may_be_closed(path: &Path) -> bool {
+    let Ok(real) = path.canonicalize() else { return true };
+    let open_to_all =
+        |directory: &Path| rustix::fs::stat(directory).is_ok_and(|stat| stat.st_mode & 0o001 != 0);
+    !real.ancestors().skip(1).all(open_to_all)
+}
+
 fn open_all(plan: &Plan, wanted: impl Fn(&Mount) -> bool, complete: bool) -> Result<Opened> {
-    let mut namespaces = Namespaced { plan, made: Vec::new() };
+    let mut namespaces = Namespaced { plan, made: Vec::new(), locked: None };
     let mut sources = Vec::new();
     for mount in &plan.mounts {
         sources.push(match bind_of(mount).filter(|_| wanted(mount)) {
@@ -65,10 +77,18 @@ fn bind_of(mount: &Mount) -> Option<&Bind> {
 }
 
 fn open(bind: &Bind, namespaces: &mut Namespaced<'_>) -> Result<bind::Opened> {
-    let tree = match bind::open(bind)? {
+    let mut tree = match bind::open(bind)? {
         bind::Opened::Tree(tree) => tree,
         link => return Ok(link),
     };
+    if namespaces.plan.has_user_namespace() {
+        match namespaces.locked()?.open(bind) {
+            Ok(locked) => tree = locked,
+            // Of a tree whose parts are locked together one part alone is not to be had.
+            Err(_) if !bind.recursive => {}
+            Err(error) => return Err(error),
+        }
+    }
     let propagation = match namespaces.plan.root_propagation {
         Some(Propagation { kind: PRIVATE | UNBINDABLE, .. }) => PRIVATE,
         Some(Propagation { kind: SHARED, .. }) if !namespaces.plan.has_user_namespace() => 0,
@@ -96,9 +116,60 @@ fn hint(error: Error, path: &Path) -> Error {
 struct Namespaced<'a> {
     plan: &'a Plan,
     made: Vec<(Option<IdMaps>, OwnedFd)>,
+    locked: Option<Locked>,
+}
+
+/// The host's mounts as a user namespace has them: what flags they have cannot be taken from them
+/// (mount_namespaces(7), "Restrictions on mount namespaces").
+struct Locked(OwnedFd);
+
+impl Locked {
+    fn make() -> Result<Self> {
+        let child = waiting_child(Namespaces::USER.and(Namespaces::MOUNT))?;
+        let opened = open_namespace(&namespace_file(&child, "mnt"));
+        end(&child)?;
+        opened.map(Self)
+    }
+
+    /// Opens a source among them with the privileges of this process, in a child that goes there.
+    fn open(&self, bind: &Bind) -> Result<OwnedFd> {
+        let (mut ours, theirs) = pair()?;
+        let parents_end = &mut ours;
+        let child = clone3(Namespaces::NONE, None, move || {
+            if parents_end.close().is_err() {
+                return 71;
+            }
+            let sent =
+                self.open_inside(bind).and_then(|tree| theirs.send(&Message::Source, Some(tree.as_fd())));
+            sent.map_or_else(|failure| crate::init::report(&theirs, failure), |()| 0)
+        })?;
+        let said = ours.receive();
+        wait(&child)?;
+        match said? {
+            Some((Message::Source, Some(tree))) => Ok(tree),
+            Some((Message::Failed { kind, chain, hint }, _)) => Err(Error { kind, chain, hint }),
+            _ => Err(Error::new(Kind::Other, "a child that opens a source ended without it")),
+        }
+    }
+
+    fn open_inside(&self, bind: &Bind) -> Result<OwnedFd> {
+        move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Mount))
+            .map_err(called::<Errno>(|| "setns(CLONE_NEWNS)".to_owned()))?;
+        match bind::open(bind)? {
+            bind::Opened::Tree(tree) => Ok(tree),
+            bind::Opened::Link(_) => Err(Error::new(Kind::Other, "a source has become a link")),
+        }
+    }
 }
 
 impl Namespaced<'_> {
+    fn locked(&mut self) -> Result<&Locked> {
+        match &mut self.locked {
+            Some(locked) => Ok(locked),
+            none => Ok(none.insert(Locked::make()?)),
+        }
+    }
+
     fn find(&mut self, map: &IdMap) -> Result<&OwnedFd> {
         let known = self.made.iter().position(|(maps, _)| *maps == map.maps);
         let index = match known {
@@ -132,18 +203,24 @@ fn open_namespace(path: &Path) -> Result<OwnedFd> {
 
 /// A user namespace with these ids and nobody in it.
 pub fn user_namespace(maps: &IdMaps) -> Result<OwnedFd> {
-    let child = clone3(Namespaces::USER, None, || {
-        // It is only there for its namespace, until it is killed; with its parent at the latest.
-        match set_parent_process_death_signal(Some(Signal::KILL)) {
-            Ok(()) => loop {
-                rustix::event::pause();
-            },
-            Err(_) => 70,
-        }
-    })?;
-    let pid = child.pid.as_raw_nonzero().get();
-    let opened = id_map::write(pid, maps)
-        .and_then(|()| open_namespace(&Path::new("/proc").join(pid.to_string()).join("ns/user")));
+    let child = waiting_child(Namespaces::USER)?;
+    let opened = id_map::write(child.pid.as_raw_nonzero().get(), maps)
+        .and_then(|()| open_namespace(&namespace_file(&child, "user")));
     end(&child)?;
     opened
+}
+
+/// A child that is only there for its namespaces, until it is killed; with its parent at the latest.
+fn waiting_child(namespaces: Namespaces) -> Result<Child> {
+    let child = clone3(namespaces, None, || match set_parent_process_death_signal(Some(Signal::KILL)) {
+        Ok(()) => loop {
+            rustix::event::pause();
+        },
+        Err(_) => 70,
+    })?;
+    Ok(child)
+}
+
+fn namespace_file(child: &Child, kind: &str) -> PathBuf {
+    Path::new("/proc").join(child.pid.as_raw_nonzero().get().to_string()).join("ns").join(kind)
 }

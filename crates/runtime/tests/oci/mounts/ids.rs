@@ -109,6 +109,28 @@ fn flags_of_the_hosts_mounts_stay() {
     check(&["rbind", "ro"]).ok().prints("ro,nosuid,nodev,noexec,relatime tmpfs rw");
     check(&["rbind", "rw"]).ok().prints("rw,nosuid,nodev,noexec,relatime tmpfs rw");
     check(&["rbind", "exec"]).refused(&["mount /x", "EPERM"]);
+    // Nor can they be taken from it later, by whatever way it was opened.
+    oci.host.admin(
+        "mkdir -m 0700 /tmp/closed; mkdir /tmp/closed/in; mount --rbind /tmp/files /tmp/closed/in; \
+                    mount -o remount,bind,ro,nosuid /tmp/closed/in",
+    );
+    let tries = "mount -o remount,bind,rw /x 2>/dev/null && echo written to; mount -o remount,bind,ro,nosuid,noexec /x && echo fine";
+    let mut checked = Vec::new();
+    for (source, options) in [
+        ("/tmp/closed/in", &["rbind"][..]),
+        ("/tmp/closed/in", &["rbind", "idmap"]),
+        ("/tmp/files", &["rbind"]),
+    ] {
+        let edit = |config: &mut Value| {
+            adds(vec![mount("/x", "bind", source, options)])(config);
+            for set in ["bounding", "effective", "permitted"] {
+                config["process"]["capabilities"][set] = json!(["CAP_SYS_ADMIN"]);
+            }
+        };
+        checked.push(run(&oci, edit, tries).stdout);
+    }
+    // The last one is not read-only on the host.
+    assert_eq!(checked, ["fine\n", "fine\n", "written to\nfine\n"]);
 }
 
 #[test]
