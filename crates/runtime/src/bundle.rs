@@ -7,12 +7,14 @@ mod attributes;
 mod capability;
 mod mount;
 mod net_devices;
+mod rdt;
 mod resources;
 mod sysctl;
 
 pub use mount::{COVERED_IN_PROC, clean as clean_target, options as mount_options};
 
 pub use capability::{ALL as ALL_CAPABILITIES, number as capability_number};
+pub use rdt::combined as rdt_schemata;
 pub use resources::limits as resources;
 
 pub use crate::written::{Written, read, read_process};
@@ -69,7 +71,6 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         Some(linux) => linux.clone(),
         None => return Err(invalid("linux", "missing: a container needs namespaces")),
     };
-    refuse_what_is_not_there_yet(&linux)?;
     attributes::of_linux(&linux, &mut process.attributes)?;
     if beyond.new_keyring {
         process.attributes.keyring = Some(format!("_ses.{id}"));
@@ -139,6 +140,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         domainname: spec.domainname().clone().unwrap_or_default(),
         sysctls,
         net_devices,
+        rdt: rdt::rdt(&linux, id)?,
         process,
         cgroup: linux.cgroups_path().as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
         limits: Limits { devices: device_rules, ..resources::limits(&resources)? },
@@ -173,17 +175,6 @@ fn listener(linux: &Linux) -> Option<Listener> {
     let profile = linux.seccomp().as_ref()?;
     let path = profile.listener_path().clone().filter(|path| !path.as_os_str().is_empty())?;
     Some(Listener { path, metadata: profile.listener_metadata().clone().unwrap_or_default() })
-}
-
-/// Fields that later versions carry out: refused by name until then.
-fn refuse_what_is_not_there_yet(linux: &Linux) -> Result<()> {
-    let written = [("linux.intelRdt", linux.intel_rdt().is_some())];
-    match written.iter().find(|(_, there)| *there) {
-        Some((field, _)) => {
-            Err(Error::new(Kind::Unsupported, format!("config.json: {field}: not supported by this version")))
-        }
-        None => Ok(()),
-    }
 }
 
 /// A name of a UTS namespace (uts_namespaces(7)).

@@ -12,6 +12,7 @@ use crate::hooks::Hooks;
 use crate::init::mounts::{Opened, open_in_parent};
 use crate::net_devices::{self, NetDevice};
 use crate::plan::Plan;
+use crate::rdt::Wish;
 use crate::state::{self, Init, Phase, Record, Status};
 use crate::{gate, id_map, namespace, notify, stage};
 use cgroup::{Cgroup, Entry};
@@ -100,7 +101,8 @@ pub struct Given<'a> {
 /// # Errors
 /// `Exists` when the id is taken: then nothing is touched. Any other error leaves nothing behind.
 pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>) -> Result<Launch> {
-    let record = Record { config_kept: given.config.is_some(), ..Record::of(plan, cgroup) };
+    let rdt = plan.rdt.as_ref().map(Wish::place).transpose()?;
+    let record = Record { config_kept: given.config.is_some(), rdt, ..Record::of(plan, cgroup) };
     // Opened before anything is made: a path that leads nowhere is refused without a trace.
     let joined = namespace::open(&plan.joined)?;
     state::claim(run, &record)?;
@@ -140,7 +142,14 @@ fn launch_claimed(
     }
     let opened = open_in_parent(plan)?;
     let inside = Inside { plan, joined, entry: &entry, opened: &opened, gate: gate.as_ref() };
+    if let (Some(wish), Some(place)) = (&plan.rdt, &record.rdt) {
+        wish.make(place)?;
+    }
     let (child, channel) = make_init(&inside, given.stdio)?;
+    if let Some(Err(error)) = record.rdt.as_ref().map(|place| place.join(child.pid.as_raw_nonzero().get())) {
+        end(&child)?;
+        return Err(error);
+    }
     Ok(Launch {
         run: run.to_owned(),
         record,

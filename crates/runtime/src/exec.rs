@@ -93,7 +93,8 @@ pub fn exec(root: &Path, id: &str, options: &Options) -> Result<Executed> {
         }
         other => other.map_err(NotMade::error)?,
     };
-    let done = until_ready(&channel).and_then(|master| {
+    let joined = record.rdt.as_ref().map_or(Ok(()), |place| place.join(child.pid.as_raw_nonzero().get()));
+    let done = joined.and_then(|()| until_ready(&channel)).and_then(|master| {
         let terminal = match (master, socket) {
             (Some(master), Some(socket)) => {
                 console::send(&socket, "/dev/ptmx", master.as_fd())?;

@@ -32,6 +32,7 @@ pub mod own_program;
 pub mod pause;
 pub mod place;
 pub mod plan;
+pub mod rdt;
 pub mod restore;
 pub mod run;
 mod stage;

@@ -9,6 +9,7 @@ pub use mount::{Bind, FileSystem, IdMap, Link, Mount, Propagation, Source};
 use crate::hooks::Hooks;
 use crate::id_map::IdMaps;
 use crate::net_devices::NetDevice;
+use crate::rdt;
 use cgroup::Limits;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -62,6 +63,8 @@ pub struct Plan {
     pub sysctls: Vec<(String, String)>,
     /// Devices of the host that move into its network namespace.
     pub net_devices: Vec<NetDevice>,
+    /// The groups of resctrl that it asks for.
+    pub rdt: Option<rdt::Wish>,
     /// What runs in it.
     pub process: Process,
     /// The cgroup's name, absolute in every hierarchy; empty for none.

@@ -10,6 +10,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::hooks::Hooks;
 use crate::plan::{Plan, Root};
+use crate::rdt;
 use crate::{gate, timestamp};
 use cgroup::Cgroup;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -30,6 +31,8 @@ pub struct Record {
     pub id: String,
     /// Its cgroup, in every hierarchy; none where no cgroup could be had.
     pub cgroup: Option<Cgroup>,
+    /// Its groups of resctrl, where it asked for any.
+    pub rdt: Option<rdt::Place>,
     /// Its init, once there is one.
     pub init: Option<Init>,
     /// How far it has come.
@@ -130,6 +133,7 @@ impl Record {
         Self {
             id: plan.id.clone(),
             cgroup,
+            rdt: None,
             init: None,
             phase: Phase::Creating,
             maker: Init::of(rustix::process::getpid().as_raw_nonzero().get()),
@@ -335,6 +339,9 @@ pub fn remove_recorded(run: &Path, record: &Record) -> Result<()> {
         for done in [cgroup.kill(), cgroup.remove()] {
             failures.extend(done.err().map(|failure| failure.to_string()));
         }
+    }
+    if let Some(Err(failure)) = record.rdt.as_ref().map(rdt::Place::remove) {
+        failures.push(failure.to_string());
     }
     if !failures.is_empty() {
         // The record stays: the next removal finds what is left by it.

@@ -23,10 +23,11 @@ pub fn update(root: &Path, id: &str, change: &Change) -> Result<Vec<String>> {
         return Err(Error::new(Kind::NotRunning, "container not running"));
     }
     if change.l3_cache_schema.is_some() || change.mem_bw_schema.is_some() {
-        return Err(Error::new(
-            Kind::Unsupported,
-            "Intel RDT: container was created without linux.intelRdt, or this machine has no resctrl",
-        ));
+        let place = record.rdt.as_ref().ok_or_else(|| {
+            Error::new(Kind::Unsupported, "Intel RDT: container was created without linux.intelRdt")
+        })?;
+        let text = |schema: &Option<String>| schema.clone().unwrap_or_default();
+        place.update(&bundle::rdt_schemata(&text(&change.l3_cache_schema), &text(&change.mem_bw_schema)))?;
     }
     let written = serde_json::from_value(change.resources.clone())
         .map_err(|error| Error::new(Kind::Invalid, format!("resources: {error}")))?;

@@ -20,6 +20,7 @@ mod mounts;
 mod namespaces;
 mod net_devices;
 mod process;
+mod rdt;
 mod seccomp;
 mod state;
 mod terminal;
