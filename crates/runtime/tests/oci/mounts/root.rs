@@ -60,6 +60,12 @@ fn without_pivot_root() {
     run(&|config| config["linux"]["rootfsPropagation"] = json!("private"), "true")
         .refused(&["rootfsPropagation of [r]private is not safe without pivot_root"]);
     oci.assert_empty("a root that was moved");
+    let rootless = rootless();
+    let bundle = rootless.bundle(|config| {
+        config["process"]["args"] =
+            json!(["sh", "-c", "ls /tmp | wc -l; test -d /proc/1 && touch /new && echo inside"]);
+    });
+    bundle.try_run(&["--no-pivot"]).ok().prints("0\ninside");
 }
 
 #[test]
