@@ -15,6 +15,7 @@ packages=(
     iproute2 nftables  # to look at networks with other eyes than ours
     procps util-linux  # processes, namespaces
     gcc libc6-dev libseccomp-dev  # what libseccomp makes of a profile, to compare with
+    golang-github-containers-common  # podman's profile
     runc crun podman buildah containerd docker.io conmon  # peers to compare with, and engines that call our runtime
     strace             # to fail and to stop at chosen system calls
     criu               # containers to an image and back, in the virtual machine

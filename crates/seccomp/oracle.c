@@ -37,6 +37,11 @@ int main(void) {
             if (number == __NR_SCMP_ERROR) continue;
             int done = seccomp_rule_add_array(filter, action, number, count, args);
             if (done) fprintf(stderr, "rule %s: %d\n", name, done);
+        } else if (!strcmp(word, "knows")) {
+            if (scanf("%63s", name) != 1) return 2;
+            uint32_t known = seccomp_syscall_resolve_name(name) != __NR_SCMP_ERROR;
+            fwrite(&known, 4, 1, stdout);
+            fflush(stdout);
         } else if (!strcmp(word, "end")) {
             int file = memfd_create("bpf", 0);
             if (file < 0 || seccomp_export_bpf(filter, file)) return 4;

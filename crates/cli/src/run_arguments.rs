@@ -97,7 +97,7 @@ pub struct RunArguments {
     /// Give a device of the host
     #[arg(long, value_name = "HOST[:CONTAINER[:rwm]]")]
     device: Vec<String>,
-    /// no-new-privileges, seccomp=unconfined
+    /// no-new-privileges, seccomp=FILE, seccomp=unconfined
     #[arg(long, value_name = "OPTION")]
     security_opt: Vec<String>,
     /// Run a small init that passes signals on and reaps

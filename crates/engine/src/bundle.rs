@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::mount::VolumeMount;
+use crate::security::Security;
 use crate::wish::{Network, Wish};
 use oci_spec::image::Config;
 use oci_spec::runtime::Spec;
@@ -41,6 +42,8 @@ pub struct Settled {
     pub binds: Vec<(PathBuf, PathBuf, Vec<String>)>,
     /// Capabilities by name.
     pub capabilities: Vec<String>,
+    /// What `--security-opt` comes to.
+    pub security: Security,
     /// Devices of the host: path in the container, `b` or `c`, numbers, mode, owner, access.
     pub devices: Vec<Value>,
     /// Rules for them.
@@ -215,28 +218,6 @@ fn namespaces(wish: &Wish) -> Value {
     kinds.into_iter().map(|kind| json!({"type": kind})).collect()
 }
 
-fn no_new_privileges(wish: &Wish) -> Result<bool> {
-    let mut wanted = false;
-    for option in &wish.security_opt {
-        match option.as_str() {
-            "no-new-privileges" | "no-new-privileges=true" | "no-new-privileges:true" => wanted = true,
-            "no-new-privileges=false" | "no-new-privileges:false" => wanted = false,
-            // What the container has today: the profile comes with the next version.
-            "seccomp=unconfined" | "apparmor=unconfined" | "label=disable" => {}
-            _ => {
-                return Err(Error::new(
-                    Kind::Usage,
-                    format!("invalid value {option:?} for --security-opt: not supported"),
-                )
-                .with_hint(
-                    "known are no-new-privileges, seccomp=unconfined, apparmor=unconfined and label=disable",
-                ));
-            }
-        }
-    }
-    Ok(wanted)
-}
-
 /// The config.json of a container.
 pub fn spec(wish: &Wish, config: &Config, settled: &Settled) -> Result<Spec> {
     let working = match (&wish.workdir, config.working_dir()) {
@@ -272,7 +253,7 @@ pub fn spec(wish: &Wish, config: &Config, settled: &Settled) -> Result<Spec> {
             "cwd": working,
             "capabilities": {"bounding": all, "effective": all, "permitted": all},
             "rlimits": limits,
-            "noNewPrivileges": no_new_privileges(wish)?,
+            "noNewPrivileges": settled.security.no_new_privileges,
         },
         "root": {"path": "rootfs", "readonly": wish.read_only},
         "hostname": settled.hostname,
@@ -286,6 +267,9 @@ pub fn spec(wish: &Wish, config: &Config, settled: &Settled) -> Result<Spec> {
             "readonlyPaths": read_only,
         },
     });
+    if let Some(profile) = &settled.security.seccomp {
+        written["linux"]["seccomp"] = json!(profile);
+    }
     if settled.has_cgroup {
         written["linux"]["cgroupsPath"] = json!(format!("/devoxx/{}", settled.id));
     }

@@ -17,6 +17,7 @@ pub mod names;
 mod paths;
 mod record;
 mod run;
+mod security;
 pub mod size;
 pub mod user_namespace;
 mod volume;

@@ -6,9 +6,10 @@ use crate::images::{Images, Progress};
 use crate::mount::VolumeMount;
 use crate::paths::{Paths, make};
 use crate::record::{self, Record};
+use crate::security::Security;
 use crate::user_namespace::Ranges;
 use crate::wish::{Network, Source, Wish};
-use crate::{capabilities, cgroups, devices, etc, names, volume};
+use crate::{capabilities, cgroups, devices, etc, names, security, volume};
 use oci_spec::image::Config;
 use runtime::bundle::Beyond;
 use runtime::plan::{Overlay, Root, Upper};
@@ -57,6 +58,7 @@ pub fn run(host: &Host<'_>, wish: &Wish) -> Result<i32> {
         ));
     }
     let capabilities = capabilities::of(wish, own_capabilities()?)?;
+    let security = security::of(wish, &capabilities)?;
     let base = base(host, wish)?;
     let command = bundle::command(wish, &base.config)?;
 
@@ -82,7 +84,7 @@ pub fn run(host: &Host<'_>, wish: &Wish) -> Result<i32> {
     make(&host.paths.container(&id))?;
     let done = record::write(host.paths, &record)
         .and_then(|()| names::claim(host.paths, &name, &id))
-        .and_then(|()| run_recorded(host, wish, &base, &mut record, capabilities));
+        .and_then(|()| run_recorded(host, wish, &base, &mut record, capabilities, security));
     match done {
         Ok(code) if wish.remove => {
             record::discard(host.paths, &id, true)?;
@@ -210,6 +212,7 @@ fn run_recorded(
     base: &Base,
     record: &mut Record,
     capabilities: Vec<String>,
+    security: Security,
 ) -> Result<i32> {
     let id = record.id.clone();
     let directory = host.paths.container(&id);
@@ -248,6 +251,7 @@ fn run_recorded(
         hostname,
         binds,
         capabilities,
+        security,
         devices: devices.nodes,
         device_rules: devices.rules,
         rootless: host.rootless.is_some(),

@@ -9,11 +9,15 @@
 mod action;
 mod architecture;
 mod assemble;
+mod default_profile;
+mod file;
 mod rule;
 mod tables;
 
 pub use action::{action_names, flag_names};
 pub use architecture::architecture_names;
+pub use default_profile::default_profile;
+pub use file::{Circumstances, File};
 
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag};
 use std::fmt;

@@ -1,5 +1,7 @@
 //! Programs are run as the kernel runs them, and asked the same as libseccomp's.
 
+mod profiles;
+
 use super::*;
 use crate::architecture::Architecture;
 use proptest::prelude::*;
@@ -186,15 +188,28 @@ impl Oracle {
         Self(child.expect("the oracle starts"))
     }
 
-    fn ask(&mut self, profile: &str) -> Vec<Instruction> {
+    fn number(&mut self) -> u32 {
+        let mut number = [0; 4];
+        self.0.stdout.as_mut().expect("a pipe").read_exact(&mut number).expect("the oracle answers");
+        u32::from_ne_bytes(number)
+    }
+
+    fn say(&mut self, words: &str) {
         let input = self.0.stdin.as_mut().expect("a pipe");
-        input.write_all(profile.as_bytes()).expect("the oracle reads");
+        input.write_all(words.as_bytes()).expect("the oracle reads");
         input.flush().expect("the oracle reads");
-        let output = self.0.stdout.as_mut().expect("a pipe");
-        let mut count = [0; 4];
-        output.read_exact(&mut count).expect("the oracle answers");
-        let mut bytes = vec![0; u32::from_ne_bytes(count) as usize * 8];
-        output.read_exact(&mut bytes).expect("the oracle answers");
+    }
+
+    /// Whether libseccomp has heard of a call.
+    fn knows(&mut self, name: &str) -> bool {
+        self.say(&format!("knows {name}\n"));
+        self.number() != 0
+    }
+
+    fn ask(&mut self, profile: &str) -> Vec<Instruction> {
+        self.say(profile);
+        let mut bytes = vec![0; self.number() as usize * 8];
+        self.0.stdout.as_mut().expect("a pipe").read_exact(&mut bytes).expect("the oracle answers");
         bytes
             .chunks_exact(8)
             .map(|one| {

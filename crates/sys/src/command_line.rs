@@ -3,15 +3,14 @@
 use crate::errno::{CallError, called};
 use rustix::io::Errno;
 use std::ffi::CStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 /// Replaces both. For a process with one thread that has read its arguments already.
 ///
 /// The arguments stay where the kernel put them, between two addresses that it reports; `prctl(PR_SET_MM)`, which would
-/// move those, needs a privilege that a container has not. They are written through `/proc/self/mem`, so that the
-/// kernel checks the addresses.
+/// move those, needs a privilege that a container has not. They are written by process_vm_writev(2), so that the kernel
+/// checks the addresses; `/proc/self/mem` would belong to the host's root, once this process may not be dumped.
 pub fn replace(name: &CStr) -> Result<(), CallError> {
     rustix::thread::set_name(name).map_err(called::<Errno>(|| "prctl(PR_SET_NAME)".to_owned()))?;
     let stat = fs::read_to_string("/proc/self/stat")
@@ -23,10 +22,17 @@ pub fn replace(name: &CStr) -> Result<(), CallError> {
     if let Some(last) = text.last_mut() {
         *last = 0;
     }
-    let memory = File::options().write(true).open("/proc/self/mem");
-    memory
-        .and_then(|memory| memory.write_all_at(&text, start))
-        .map_err(called::<io::Error>(|| "write the arguments in /proc/self/mem".to_owned()))
+    let ours = libc::iovec { iov_base: text.as_mut_ptr().cast(), iov_len: text.len() };
+    let place = libc::iovec { iov_base: start as *mut libc::c_void, iov_len: text.len() };
+    // SAFETY: `ours` describes `text`, which is only read and lives across the call. `place` is the kernel's own word for
+    // where the arguments are; std has no borrow of them, it copies them when it is asked.
+    let written =
+        unsafe { libc::process_vm_writev(libc::getpid(), &raw const ours, 1, &raw const place, 1, 0) };
+    if written < 0 {
+        let shown = || "process_vm_writev of the arguments".to_owned();
+        return Err(called::<io::Error>(shown)(io::Error::last_os_error()));
+    }
+    Ok(())
 }
 
 /// `arg_start` and `arg_end`, fields 48 and 49 of `/proc/PID/stat`.

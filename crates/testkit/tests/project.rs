@@ -8,7 +8,7 @@ use std::process::Command;
 /// Which crate may use which. `testkit` may be used by the tests of any.
 const EDGES: &[(&str, &[&str])] = &[
     ("cli", &["engine", "sys"]),
-    ("engine", &["image", "network", "supervisor", "runtime", "cgroup", "sys"]),
+    ("engine", &["image", "network", "supervisor", "runtime", "cgroup", "seccomp", "sys"]),
     ("supervisor", &["runtime", "cgroup", "sys"]),
     ("shim", &["runtime", "cgroup", "sys"]),
     ("runtime", &["cgroup", "seccomp", "sys"]),

@@ -14,6 +14,7 @@ mod rootfs;
 mod rootless;
 mod run_basic;
 mod scenario;
+mod seccomp;
 mod signals;
 mod terminal;
 mod volumes;
