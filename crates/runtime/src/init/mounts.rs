@@ -17,6 +17,7 @@ use cgroups::Below;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::mount::{MoveMountFlags, move_mount};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::CString;
 use std::path::Path;
 use sys::clone3::Namespaces;
@@ -40,17 +41,45 @@ enum Made {
     Nothing,
 }
 
-/// Mounts that become read-only when everything in them is made; with what is below, or without.
-pub struct Late(Vec<(OwnedFd, bool)>);
+/// All mounts of a container, made and not yet attached.
+pub struct All<'a> {
+    mounts: Vec<Prepared<'a>>,
+    limit: Option<Rlimit>,
+}
+
+/// What is left to do when everything in the mounts is made.
+pub struct Late {
+    /// Mounts that become read-only then; with what is below, or without.
+    read_only: Vec<(OwnedFd, bool)>,
+    /// The limit of descriptors that there was before.
+    limit: Option<Rlimit>,
+}
+
+/// More mounts than this may be more descriptors than a process usually has.
+const MANY: usize = 256;
 
 /// Makes every mount, detached; `opened` has what the parent could do for it.
-pub fn prepare<'a>(plan: &'a Plan, opened: &Opened) -> Result<Vec<Prepared<'a>>> {
+pub fn prepare<'a>(plan: &'a Plan, opened: &Opened) -> Result<All<'a>> {
+    let limit = if plan.mounts.len() > MANY { Some(raise_limit()?) } else { None };
     let mut prepared = Vec::new();
     for (index, mount) in plan.mounts.iter().enumerate() {
         let given = opened.sources.get(index).and_then(Option::as_ref);
         prepared.push(prepare_one(plan, mount, given, opened.complete).within(|| shown(mount))?);
     }
-    Ok(prepared)
+    Ok(All { mounts: prepared, limit })
+}
+
+/// As many descriptors as may be had; returns the limit that there was.
+fn raise_limit() -> Result<Rlimit> {
+    let before = getrlimit(Resource::Nofile);
+    set_limit(Rlimit { current: before.maximum, maximum: before.maximum })?;
+    Ok(before)
+}
+
+fn set_limit(limit: Rlimit) -> Result<()> {
+    setrlimit(Resource::Nofile, limit)
+        .map_err(called::<Errno>(|| format!("setrlimit(Nofile, {limit:?})")))?;
+    Ok(())
 }
 
 fn shown(mount: &Mount) -> String {
@@ -162,22 +191,22 @@ fn new_file_system(plan: &Plan, wanted: &FileSystem, set: u64) -> Result<OwnedFd
 }
 
 /// Moves every mount to its place, in order: a later target may be inside an earlier mount.
-pub fn attach(root: &OwnedFd, prepared: Vec<Prepared<'_>>) -> Result<Late> {
-    let mut late = Vec::new();
-    for one in prepared {
+pub fn attach(root: &OwnedFd, all: All<'_>) -> Result<Late> {
+    let mut read_only = Vec::new();
+    for one in all.mounts {
         let mount = one.mount;
-        late.extend(attach_one(root, one).within(|| shown(mount))?);
+        read_only.extend(attach_one(root, one).within(|| shown(mount))?);
     }
-    Ok(Late(late))
+    Ok(Late { read_only, limit: all.limit })
 }
 
-/// Makes read-only what had to wait until all in it was made.
+/// Makes read-only what had to wait until all in it was made, and takes back what that needed.
 pub fn finish(late: Late) -> Result<()> {
-    for (tree, recursive) in late.0 {
+    for (tree, recursive) in late.read_only {
         let attributes = MountAttributes { set: RDONLY, ..MountAttributes::default() };
         mount_setattr(tree.as_fd(), recursive, attributes).within(|| "make a mount read-only")?;
     }
-    Ok(())
+    late.limit.map_or(Ok(()), set_limit)
 }
 
 fn attach_one(root: &OwnedFd, prepared: Prepared<'_>) -> Result<Option<(OwnedFd, bool)>> {

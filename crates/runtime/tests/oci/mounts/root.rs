@@ -116,6 +116,13 @@ fn many_masked_paths_and_mounts() {
         adds(mounts.collect())(config);
     };
     oci.run(many, "ls /m | wc -l").ok().prints("1000");
+    // With fewer descriptors than mounts, of which the container has as many as it was given.
+    let bundle = oci.bundle(|config| {
+        many(config);
+        config["process"]["args"] = json!(["sh", "-c", "ls /m | wc -l; ulimit -n"]);
+    });
+    let call = format!("ulimit -S -n 300; $C --root /tmp/run/oci run --bundle {} few", bundle.directory);
+    oci.host.sh(&call).ok().prints("1000\n300");
     oci.assert_empty("1000 mounts");
 }
 
