@@ -26,7 +26,7 @@ pub enum Version {
 /// One hierarchy that a cgroup is in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// Where the hierarchy is mounted.
+    /// Where names begin: where the hierarchy is mounted, or a cgroup in it.
     pub mount: PathBuf,
     /// How its files are named.
     pub version: Version,

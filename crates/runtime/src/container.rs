@@ -107,7 +107,7 @@ pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>)
     let joined = namespace::open(&plan.joined)?;
     state::claim(run, &record)?;
     if let Some(cgroup) = &record.cgroup
-        && let Err(error) = cgroup.create().map_err(of_cgroup)
+        && let Err(error) = make_or_adopt(cgroup, &record).map_err(of_cgroup)
     {
         // It is somebody else's, with what is in it: only the record goes.
         state::remove_recorded(run, &Record { cgroup: None, ..record })?;
@@ -163,9 +163,14 @@ fn launch_claimed(
 /// Makes the cgroup of a record, if it has one: the way into it.
 pub(crate) fn make_cgroup(plan: &Plan, record: &Record) -> Result<Entry> {
     if let Some(cgroup) = &record.cgroup {
-        cgroup.create().map_err(of_cgroup)?;
+        make_or_adopt(cgroup, record).map_err(of_cgroup)?;
     }
     limit_cgroup(plan, record)
+}
+
+/// Callers of a runtime may prepare a cgroup; those of the engine do not, and get no limits of others.
+fn make_or_adopt(cgroup: &Cgroup, record: &Record) -> cgroup::Result<()> {
+    if record.config_kept { cgroup.adopt() } else { cgroup.create() }
 }
 
 /// Gives the cgroup of a record, if it has one, its limits: the way into it.

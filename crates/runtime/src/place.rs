@@ -45,10 +45,18 @@ pub fn decide(plan: &Plan, manager: &Manager, warnings: &mut Vec<String>) -> Res
             .with_hint("run it under: systemd-run --user --scope -p Delegate=yes"));
         }
     };
-    let name = match plan.cgroup.as_str() {
-        "" => format!("/{}", plan.id),
-        path if path.starts_with('/') => path.to_owned(),
-        path => format!("/{path}"),
+    let cgroup = match scope {
+        Scope::Root => Cgroup::plan_path(&layout, &plan.cgroup, &plan.id),
+        Scope::Delegated(_) => {
+            let name = match plan.cgroup.trim_start_matches('/') {
+                "" => &plan.id,
+                path => path,
+            };
+            Cgroup::plan(&layout, &format!("/{name}"), &scope)
+        }
     };
-    Ok(Some(Cgroup::plan(&layout, &name, &scope).map_err(of_cgroup)?))
+    let cgroup = cgroup.map_err(of_cgroup)?;
+    let foreseen = cgroup.foresee(&plan.limits).map_err(of_cgroup)?;
+    warnings.extend(foreseen.iter().map(ToString::to_string));
+    Ok(Some(cgroup))
 }

@@ -29,7 +29,23 @@ impl Cgroup {
         self.set(&limits)
     }
 
+    /// What of the limits will not hold here, before anything is made; also the errors that can be seen by then.
+    pub fn foresee(&self, limits: &Limits) -> Result<Vec<Warning>> {
+        self.translate(limits).map(|(warnings, _)| warnings)
+    }
+
     fn set(&self, limits: &Limits) -> Result<Vec<Warning>> {
+        let (warnings, all) = self.translate(limits)?;
+        for (place, batches) in all {
+            let dir = self.open(place)?;
+            for batch in batches {
+                self.write(place, &dir, &batch)?;
+            }
+        }
+        Ok(warnings)
+    }
+
+    fn translate(&self, limits: &Limits) -> Result<(Vec<Warning>, Vec<(&Place, Vec<Batch>)>)> {
         limits.check()?;
         let mut warnings = Vec::new();
         let mut all: Vec<(&Place, Vec<Batch>)> = Vec::new();
@@ -52,13 +68,7 @@ impl Cgroup {
                 all.push((place, batches));
             }
         }
-        for (place, batches) in all {
-            let dir = self.open(place)?;
-            for batch in batches {
-                self.write(place, &dir, &batch)?;
-            }
-        }
-        Ok(warnings)
+        Ok((warnings, all))
     }
 
     /// Adds to limits what v1 keeps by itself, in files of their own, and v2 does not.

@@ -14,41 +14,85 @@ const WANTED: [&str; 6] = ["cpuset", "cpu", "io", "memory", "pids", "hugetlb"];
 /// How often a parent may vanish under us: the removal of a neighbour takes an empty one with it.
 const TRIES: usize = 64;
 
+/// What becomes of a cgroup that is there before it is made.
+#[derive(Clone, Copy)]
+enum Leftover {
+    /// It goes, with its limits.
+    Removed,
+    /// It is used as it is.
+    Used,
+}
+
 impl Cgroup {
     /// Makes the cgroup in all hierarchies, and its parents where they lack. One with processes in it is
     /// [`Kind::InUse`]. If one hierarchy fails, what was made in the others is removed again.
     pub fn create(&self) -> Result<()> {
-        for (number, place) in self.places.iter().enumerate() {
-            let Err(error) = self.create_in(place) else { continue };
-            for made in self.places[..=number].iter().rev() {
+        self.make(Leftover::Removed)
+    }
+
+    /// Makes the cgroup, or takes the one that somebody prepared: without processes in it, and not frozen. Either is
+    /// [`Kind::InUse`]. If one hierarchy fails, what was made in the others is removed again.
+    pub fn adopt(&self) -> Result<()> {
+        self.make(Leftover::Used)
+    }
+
+    fn make(&self, leftover: Leftover) -> Result<()> {
+        let mut made: Vec<&Place> = Vec::new();
+        for place in &self.places {
+            let Err(error) = self.make_in(place, leftover, &mut made) else { continue };
+            for place in made.iter().rev() {
                 // The failure that is told is the first one; an empty directory that stays is reused. One with
                 // processes in it is not removed by this, whoever they are.
-                drop(made.open().and_then(|mount| remove::rmdir_with_parents(&mount, &self.name)));
+                drop(place.open().and_then(|mount| remove::rmdir_with_parents(&mount, &self.name)));
             }
             return Err(error.within(format!("create cgroup {}", self.name)));
         }
         Ok(())
     }
 
-    fn create_in(&self, place: &Place) -> Result<()> {
+    fn make_in<'a>(&'a self, place: &'a Place, leftover: Leftover, made: &mut Vec<&'a Place>) -> Result<()> {
         let mount = place.open()?;
         let inside = self.name.trim_start_matches('/');
-        let fill = place.version == Version::V1 && place.has("cpuset");
         for _ in 0..TRIES {
             match rustix::fs::mkdirat(&mount, inside, Mode::from_raw_mode(0o755)) {
                 Ok(()) => {
-                    if fill {
-                        self.fill_cpuset(place, &mount)?;
-                    }
-                    let v2 = place.version == Version::V2;
-                    return if v2 { self.enable(place, &mount, &WANTED) } else { Ok(()) };
+                    made.push(place);
+                    return self.equip(place, &mount);
                 }
                 Err(Errno::NOENT) => make_parents(&mount, inside, &place.mount)?,
-                Err(Errno::EXIST) => self.clear_leftover(place, &mount)?,
+                Err(Errno::EXIST) => match leftover {
+                    Leftover::Removed => self.clear_leftover(place, &mount)?,
+                    Leftover::Used => {
+                        self.check_prepared(&mount)?;
+                        return self.equip(place, &mount);
+                    }
+                },
                 Err(errno) => return Err(failed("mkdir", &place.path(inside), errno)),
             }
         }
         Err(failed("mkdir", &place.path(inside), Errno::NOENT))
+    }
+
+    /// What processes and limits need.
+    fn equip(&self, place: &Place, mount: &OwnedFd) -> Result<()> {
+        match place.version {
+            Version::V2 => self.enable(place, mount, &WANTED),
+            Version::V1 if place.has("cpuset") => self.fill_cpuset(place, mount),
+            Version::V1 => Ok(()),
+        }
+    }
+
+    fn check_prepared(&self, mount: &OwnedFd) -> Result<()> {
+        let Some(dir) = place::open_beneath(mount, &self.name)? else { return Ok(()) };
+        let found = super::kill::processes(&dir)?.len();
+        if found > 0 {
+            let why = format!("container's cgroup is not empty: {found} process(es) found");
+            return Err(Error::new(Kind::InUse, why));
+        }
+        if self.is_frozen()? {
+            return Err(Error::new(Kind::InUse, "container's cgroup unexpectedly frozen"));
+        }
+        Ok(())
     }
 
     /// Removes what an earlier container of this name left, unless processes are in it.

@@ -111,12 +111,13 @@ fn signal(dir: &OwnedFd) -> Result<Vec<OwnedFd>> {
 }
 
 /// The processes in a cgroup and beneath, sorted. Those outside this pid namespace read as 0.
-fn processes(dir: &OwnedFd) -> Result<Vec<u32>> {
+pub(super) fn processes(dir: &OwnedFd) -> Result<Vec<u32>> {
     let mut pids = Vec::new();
     let enter = |dir: &OwnedFd| {
         match place::read(dir, Path::new(""), "cgroup.procs") {
             Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<u32>().ok())),
-            Err(error) if matches!(error.errno, Errno::NODEV | Errno::NOENT) => {}
+            // A threaded one: its processes are those of the one above.
+            Err(error) if matches!(error.errno, Errno::NODEV | Errno::NOENT | Errno::OPNOTSUPP) => {}
             Err(error) => return Err(error.into()),
         }
         Ok(())
