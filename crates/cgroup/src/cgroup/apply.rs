@@ -8,6 +8,9 @@ use rustix::fd::OwnedFd;
 use std::path::Path;
 use sys::{CallError, Errno};
 
+/// Writes, and the hierarchy that they go to.
+type Placed<'a> = (&'a Place, Vec<Batch>);
+
 impl Cgroup {
     /// Sets the limits of a new cgroup, and returns what of them does not hold. They are all translated before the
     /// first is written; one that cannot be set is an error that names it, and those before it stay set.
@@ -45,10 +48,10 @@ impl Cgroup {
         Ok(warnings)
     }
 
-    fn translate(&self, limits: &Limits) -> Result<(Vec<Warning>, Vec<(&Place, Vec<Batch>)>)> {
+    fn translate(&self, limits: &Limits) -> Result<(Vec<Warning>, Vec<Placed<'_>>)> {
         limits.check()?;
         let mut warnings = Vec::new();
-        let mut all: Vec<(&Place, Vec<Batch>)> = Vec::new();
+        let mut all: Vec<Placed<'_>> = Vec::new();
         for controller in CONTROLLERS {
             let place = match (controller, self.place_of(controller)) {
                 // On a hybrid host most of v2's files are missing.
