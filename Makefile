@@ -38,6 +38,7 @@ run: build ## a container on a scratch copy of this machine's files: a shell, or
 test: setup check fixtures ## all that must hold: style, lints, then every test (as root the whole of it)
 	tests/leaks.sh before "$(TARGET)/testkit/leaks"
 	$(CARGO) test --workspace
+	tests/callers.sh "$(TARGET)/debug/devoxx-runtime"
 	tests/leaks.sh after "$(TARGET)/testkit/leaks"
 
 test-vm: fixtures ## the end-to-end tests on another kernel, with cgroup v2 alone: in a virtual machine (TESTS=words to choose)
