@@ -2,8 +2,10 @@
 //! They need root, and say so where they are not run.
 
 use devoxx_cgroup::{
-    Cgroup, Cpu, DeviceRule, Kind, Layout, Limits, Memory, Notice, Scarcity, Scope, Version,
+    BlockIo, Cgroup, Cpu, DeviceRate, DeviceRule, HugepageLimit, Kind, Layout, Limits, Memory, Network,
+    Notice, Scarcity, Scope, Version,
 };
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
@@ -179,6 +181,7 @@ fn it_is_made_used_and_removed() {
         lifecycle();
         freezing();
         fork_storm();
+        prepared();
     }
 }
 
@@ -262,6 +265,183 @@ fn limits_of_v1_reach_the_kernel() {
     // A leftover's limits do not stay.
     one.cgroup.create().unwrap();
     assert_eq!(one.file("pids", "pids.max"), "max");
+}
+
+/// A block device of this machine, to limit.
+fn block_device() -> Option<(i64, i64)> {
+    let entries = fs::read_dir("/sys/block").ok()?;
+    entries.flatten().find_map(|entry| {
+        let text = fs::read_to_string(entry.path().join("dev")).ok()?;
+        let (major, minor) = text.trim().split_once(':')?;
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    })
+}
+
+/// Whether v2 hands a controller down here; says so where not.
+fn v2_has(controller: &str) -> bool {
+    let all = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap();
+    let there = all.split_whitespace().any(|one| one == controller);
+    if !there {
+        let line = format!("skipped: cgroup v2 has no controller {controller} here\n");
+        std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+    }
+    there
+}
+
+impl Scratch {
+    fn on_v2(&self, file: &str) -> String {
+        fs::read_to_string(self.directories()[0].join(file)).unwrap().trim().to_owned()
+    }
+
+    fn update(&self, limits: &Limits) {
+        assert_eq!(self.cgroup.update(limits).unwrap(), []);
+    }
+}
+
+#[test]
+fn limits_of_v1_change_in_place() {
+    if !v1() {
+        return;
+    }
+    let one = Scratch::made();
+    let burst = Cpu { quota: Some(50_000), period: Some(100_000), burst: Some(20_000), ..Cpu::default() };
+    one.update(&cpu(burst));
+    assert_eq!(one.file("cpu", "cpu.cfs_burst_us"), "20000");
+    // Less than the burst that stands there: first the burst, though it comes last.
+    one.update(&cpu(Cpu { quota: Some(10_000), burst: Some(5_000), ..Cpu::default() }));
+    assert_eq!(one.file("cpu", "cpu.cfs_quota_us"), "10000");
+    one.update(&cpu(Cpu { period: Some(50_000), ..Cpu::default() }));
+    assert_eq!(one.file("cpu", "cpu.cfs_quota_us"), "10000");
+    one.update(&cpu(Cpu { idle: Some(1), ..Cpu::default() }));
+    assert_eq!(one.file("cpu", "cpu.idle"), "1");
+    one.update(&cpu(Cpu { idle: Some(0), shares: Some(300), ..Cpu::default() }));
+    assert_eq!(one.file("cpu", "cpu.shares"), "300");
+
+    let swap = |limit, swap| Memory { limit, swap, ..Memory::default() };
+    one.update(&Limits { memory: swap(Some(64 << 20), Some(128 << 20)), ..Limits::default() });
+    one.update(&memory(100 << 20));
+    assert_eq!(one.file("memory", "memory.memsw.limit_in_bytes"), (128 << 20).to_string());
+    let error = one.cgroup.update(&memory(256 << 20)).unwrap_err();
+    assert_eq!(error.kind, Kind::Refused);
+    assert!(error.hint.unwrap().contains("change both together"));
+    one.update(&memory(-1));
+    let unlimited = one.file("memory", "memory.limit_in_bytes");
+    assert_eq!(one.file("memory", "memory.memsw.limit_in_bytes"), unlimited);
+    let more = Memory { swappiness: Some(10), disable_oom_killer: true, ..Memory::default() };
+    one.update(&Limits { memory: more, ..Limits::default() });
+    assert_eq!(one.file("memory", "memory.swappiness"), "10");
+    assert!(one.file("memory", "memory.oom_control").starts_with("oom_kill_disable 1"));
+
+    one.update(&Limits { pids: Some(30), ..Limits::default() });
+    one.update(&Limits { pids: Some(-1), ..Limits::default() });
+    assert_eq!(one.file("pids", "pids.max"), "max");
+    if let Some((major, minor)) = block_device() {
+        let rate = |rate| DeviceRate { major, minor, rate };
+        let read_bps = vec![rate(1 << 20), rate(2 << 20)];
+        let limit = BlockIo { read_bps, write_iops: vec![rate(100)], ..BlockIo::default() };
+        one.update(&Limits { block_io: limit, ..Limits::default() });
+        let expected = format!("{major}:{minor} {}", 2 << 20);
+        assert_eq!(one.file("blkio", "blkio.throttle.read_bps_device"), expected);
+        let none = BlockIo { read_bps: vec![rate(0)], ..BlockIo::default() };
+        one.update(&Limits { block_io: none, ..Limits::default() });
+        assert_eq!(one.file("blkio", "blkio.throttle.read_bps_device"), "");
+    }
+    let unified = BTreeMap::from([("memory.high".to_owned(), "1048576".to_owned())]);
+    let error = one.cgroup.apply(&Limits { unified, ..Limits::default() }).unwrap_err();
+    assert_eq!(error.kind, Kind::Unsupported);
+}
+
+/// Of each controller that v2 has here.
+fn limits_of_v2() {
+    let one = Scratch::made();
+    if v2_has("memory") {
+        let limit =
+            |limit, swap| Limits { memory: Memory { limit, swap, ..Memory::default() }, ..Limits::default() };
+        one.cgroup.apply(&limit(Some(64 << 20), Some(96 << 20))).unwrap();
+        assert_eq!(one.on_v2("memory.swap.max"), (32 << 20).to_string());
+        // The limit of both together stays.
+        one.update(&memory(80 << 20));
+        assert_eq!(one.on_v2("memory.swap.max"), (16 << 20).to_string());
+        assert_eq!(one.cgroup.update(&memory(100 << 20)).unwrap_err().kind, Kind::Refused);
+        one.update(&limit(None, Some(120 << 20)));
+        assert_eq!(one.on_v2("memory.swap.max"), (40 << 20).to_string());
+        let careful = Memory { limit: Some(1), check_before_update: true, ..Memory::default() };
+        let updated = one.cgroup.update(&Limits { memory: careful, ..Limits::default() });
+        assert!(one.on_v2("memory.current") == "0" || updated.is_err());
+        one.update(&memory(-1));
+        assert_eq!((one.on_v2("memory.max"), one.on_v2("memory.swap.max")), ("max".into(), "max".into()));
+        let unified = BTreeMap::from([("memory.high".to_owned(), "1048576".to_owned())]);
+        one.update(&Limits { unified, ..Limits::default() });
+        assert_eq!(one.on_v2("memory.high"), "1048576");
+    }
+    if v2_has("cpu") {
+        one.update(&cpu(Cpu { quota: Some(50_000), period: Some(20_000), ..Cpu::default() }));
+        one.update(&cpu(Cpu { quota: Some(70_000), ..Cpu::default() }));
+        assert_eq!(one.on_v2("cpu.max"), "70000 20000");
+        one.update(&cpu(Cpu { period: Some(30_000), burst: Some(9_000), ..Cpu::default() }));
+        assert_eq!((one.on_v2("cpu.max"), one.on_v2("cpu.max.burst")), ("70000 30000".into(), "9000".into()));
+        one.update(&cpu(Cpu { idle: Some(1), ..Cpu::default() }));
+        one.update(&cpu(Cpu { idle: Some(0), shares: Some(512), ..Cpu::default() }));
+        assert_eq!((one.on_v2("cpu.idle"), one.on_v2("cpu.weight")), ("0".into(), "59".into()));
+    }
+    if v2_has("pids") {
+        one.update(&Limits { pids: Some(0), ..Limits::default() });
+        assert_eq!(one.on_v2("pids.max"), "1");
+    }
+    if v2_has("io")
+        && let Some((major, minor)) = block_device()
+    {
+        let rate = |rate| DeviceRate { major, minor, rate };
+        let limit = BlockIo {
+            weight: Some(500),
+            read_bps: vec![rate(1 << 20)],
+            write_iops: vec![rate(100)],
+            ..BlockIo::default()
+        };
+        one.update(&Limits { block_io: limit, ..Limits::default() });
+        let expected = format!("{major}:{minor} rbps={} wbps=max riops=max wiops=100", 1 << 20);
+        assert_eq!(one.on_v2("io.max"), expected);
+    }
+    if v2_has("hugetlb") && one.directories()[0].join("hugetlb.2MB.max").exists() {
+        let hugepages = vec![HugepageLimit { page_size: "2MB".into(), limit: 4 << 20 }];
+        one.update(&Limits { hugepages, ..Limits::default() });
+        assert_eq!(one.on_v2("hugetlb.2MB.max"), (4 << 20).to_string());
+        assert_eq!(one.on_v2("hugetlb.2MB.rsvd.max"), (4 << 20).to_string());
+        let hugepages = vec![HugepageLimit { page_size: "4GB".into(), limit: 1 }];
+        let error = one.cgroup.update(&Limits { hugepages, ..Limits::default() }).unwrap_err();
+        assert_eq!(error.kind, Kind::Unsupported, "{error}");
+    }
+    let network = Network { class_id: Some(1), ..Network::default() };
+    let warnings = one.cgroup.apply(&Limits { network, ..Limits::default() }).unwrap();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].to_string().starts_with("linux.resources.network.classID is ignored: "));
+    let unified = BTreeMap::from([("nothing.max".to_owned(), "1".to_owned())]);
+    let error = one.cgroup.apply(&Limits { unified, ..Limits::default() }).unwrap_err();
+    assert_eq!(error.kind, Kind::Unsupported, "{error}");
+    if v2_has("memory") {
+        memory_runs_out();
+    } else {
+        assert_eq!(one.cgroup.oom_events().unwrap_err().kind, Kind::Unsupported);
+    }
+}
+
+/// One that somebody prepared is taken with its limits; one in use and one that is frozen are not.
+fn prepared() {
+    let mut one = Scratch::made();
+    let beneath = one.directories()[0].join("beneath");
+    fs::create_dir(&beneath).unwrap();
+    one.cgroup.adopt().unwrap();
+    assert!(beneath.is_dir());
+    one.cgroup.freeze().unwrap();
+    let error = one.cgroup.adopt().unwrap_err();
+    assert_eq!(error.kind, Kind::InUse);
+    assert!(error.to_string().ends_with("container's cgroup unexpectedly frozen"), "{error}");
+    one.cgroup.thaw().unwrap();
+    one.start("exec sleep 1000");
+    let error = one.cgroup.adopt().unwrap_err();
+    assert_eq!(error.kind, Kind::InUse);
+    assert!(error.to_string().ends_with("cgroup is not empty: 1 process(es) found"), "{error}");
+    assert!(one.directories().iter().all(|dir| dir.is_dir()), "what was there stays");
 }
 
 #[test]
@@ -532,6 +712,8 @@ fn inside_v2() {
     lifecycle();
     freezing();
     fork_storm();
+    prepared();
+    limits_of_v2();
 
     let mut one = Scratch::made();
     assert!(one.cgroup.places.iter().all(|place| place.version == Version::V2));
