@@ -409,11 +409,21 @@ fn hooks(spec: &Spec) -> Result<crate::hooks::Hooks> {
     })
 }
 
+/// The longest argument that the kernel takes, with its NUL (`MAX_ARG_STRLEN`).
+const LONGEST_ARGUMENT: usize = 32 * 4096;
+
 fn process(spec: &Spec, beyond: &Beyond) -> Result<Process> {
     let written = spec.process().as_ref().ok_or_else(|| invalid("process", "missing"))?;
     let args = written.args().clone().unwrap_or_default();
-    if args.is_empty() {
-        return Err(invalid("process.args", "empty"));
+    if args.first().is_none_or(String::is_empty) {
+        return Err(invalid("process.args", "empty: there is no program to run"));
+    }
+    let env = written.env().clone().unwrap_or_default();
+    // Else it is E2BIG at the start, when the container is made already (execve(2)).
+    for (field, list) in [("process.args", &args), ("process.env", &env)] {
+        if let Some(long) = list.iter().position(|text| text.len() >= LONGEST_ARGUMENT) {
+            return Err(invalid(&format!("{field}[{long}]"), "argument list too long"));
+        }
     }
     if !written.cwd().is_absolute() {
         return Err(invalid("process.cwd", "not an absolute path"));
@@ -434,7 +444,7 @@ fn process(spec: &Spec, beyond: &Beyond) -> Result<Process> {
     let size = written.console_size().map_or((0, 0), |size| (size.height() as u16, size.width() as u16));
     Ok(Process {
         args,
-        env: written.env().clone().unwrap_or_default(),
+        env,
         cwd: written.cwd().clone(),
         make_cwd: beyond.make_cwd,
         user,

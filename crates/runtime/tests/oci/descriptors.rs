@@ -16,6 +16,7 @@ fn run(oci: &Oci, before: &str, options: &str, command: &str) -> testkit::Outcom
 
 #[test]
 fn preserved() {
+    clause!("runtime-linux.file-descriptors");
     let oci = root();
     let open = "ls /proc/self/fd | tr '\\n' ' '";
     // Those of the caller do not come in by themselves: ls has 0, 1, 2 and the directory.

@@ -6,7 +6,11 @@ use testkit::Oci;
 
 #[test]
 fn those_of_every_container() {
-    clause!("config-linux.devices.default", "config-linux.devices.default.ptmx");
+    clause!(
+        "config-linux.devices.default",
+        "config-linux.devices.default.ptmx",
+        "runtime-linux.dev-symbolic-links"
+    );
     fn check(oci: &Oci, owner: &str) {
         oci.run(
             |_| (),

@@ -317,7 +317,7 @@ fn the_bundle() {
 
 #[test]
 fn what_changes_in_the_bundle_later_changes_nothing() {
-    clause!("runtime.lifecycle.later-changes");
+    clause!("runtime.lifecycle.later-changes", "runtime.create.properties");
     let oci = root();
     let mut container =
         oci.bundle(|config| config["process"]["args"] = json!(["sh", "-c", "echo first >/said"])).create(&[]);

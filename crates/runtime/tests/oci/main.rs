@@ -9,12 +9,14 @@ macro_rules! clause {
 }
 
 mod cgroups;
+mod conformance;
 mod descriptors;
 mod devices;
 mod exec;
 mod filesystem;
 mod hooks;
 mod lifecycle;
+mod malformed;
 mod mount_table;
 mod mounts;
 mod namespaces;

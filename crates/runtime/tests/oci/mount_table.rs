@@ -204,7 +204,12 @@ fn propagation() {
 
 #[test]
 fn destinations() {
-    clause!("config.mounts.destination", "config.mounts.order", "config.mounts.destination.relative");
+    clause!(
+        "config.mounts.destination",
+        "config.mounts.order",
+        "config.mounts.destination.relative",
+        "runtime.warnings"
+    );
     let oci = root();
     // Relative: from the root, with a word about it.
     let bundle = oci.bundle(|config| {

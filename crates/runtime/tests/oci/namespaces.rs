@@ -301,39 +301,6 @@ fn rootless_mappings() {
     oci.assert_empty("rootless runs");
 }
 
-#[test]
-#[ignore = "netDevices are still to come"]
-fn network_devices() {
-    clause!("config-linux.netDevices", "config-linux.netDevices.name");
-    let oci = root();
-    let make = |name: &str| {
-        oci.host.admin(&format!(
-            "ip link add {name} type bridge; ip address add 198.51.100.7/24 dev {name}; ip link set {name} up"
-        ))
-    };
-    let device = |config: &mut Value, value: Value| config["linux"]["netDevices"] = value;
-    make("dvxtest0");
-    let shown = "ls /sys/class/net; ip -4 -o address show | awk '$2 != \"lo\" {print $2, $4}'";
-    oci.run(|config| device(config, json!({"dvxtest0": {}})), shown)
-        .ok()
-        .prints("dvxtest0\nlo\ndvxtest0 198.51.100.7/24");
-    make("dvxtest1");
-    oci.run(|config| device(config, json!({"dvxtest1": {"name": "eth0"}})), shown)
-        .ok()
-        .prints("eth0\nlo\neth0 198.51.100.7/24");
-    oci.run(|config| device(config, json!({"dvxnone": {}})), "true").refused(&["dvxnone"]);
-    make("dvxtest2");
-    let without = |config: &mut Value| {
-        device(config, json!({"dvxtest2": {}}));
-        without_namespace(config, "network");
-    };
-    oci.run(without, "true").refused(&["net"]);
-    oci.run(|config| device(config, json!({"dvxtest2": {"name": "a/b"}})), "true").refused(&["netDevices"]);
-    oci.run(|config| device(config, json!({"dvxtest2": {"name": "much-too-long-a-name"}})), "true")
-        .refused(&["netDevices"]);
-    assert!(oci.host.admin("ip -o link").stdout.contains("dvxtest2"), "what was refused stays where it was");
-}
-
 /// Where another's mount namespace is joined there is no root to make: it is what the namespace has.
 #[test]
 fn capabilities_belong_to_the_new_user_namespace() {

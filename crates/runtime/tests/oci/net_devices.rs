@@ -20,7 +20,11 @@ fn make_device(oci: &Oci) {
 
 #[test]
 fn a_device_moves_with_its_addresses() {
-    clause!("linux.netDevices.move", "linux.netDevices.attributes", "linux.netDevices.up");
+    clause!(
+        "config-linux.netDevices.move",
+        "config-linux.netDevices.attributes",
+        "config-linux.netDevices.up"
+    );
     let oci = root();
     make_device(&oci);
     let shown = oci.run(
@@ -38,7 +42,7 @@ fn a_device_moves_with_its_addresses() {
 
 #[test]
 fn a_device_keeps_its_name_or_gets_a_number() {
-    clause!("linux.netDevices.name", "linux.netDevices.name-template");
+    clause!("config-linux.netDevices.name", "config-linux.netDevices.name-template");
     let oci = root();
     make_device(&oci);
     let list = "ls /sys/class/net | tr '\\n' ' '";
@@ -64,7 +68,7 @@ fn kernel_parameters_of_a_device_that_moves_are_set() {
 
 #[test]
 fn devices_that_do_not_move() {
-    clause!("linux.netDevices.exists", "linux.netDevices.namespace");
+    clause!("config-linux.netDevices.exists", "config-linux.netDevices.namespace");
     let oci = root();
     make_device(&oci);
     oci.host.admin("ip link add wall type bridge");

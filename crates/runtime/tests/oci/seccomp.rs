@@ -22,6 +22,7 @@ fn actions() {
     clause!(
         "config-linux.seccomp.syscalls.action",
         "config-linux.seccomp.syscalls.errnoRet",
+        "config-linux.seccomp.syscalls.args",
         "config-linux.seccomp.defaultErrnoRet",
         "config-linux.seccomp.architectures"
     );
