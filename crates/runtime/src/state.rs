@@ -165,16 +165,17 @@ impl Record {
         if !alive {
             return Ok(Status::Stopped);
         }
-        if self.config_kept
-            && let gate::Gate::Waiting(_) = gate::knock(&directory(run, &self.id))?
-        {
-            return Ok(Status::Created);
-        }
+        // Before the gate: a container that is paused as long as it waits can do nothing else but go on.
         let frozen = match &self.cgroup {
             Some(cgroup) => cgroup.is_frozen().map_err(crate::error::of_cgroup)?,
             None => false,
         };
-        Ok(if frozen { Status::Paused } else { Status::Running })
+        if frozen {
+            return Ok(Status::Paused);
+        }
+        let waits =
+            self.config_kept && matches!(gate::knock(&directory(run, &self.id))?, gate::Gate::Waiting(_));
+        Ok(if waits { Status::Created } else { Status::Running })
     }
 
     /// The state as callers see it.

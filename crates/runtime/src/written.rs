@@ -39,7 +39,12 @@ pub struct Written {
 pub fn read(path: &Path) -> Result<Written> {
     let text = text(path, "config.json").map_err(|error| match error {
         NotRead::Missing => {
-            Error::new(Kind::Invalid, format!("JSON specification file {} not found", path.display()))
+            let name = path.file_name().unwrap_or(path.as_os_str()).display();
+            let error = Error::new(Kind::Invalid, format!("JSON specification file {name} not found"));
+            match path.parent() {
+                Some(directory) => error.within(format!("bundle {}", directory.display())),
+                None => error,
+            }
         }
         NotRead::Other(error) => error,
     })?;

@@ -141,6 +141,10 @@ fn not_found(name: &str) -> Error {
 
 /// Looks for the command, as its user: what is not there is said when a container is created, not when it is started.
 fn find(name: &str, candidates: &[CString]) -> Result<()> {
+    if name.is_empty() {
+        // Each directory of PATH would answer to it.
+        return Err(not_found(name));
+    }
     let mut denied = None;
     for path in candidates {
         let executable = rustix::fs::access(path.as_c_str(), rustix::fs::Access::EXEC_OK);
@@ -150,11 +154,9 @@ fn find(name: &str, candidates: &[CString]) -> Result<()> {
             })
         };
         match executable {
-            Ok(()) if directory() => {
-                denied = Some(sys::CallError { call: format!("execve({path:?})"), errno: Errno::ISDIR });
-            }
-            Ok(()) => return Ok(()),
-            Err(Errno::ACCESS) => {
+            Ok(()) if !directory() => return Ok(()),
+            // What execve(2) would say of a directory, in words that callers take for 126.
+            Ok(()) | Err(Errno::ACCESS) => {
                 denied = Some(sys::CallError { call: format!("execve({path:?})"), errno: Errno::ACCESS });
             }
             // Not there, or something that execve(2) will tell of.
@@ -175,7 +177,6 @@ fn not_executable(name: &str, failed: sys::CallError) -> Error {
         }
         Errno::NOEXEC => "the file is for another architecture, or a script without a first line '#!...'",
         Errno::ACCESS => "it is a directory, not executable for this user, or on a noexec mount",
-        Errno::ISDIR => "it is a directory",
         _ => "",
     };
     let error = Error::new(Kind::CommandNotExecutable, failed.to_string()).within(format!("exec {name:?}"));

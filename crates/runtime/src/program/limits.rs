@@ -76,10 +76,6 @@ fn resources(words: &Words) -> Result<Value> {
     if let Some(text) = words.value("cpuset-mems").filter(|text| !text.is_empty()) {
         put(&mut all, "/cpu/mems", json!(text));
     }
-    // Unlimited memory with a limit of both together is no limit of memory.
-    if all["memory"]["limit"] == -1 && all["memory"]["swap"].is_null() {
-        put(&mut all, "/memory/swap", json!(-1));
-    }
     Ok(all)
 }
 
@@ -92,7 +88,7 @@ fn put(all: &mut Value, pointer: &str, value: Value) {
 
 /// `update ID`.
 pub fn update(program: &mut Program, words: &Words) -> Result<i32> {
-    let written = match words.value("resources").filter(|file| !file.is_empty()) {
+    let mut written: Value = match words.value("resources").filter(|file| !file.is_empty()) {
         Some(file) => {
             let reader: Box<dyn Read> = match file {
                 "-" => Box::new(std::io::stdin()),
@@ -107,6 +103,10 @@ pub fn update(program: &mut Program, words: &Words) -> Result<i32> {
         }
         None => resources(words)?,
     };
+    // Unlimited memory with a limit of both together is no limit of memory.
+    if written["memory"]["limit"] == -1 && written["memory"]["swap"].is_null() {
+        put(&mut written, "/memory/swap", json!(-1));
+    }
     for option in ["kernel-memory", "kernel-memory-tcp"] {
         if words.value(option).is_some() {
             program.log.warning(&format!("--{option} has no effect: the kernel does not take it any more"));

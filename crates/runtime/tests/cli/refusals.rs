@@ -56,8 +56,8 @@ fn what_cannot_be() {
     check(&["events", "--stats", "box"], 1, "does not exist");
     check(&["ps", "box"], 1, "does not exist");
     check(&["exec", "box", "true"], 255, "does not exist");
-    check(&["create", "box"], 1, "JSON specification file");
-    check(&["run", "box"], 1, "JSON specification file");
+    check(&["create", "box"], 1, "JSON specification file config.json not found");
+    check(&["run", "box"], 1, "JSON specification file config.json not found");
     check(&["list"], 1, "no such file or directory");
     for id in ["a/b", "..", ".", "a b", "a\nb", "é", &"x".repeat(1025)] {
         check(&["state", id], 1, "invalid container ID format");

@@ -342,8 +342,11 @@ fn a_creation_that_fails_leaves_nothing() {
         };
         fails(&["no-such-program"], &|config| config["process"]["args"] = json!(["no-such-program"]));
         fails(&["no such file or directory"], &|config| config["process"]["args"] = json!(["/bin/none"]));
+        fails(&["executable file not found in $path"], &|config| config["process"]["args"] = json!([""]));
         fails(&["permission denied"], &|config| config["process"]["args"] = json!(["/etc/passwd"]));
-        fails(&["/etc", "is a directory"], &|config| config["process"]["args"] = json!(["/etc"]));
+        fails(&["/etc", "is a directory", "permission denied"], &|config| {
+            config["process"]["args"] = json!(["/etc"])
+        });
         fails(&["/none"], &|config| {
             config["mounts"]
                 .as_array_mut()

@@ -150,6 +150,16 @@ fn paused_and_resumed() {
         container.call("kill", &["KILL"]).ok();
         container.with("delete", &["--force"], &[]).ok();
         oci.assert_empty("a container that was paused");
+        // One that waits for its start.
+        let waiting = oci.bundle(stays).create(&[]);
+        waiting.call("pause", &[]).ok();
+        assert_eq!(waiting.status(), "paused");
+        waiting.call("start", &[]).refused(&["cannot start a container in the paused state"]);
+        waiting.exec(&[], "true").refused(&["cannot exec in a paused container"]);
+        waiting.call("resume", &[]).ok();
+        assert_eq!(waiting.status(), "created");
+        waiting.call("start", &[]).ok();
+        assert_eq!(waiting.status(), "running");
     }
     check(&root());
     check(&crate::world::cgroup2());
