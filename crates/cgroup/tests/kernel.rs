@@ -458,6 +458,7 @@ fn a_memory_limit_holds() {
 }
 
 /// Waits until a notice wakes, and takes it.
+#[track_caller]
 fn taken(notice: &mut Notice) -> u64 {
     use rustix::event::{PollFd, Timespec, poll};
     let mut waiting = [PollFd::new(&notice.fd, notice.flags)];
@@ -477,7 +478,10 @@ fn memory_runs_out() {
     assert_eq!(signal_of(child), Some(9));
     assert!(taken(&mut events) >= 1);
     assert_eq!(events.take().unwrap(), 0);
-    assert!(taken(&mut scarce) >= 1);
+    // Of v2 it is an average over seconds, and the process is killed before.
+    if scarce.flags == rustix::event::PollFlags::IN {
+        assert!(taken(&mut scarce) >= 1);
+    }
     one.cgroup.remove().unwrap();
     assert_eq!(taken(&mut events), 0);
 }
@@ -616,6 +620,14 @@ fn statistics_as_runc() {
             continue;
         }
         let (mut ours, mut its) = (before, its);
+        // What runc itself maps of files is accounted for there too, while it looks.
+        for value in [&mut ours, &mut its] {
+            let raw = value["memory"]["raw"].as_object_mut();
+            raw.and_then(|raw| raw.insert("file_mapped".into(), 0.into()));
+        }
+        if its["memory"]["usage"].get("max").is_none() {
+            ours["memory"]["usage"].as_object_mut().unwrap().remove("max");
+        }
         // Names that runc has since 1.2, and what this runc does not look for on a hybrid host.
         for (part, name) in [("cpu", "psi"), ("memory", "psi"), ("blkio", "psi")] {
             if its[part].get(name).is_none() {
