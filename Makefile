@@ -41,8 +41,10 @@ test: setup check fixtures ## all that must hold: style, lints, then every test 
 	tests/callers.sh "$(TARGET)/debug/devoxx-runtime"
 	tests/leaks.sh after "$(TARGET)/testkit/leaks"
 
-test-vm: fixtures ## the end-to-end tests on another kernel, with cgroup v2 alone: in a virtual machine (TESTS=words to choose)
+test-vm: fixtures ## tests in virtual machines: end to end with cgroup v2 alone (TESTS=words to choose), and with systemd
 	tests/vm.sh $(TESTS)
+	$(CARGO) build -p devoxx-runtime
+	tests/vm-systemd.sh tests/vm-units.sh "$(TARGET)/debug/devoxx-runtime"
 
 setup: ## what the tests need and this machine lacks, by apt
 	tests/setup.sh

@@ -10,12 +10,14 @@ mod notice;
 mod path;
 mod remove;
 mod stats;
+mod unit;
 
 pub use entry::Entry;
 pub use notice::{Notice, Scarcity};
 
 use crate::layout::{Layout, Scope};
 use crate::place::{self, Place, Version};
+use crate::systemd::Unit;
 use crate::{Error, Kind, Result};
 use rustix::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
@@ -32,6 +34,9 @@ pub struct Cgroup {
     pub name: String,
     /// The hierarchies it is in, v1 before v2.
     pub places: Vec<Place>,
+    /// The unit that it belongs to, where systemd makes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
 }
 
 impl Cgroup {
@@ -53,7 +58,7 @@ impl Cgroup {
             Scope::Root => name.to_owned(),
             Scope::Delegated(given) => format!("{}{name}", given.name),
         };
-        Ok(Self { name, places: layout.places() })
+        Ok(Self { name, places: layout.places(), unit: None })
     }
 
     /// Moves a process into the cgroup, in every hierarchy. Slow on a busy machine, see [`Cgroup::entry`].

@@ -16,6 +16,7 @@ mod layout;
 mod limits;
 mod place;
 mod stats;
+pub mod systemd;
 mod tree;
 
 pub use cgroup::{Cgroup, Entry, Notice, Scarcity};

@@ -4,6 +4,8 @@ mod check;
 mod v1;
 mod v2;
 
+pub(crate) use v2::weight;
+
 use crate::device::DeviceRule;
 use crate::place::Version;
 use crate::{Error, Kind, Result};

@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use crate::rdt::Wish;
 use crate::state::{self, Init, Phase, Record, Status};
 use crate::{gate, id_map, namespace, notify, stage};
+use cgroup::systemd::Held;
 use cgroup::{Cgroup, Entry};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
@@ -106,14 +107,18 @@ pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>)
     // Opened before anything is made: a path that leads nowhere is refused without a trace.
     let joined = namespace::open(&plan.joined)?;
     state::claim(run, &record)?;
-    if let Some(cgroup) = &record.cgroup
-        && let Err(error) = make_or_adopt(cgroup, &record).map_err(of_cgroup)
-    {
-        // It is somebody else's, with what is in it: only the record goes.
-        state::remove_recorded(run, &Record { cgroup: None, ..record })?;
-        return Err(error);
-    }
-    launch_claimed(run, plan, record, given, &joined).map_err(|error| after_removal(run, &plan.id, error))
+    let held = match make(plan, &record) {
+        Ok(held) => held,
+        Err(error) => {
+            // It is somebody else's, with what is in it: only the record goes.
+            state::remove_recorded(run, &Record { cgroup: None, ..record })?;
+            return Err(error);
+        }
+    };
+    let launched = launch_claimed(run, plan, record, given, &joined);
+    // Before a removal, which waits for its end.
+    drop(held);
+    launched.map_err(|error| after_removal(run, &plan.id, error))
 }
 
 /// Removes what an error left. A removal that fails too is told with it.
@@ -160,12 +165,17 @@ fn launch_claimed(
     })
 }
 
-/// Makes the cgroup of a record, if it has one: the way into it.
-pub(crate) fn make_cgroup(plan: &Plan, record: &Record) -> Result<Entry> {
-    if let Some(cgroup) = &record.cgroup {
-        make_or_adopt(cgroup, record).map_err(of_cgroup)?;
-    }
-    limit_cgroup(plan, record)
+/// Makes the cgroup of a record, if it has one: the way into it, and what keeps it until a process is in it.
+pub(crate) fn make_cgroup(plan: &Plan, record: &Record) -> Result<(Entry, Held)> {
+    let held = make(plan, record)?;
+    Ok((limit_cgroup(plan, record)?, held))
+}
+
+fn make(plan: &Plan, record: &Record) -> Result<Held> {
+    let Some(cgroup) = &record.cgroup else { return Ok(Held::default()) };
+    let held = cgroup.hold(&plan.limits).map_err(of_cgroup)?;
+    make_or_adopt(cgroup, record).map_err(of_cgroup)?;
+    Ok(held)
 }
 
 /// Callers of a runtime may prepare a cgroup; those of the engine do not, and get no limits of others.

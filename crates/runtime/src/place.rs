@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::plan::Plan;
+use cgroup::systemd::Unit;
 use cgroup::{Cgroup, Layout, Limits, Scope};
 
 /// Who makes cgroups.
@@ -33,6 +34,13 @@ pub fn decide(plan: &Plan, manager: &Manager, warnings: &mut Vec<String>) -> Res
         }
         Err(error) => return Err(of_cgroup(error)),
     };
+    if *manager == Manager::Systemd {
+        let unit = Unit::plan(&plan.cgroup, &plan.id, rootless, &plan.annotations).map_err(of_cgroup)?;
+        // As crun does: what is beneath the unit's own cgroup, systemd leaves to the container alone.
+        let default = if matches!(layout, Layout::Unified { .. }) { "container" } else { "" };
+        let subgroup = plan.annotations.get("run.oci.systemd.subgroup").map_or(default, String::as_str);
+        return Cgroup::plan_unit(&layout, unit, subgroup).map(Some).map_err(of_cgroup);
+    }
     let scope = match (rootless, cgroup::delegated(&layout)) {
         (false, _) => Scope::Root,
         (true, Some(given)) => Scope::Delegated(given),

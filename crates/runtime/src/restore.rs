@@ -107,7 +107,7 @@ struct Restoration<'a> {
 impl Restoration<'_> {
     /// Has CRIU make it, and writes it down.
     fn make(&mut self, directories: &Directories) -> Result<Child> {
-        let entry = make_cgroup(self.plan, &self.record)?;
+        let (entry, _held) = make_cgroup(self.plan, &self.record)?;
         let place = state::directory(self.root, &self.plan.id);
         let (root_at, empty_at) = (place.join("criu-root"), place.join("criu-empty"));
         for directory in [&root_at, &empty_at] {

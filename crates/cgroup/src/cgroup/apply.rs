@@ -29,6 +29,9 @@ impl Cgroup {
         if limits.memory.check_before_update {
             self.check_usage(&limits)?;
         }
+        if let Some(unit) = &self.unit {
+            unit.set(&limits, self.version())?;
+        }
         self.set(&limits)
     }
 

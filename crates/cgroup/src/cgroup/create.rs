@@ -37,6 +37,9 @@ impl Cgroup {
     }
 
     fn make(&self, leftover: Leftover) -> Result<()> {
+        if let Some(unit) = &self.unit {
+            return self.create_in_unit(unit);
+        }
         let mut made: Vec<&Place> = Vec::new();
         for place in &self.places {
             let Err(error) = self.make_in(place, leftover, &mut made) else { continue };
@@ -74,7 +77,7 @@ impl Cgroup {
     }
 
     /// What processes and limits need.
-    fn equip(&self, place: &Place, mount: &OwnedFd) -> Result<()> {
+    pub(super) fn equip(&self, place: &Place, mount: &OwnedFd) -> Result<()> {
         match place.version {
             Version::V2 => self.enable(place, mount, &WANTED),
             Version::V1 if place.has("cpuset") => self.fill_cpuset(place, mount),
@@ -218,7 +221,7 @@ pub(super) fn populated(dir: &OwnedFd, version: Version) -> Result<bool> {
 }
 
 /// Makes the directories above a name, one by one.
-fn make_parents(mount: &OwnedFd, inside: &str, shown: &Path) -> Result<()> {
+pub(super) fn make_parents(mount: &OwnedFd, inside: &str, shown: &Path) -> Result<()> {
     for (at, _) in inside.match_indices('/') {
         let parent = &inside[..at];
         match rustix::fs::mkdirat(mount, parent, Mode::from_raw_mode(0o755)) {

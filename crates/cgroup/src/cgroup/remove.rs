@@ -7,30 +7,34 @@ use crate::{Error, Kind, Result, tree};
 use rustix::fd::OwnedFd;
 use rustix::fs::AtFlags;
 use std::time::{Duration, Instant};
-use sys::{CallError, Errno};
+use sys::{CallError, Context, Errno};
 
 impl Cgroup {
     /// Removes the cgroup, waiting up to 5 s for its last process to end. One that is gone is no error. An empty
     /// parent goes too if it is one of ours (its name begins with `devoxx`). All hierarchies are tried, and the first
     /// failure is returned.
     pub fn remove(&self) -> Result<()> {
+        if let Some(unit) = &self.unit {
+            return self.remove_in_unit(unit).within(|| format!("remove cgroup {}", self.name));
+        }
         let mut failure = None;
         // v2 first, since it can be waited for: v1 is empty then as well.
         for place in self.places.iter().rev() {
-            if let Err(error) = self.remove_in(place) {
+            if let Err(error) = self.remove_in(place, rmdir_with_parents) {
                 failure.get_or_insert(error);
             }
         }
         failure.map_or(Ok(()), |error| Err(error.within(format!("remove cgroup {}", self.name))))
     }
 
-    fn remove_in(&self, place: &Place) -> Result<()> {
+    /// Removes it from one hierarchy, by `rmdir` in the end.
+    pub(super) fn remove_in(&self, place: &Place, rmdir: fn(&OwnedFd, &str) -> Result<()>) -> Result<()> {
         let mount = place.open()?;
         let until = Instant::now() + PATIENCE;
         let mut pause = Duration::ZERO;
         loop {
             // Most often the last process is gone and nothing is beneath: one call.
-            match rmdir_with_parents(&mount, &self.name) {
+            match rmdir(&mount, &self.name) {
                 Err(error) if error.kind == Kind::InUse => {}
                 other => return other,
             }

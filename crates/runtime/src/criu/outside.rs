@@ -274,7 +274,7 @@ mod tests {
         let shown: Vec<(&str, &str)> = named.iter().map(|(at, name)| (at.as_str(), name.as_str())).collect();
         assert_eq!(shown, expected);
         let unified = Place { mount: "/cgroups".into(), version: Version::V2, controllers: Vec::new() };
-        let cgroup = Some(Cgroup { name: "/x".into(), places: vec![unified] });
+        let cgroup = Some(Cgroup { name: "/x".into(), places: vec![unified], unit: None });
         let record = Record { rootfs: "/b/rootfs".into(), cgroup, ..Record::default() };
         let sources = sources(&plan, &ours, &record, Path::new("/empty"));
         let source = |name: &str| sources.iter().find(|(known, _)| known == name).map(|(_, at)| at.as_str());

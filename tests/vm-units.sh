@@ -1,0 +1,141 @@
+#!/bin/sh
+# Containers as units of systemd, in a machine that it runs: `tests/vm-systemd.sh tests/vm-units.sh RUNTIME`, as root and
+# then as an ordinary user with a manager of his own. It ends with the first check that fails.
+set -eu
+runtime=$(realpath "${1:?usage: vm-units.sh RUNTIME}")
+self=$(realpath "$0")
+oci="$runtime --systemd-cgroup --root ${XDG_RUNTIME_DIR:-/run}/devoxx-units"
+work=$(mktemp -d)
+
+fail() {
+    echo "vm-units.sh: $*" >&2
+    exit 1
+}
+equal() { # equal WHAT FOUND EXPECTED
+    [ "$2" = "$3" ] || fail "$1: '$2', not '$3'"
+    echo "ok: $1"
+}
+refused() { # refused WHAT WORDS COMMAND...: it fails, and says these words
+    what=$1 words=$2
+    shift 2
+    if said=$("$@" 2>&1); then fail "$what: it was not refused"; fi
+    case $said in
+    *"$words"*) echo "ok: $what" ;;
+    *) fail "$what: it says: $said" ;;
+    esac
+}
+bundle() { # bundle NAME FILTER: a bundle that waits, with a change of its configuration
+    mkdir -p "$work/$1/rootfs/bin" "$work/$1/rootfs/proc"
+    cp /bin/busybox "$work/$1/rootfs/bin/"
+    for applet in sh sleep cat; do ln -sf busybox "$work/$1/rootfs/bin/$applet"; done
+    cd "$work/$1"
+    rm -f config.json
+    "$runtime" spec $rootless
+    jq ".process.terminal = false | .process.args = [\"sleep\", \"1000\"] | $2" config.json >new
+    mv new config.json
+}
+property() { systemctl $user show --value -p "$1" "$2"; }
+
+limits='.linux.resources = {memory: {limit: 67108864, swap: 67108864}, pids: {limit: 20}}'
+if [ "$(id -u)" = 0 ]; then
+    user= rootless= slice=machine.slice
+    limits='.linux.resources = {memory: {limit: 67108864, reservation: 33554432, swap: 67108864}, pids: {limit: 20},
+        cpu: {shares: 512, quota: 50500, period: 100000, cpus: "0", mems: "0"}, unified: {"memory.high": "50331648"}}'
+else
+    user=--user rootless=--rootless slice=
+fi
+
+# --- a life -------------------------------------------------------------------------------------------------------------
+bundle one "$limits | .linux.cgroupsPath = \"$slice:units:one\""
+$oci create one </dev/null >/dev/null 2>&1 || $oci create one
+scope=$(property ControlGroup units-one.scope)
+cgroup=/sys/fs/cgroup$scope
+equal "its unit runs" "$(property ActiveState units-one.scope)" active
+equal "it is delegated" "$(property Delegate units-one.scope)" yes
+equal "it is in its slice" "$(property Slice units-one.scope)" "${slice:-user.slice}"
+pid=$($oci state one | jq .pid)
+equal "it was born beneath its scope" "$(sed -n 's/^0:://p' "/proc/$pid/cgroup")" "$scope/container"
+equal "and it is alone there" "$(cat "$cgroup/container/cgroup.procs")" "$pid"
+equal "with nobody right in the scope" "$(cat "$cgroup/cgroup.procs")" ""
+equal "systemd knows the memory limit" "$(property MemoryMax units-one.scope)" 67108864
+equal "and that of swap" "$(property MemorySwapMax units-one.scope)" 0
+equal "and of tasks" "$(property TasksMax units-one.scope)" 20
+equal "the kernel knows it of the scope" "$(cat "$cgroup/memory.max")" 67108864
+equal "and of the container" "$(cat "$cgroup/container/memory.max")" 67108864
+if [ -z "$user" ]; then
+    equal "systemd's reservation" "$(property MemoryLow units-one.scope)" 33554432
+    equal "systemd's weight" "$(property CPUWeight units-one.scope)" 59
+    equal "systemd's quota, in whole hundredths" "$(property CPUQuotaPerSecUSec units-one.scope)" 510ms
+    equal "the kernel's quota, as it was said" "$(cat "$cgroup/container/cpu.max")" "50500 100000"
+    equal "systemd's processors" "$(property AllowedCPUs units-one.scope)" 0
+    equal "the kernel's processors" "$(cat "$cgroup/container/cpuset.cpus")" 0
+    equal "a file of cgroup v2" "$(property MemoryHigh units-one.scope)" 50331648
+fi
+$oci start one
+equal "it runs" "$($oci state one | jq -r .status)" running
+equal "what is executed is beneath it" "$($oci exec one cat /proc/self/cgroup)" "0::/"
+systemctl $user daemon-reload
+equal "a reload changes nothing" "$(cat "$cgroup/memory.max" "$cgroup/container/memory.max" | uniq)" 67108864
+$oci update --memory 134217728 --memory-swap 134217728 --pids-limit 30 one
+equal "systemd knows the new limit" "$(property MemoryMax units-one.scope)" 134217728
+equal "and the kernel" "$(cat "$cgroup/memory.max" "$cgroup/container/memory.max" | uniq)" 134217728
+equal "and that of tasks" "$(property TasksMax units-one.scope)" 30
+$oci pause one
+equal "it pauses" "$($oci state one | jq -r .status)" paused
+$oci resume one
+bundle two ".linux.cgroupsPath = \"$slice:units:one\""
+refused "a unit that is there is somebody's" "units-one.scope" $oci create two
+equal "and goes on" "$($oci state one | jq -r .status)" running
+$oci delete --force one
+equal "its unit is gone" "$(property LoadState units-one.scope)" not-found
+[ ! -e "$cgroup" ] || fail "its cgroup is there: $cgroup"
+
+# --- ends by itself -----------------------------------------------------------------------------------------------------
+bundle short '.process.args = ["sh", "-c", "exit 3"]'
+code=0
+$oci run short </dev/null || code=$?
+equal "the exit code" "$code" 3
+equal "its unit, named by default, is gone" "$(property LoadState devoxx-short.scope)" not-found
+
+# --- annotations --------------------------------------------------------------------------------------------------------
+bundle noted '.annotations = {"org.systemd.property.TimeoutStopSec": "12",
+    "org.systemd.property.Description": "\u0027of my own\u0027", "org.systemd.property.CollectMode": "\u0027inactive-or-failed\u0027",
+    "run.oci.systemd.subgroup": "inner"}'
+$oci create noted </dev/null >/dev/null 2>&1
+equal "seconds" "$(property TimeoutStopUSec devoxx-noted.scope)" 12s
+equal "a text" "$(property CollectMode devoxx-noted.scope)" inactive-or-failed
+equal "one of ours" "$(property Description devoxx-noted.scope)" "of my own"
+pid=$($oci state noted | jq .pid)
+equal "a subgroup" "$(sed -n 's|.*/||p' "/proc/$pid/cgroup")" inner
+$oci delete --force noted
+bundle none '.annotations = {"run.oci.systemd.subgroup": ""}'
+$oci create none </dev/null >/dev/null 2>&1
+pid=$($oci state none | jq .pid)
+equal "no subgroup" "$(sed -n 's|.*/||p' "/proc/$pid/cgroup")" devoxx-none.scope
+equal "and alone there" "$(cat "/sys/fs/cgroup$(property ControlGroup devoxx-none.scope)/cgroup.procs")" "$pid"
+$oci delete --force none
+
+# --- refusals -----------------------------------------------------------------------------------------------------------
+bundle bad '.linux.cgroupsPath = "/not/of/systemd"'
+refused "a path" "SLICE:PREFIX:NAME" $oci create bad
+bundle bad '.annotations = {"org.systemd.property.CollectMode": "fly"}'
+refused "a value that is none" "org.systemd.property.CollectMode" $oci create bad
+bundle bad '.annotations = {"org.systemd.property.NoSuchThing": "true"}'
+refused "a property that is none" "NoSuchThing" $oci create bad
+bundle bad '.annotations = {"org.systemd.property.PIDs": "[uint32 1]"}'
+refused "a property that is ours" "PIDs" $oci create bad
+bundle bad .
+refused "no bus" "D-Bus" env DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent $oci create bad
+equal "nothing is left" "$($oci list -q)" ""
+equal "and no unit" "$(systemctl $user list-units --all --no-legend 'units-*' 'devoxx-*.scope')" ""
+rm -rf "$work"
+
+if [ "$(id -u)" = 0 ]; then
+    loginctl enable-linger devoxx-test
+    systemctl start user@1000.service
+    install -m 755 "$runtime" /usr/local/bin/devoxx-runtime
+    install -m 755 "$self" /tmp/vm-units.sh
+    # From within his own manager: whoever is born in a cgroup must be allowed to leave the one before.
+    exec setpriv --reuid 1000 --regid 1000 --clear-groups env -i "PATH=$PATH" HOME=/home/devoxx-test XDG_RUNTIME_DIR=/run/user/1000 \
+        systemd-run --quiet --wait --pipe --user /tmp/vm-units.sh /usr/local/bin/devoxx-runtime
+fi
