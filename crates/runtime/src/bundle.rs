@@ -5,6 +5,7 @@
 
 mod attributes;
 mod capability;
+mod filter;
 mod mount;
 mod net_devices;
 mod rdt;
@@ -57,6 +58,8 @@ pub struct Beyond {
     pub new_keyring: bool,
     /// Where a device that is bound is on the host, when that is not the path that it has in the container.
     pub device_sources: Vec<(PathBuf, PathBuf)>,
+    /// Who answers a filter's questions, where nothing that is written says so.
+    pub seccomp_receiver: Option<PathBuf>,
 }
 
 fn invalid(field: &str, why: &str) -> Error {
@@ -112,6 +115,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
     if !beyond.only_written_devices {
         device_rules.extend(rules_of_every_container());
     }
+    let (seccomp, listener) = filter::filter(spec, &linux, beyond.seccomp_receiver.as_deref())?;
     Ok(Plan {
         id: id.to_owned(),
         oci_version: spec.version().clone(),
@@ -146,35 +150,16 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         limits: Limits { devices: device_rules, ..resources::limits(&resources)? },
         hooks: hooks(spec)?,
         no_pivot: beyond.no_pivot,
-        seccomp: filter(spec, &linux)?,
-        listener: listener(&linux),
+        seccomp,
+        listener,
     })
 }
 
-/// The process of `spec` alone, for one that is executed in a container that runs; with its filter.
-pub fn exec(spec: &Spec, beyond: &Beyond) -> Result<(Process, seccomp::Program)> {
+/// The process of `spec` alone, for one that is executed in a container that runs; with its filter, and who answers that.
+pub fn exec(spec: &Spec, beyond: &Beyond) -> Result<(Process, seccomp::Program, Option<Listener>)> {
     let linux = spec.linux().as_ref().ok_or_else(|| invalid("linux", "missing"))?;
-    Ok((process(spec, beyond)?, filter(spec, linux)?))
-}
-
-/// The filter of `linux.seccomp`, or the raw one of crun's annotation in its place.
-fn filter(spec: &Spec, linux: &Linux) -> Result<seccomp::Program> {
-    let annotation = |name: &str| spec.annotations().as_ref().and_then(|all| all.get(name));
-    let options = seccomp::Options {
-        fail_unknown: annotation("run.oci.seccomp_fail_unknown_syscall").is_some_and(|value| value != "0"),
-    };
-    match linux.seccomp() {
-        None => Ok(seccomp::Program::default()),
-        Some(profile) => seccomp::compile(profile, options)
-            .map_err(|refused| Error::new(Kind::Invalid, format!("config.json: {refused}"))),
-    }
-}
-
-/// Where seccomp's questions go.
-fn listener(linux: &Linux) -> Option<Listener> {
-    let profile = linux.seccomp().as_ref()?;
-    let path = profile.listener_path().clone().filter(|path| !path.as_os_str().is_empty())?;
-    Some(Listener { path, metadata: profile.listener_metadata().clone().unwrap_or_default() })
+    let (seccomp, listener) = filter::filter(spec, linux, beyond.seccomp_receiver.as_deref())?;
+    Ok((process(spec, beyond)?, seccomp, listener))
 }
 
 /// A name of a UTS namespace (uts_namespaces(7)).

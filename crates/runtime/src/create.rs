@@ -5,8 +5,8 @@ use crate::console;
 use crate::container::{Created, Given, Stdio, launch};
 use crate::error::{Error, Kind, Result};
 use crate::place::{self, Manager};
-use crate::plan::{Listener, Plan};
-use crate::{notify, state};
+use crate::plan::Plan;
+use crate::{listener, notify, state};
 use rustix::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use sys::{Context, called};
@@ -61,6 +61,7 @@ pub fn create(root: &Path, id: &str, options: &Options) -> Result<Made> {
         preserved_fds: fds,
         make_cwd: true,
         no_pivot: options.no_pivot,
+        seccomp_receiver: listener::of_environment(),
         new_keyring: !options.no_new_keyring,
         own_ids: (!rustix::process::geteuid().is_root()).then(crate::id_map::of_this_user),
         ..Beyond::default()
@@ -79,7 +80,10 @@ pub fn create(root: &Path, id: &str, options: &Options) -> Result<Made> {
     let created = launch(root, &plan, cgroup, given)?.ready()?;
     let listening = plan.listener.as_ref();
     match deliver(&created, options, socket, pidfd_socket).and_then(|done| {
-        hand_over_listener(&created, listening)?;
+        if let (Some(descriptor), Some(to)) = (&created.listener, listening) {
+            let (record, pid) = (created.record(), created.pid());
+            listener::hand_over(descriptor.as_fd(), to, record, state::Status::Creating, pid, pid)?;
+        }
         Ok(done)
     }) {
         Ok(handed_over) => Ok(Made { created, warnings, handed_over }),
@@ -108,34 +112,6 @@ fn deliver(
         write_pid_file(path, created.pid())?;
     }
     Ok(handed_over)
-}
-
-/// Hands the descriptor of seccomp's questions to who answers them, with the state of the process that they are from
-/// (config-linux.md, "The Container Process State").
-fn hand_over_listener(created: &Created, listener: Option<&Listener>) -> Result<()> {
-    let (Some(descriptor), Some(listener)) = (&created.listener, listener) else { return Ok(()) };
-    let record = created.record();
-    let process = ContainerProcessState {
-        oci_version: &record.oci_version,
-        fds: ["seccompFd"],
-        pid: created.pid(),
-        metadata: &listener.metadata,
-        state: record.state(state::Status::Creating, created.pid()),
-    };
-    let text = serde_json::to_string(&process).map_err(|error| Error::new(Kind::Other, error.to_string()))?;
-    let socket = console::connect(&listener.path).within(|| "config.json: linux.seccomp.listenerPath")?;
-    console::send(&socket, &text, descriptor.as_fd()).within(|| "hand over the seccomp listener")
-}
-
-/// What goes with a descriptor of seccomp's.
-#[derive(Debug, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ContainerProcessState<'a> {
-    oci_version: &'a str,
-    fds: [&'static str; 1],
-    pid: i32,
-    metadata: &'a str,
-    state: state::State,
 }
 
 /// The directory of all containers, made when it is missing.

@@ -7,6 +7,7 @@ use crate::container::{end, go, pid_of, wait};
 use crate::create::{check_open, write_pid_file};
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::init::enter::{self, Entering};
+use crate::listener;
 use crate::namespace;
 use crate::state::{self, Record, Status};
 use cgroup::Entry;
@@ -76,8 +77,12 @@ pub fn exec(root: &Path, id: &str, options: &Options) -> Result<Executed> {
     let pidfd = init.open()?.ok_or_else(stopped)?;
     let kept = bundle::read(&state::directory(root, id).join("config.json"))?;
     let spec = with_process(kept.spec, options)?;
-    let (mut process, seccomp) =
-        bundle::exec(&spec, &Beyond { preserved_fds: options.preserve_fds, ..Beyond::default() })?;
+    let beyond = Beyond {
+        preserved_fds: options.preserve_fds,
+        seccomp_receiver: listener::of_environment(),
+        ..Beyond::default()
+    };
+    let (mut process, seccomp, answers) = bundle::exec(&spec, &beyond)?;
     // As init's: keys of the container are for all of its processes, and no others.
     process.attributes.keyring = Some(format!("_ses.{id}"));
     console::check(process.terminal.is_some(), options.detached, options.console_socket.as_deref())?;
@@ -94,7 +99,7 @@ pub fn exec(root: &Path, id: &str, options: &Options) -> Result<Executed> {
         other => other.map_err(NotMade::error)?,
     };
     let joined = record.rdt.as_ref().map_or(Ok(()), |place| place.join(child.pid.as_raw_nonzero().get()));
-    let done = joined.and_then(|()| until_ready(&channel)).and_then(|master| {
+    let done = joined.and_then(|()| until_ready(&channel)).and_then(|(master, questions)| {
         let terminal = match (master, socket) {
             (Some(master), Some(socket)) => {
                 console::send(&socket, "/dev/ptmx", master.as_fd())?;
@@ -107,6 +112,10 @@ pub fn exec(root: &Path, id: &str, options: &Options) -> Result<Executed> {
         }
         if let Some(path) = &options.pid_file {
             write_pid_file(path, child.pid.as_raw_nonzero().get())?;
+        }
+        if let (Some(questions), Some(to)) = (questions, &answers) {
+            let pid = child.pid.as_raw_nonzero().get();
+            listener::hand_over(questions.as_fd(), to, &record, record.status(root)?, init.pid, pid)?;
         }
         go(&channel).map(|()| terminal)
     });
@@ -325,12 +334,14 @@ fn process_of(entering: &Entering, child: Child, ours: Channel) -> Result<(Child
     }
 }
 
-fn until_ready(channel: &Channel) -> Result<Option<OwnedFd>> {
-    let mut terminal = None;
+/// The terminal, and the descriptor of seccomp's questions, where there are any.
+fn until_ready(channel: &Channel) -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+    let (mut terminal, mut questions) = (None, None);
     loop {
         match channel.receive()? {
             Some((Message::Terminal, master)) => terminal = master,
-            Some((Message::Ready, _)) => return Ok(terminal),
+            Some((Message::Listener, descriptor)) => questions = descriptor,
+            Some((Message::Ready, _)) => return Ok((terminal, questions)),
             Some((Message::Failed { kind, chain, hint }, _)) => return Err(Error { kind, chain, hint }),
             Some((other, _)) => return Err(Error::new(Kind::Other, format!("unexpected message {other:?}"))),
             None => return Err(Error::new(Kind::Other, "the process ended without a word")),

@@ -24,6 +24,7 @@ pub mod hooks;
 pub mod id_map;
 mod init;
 pub mod kill;
+mod listener;
 pub mod mounts;
 pub mod namespace;
 pub mod net_devices;

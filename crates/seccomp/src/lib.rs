@@ -11,6 +11,7 @@ mod architecture;
 mod assemble;
 mod default_profile;
 mod file;
+mod raw;
 mod rule;
 mod tables;
 
@@ -19,7 +20,7 @@ pub use architecture::architecture_names;
 pub use default_profile::default_profile;
 pub use file::{Circumstances, File};
 
-use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompFilterFlag};
+use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction};
 use std::fmt;
 
 /// One instruction of a classic BPF program (`struct sock_filter`): code, jump if true, jump if false, operand.
@@ -41,6 +42,8 @@ pub struct Program {
 pub struct Options {
     /// Whether a name that no architecture has is an error instead of nothing.
     pub fail_unknown: bool,
+    /// Whether somebody answers questions whom the profile itself does not name.
+    pub has_listener: bool,
 }
 
 /// Why a profile was not compiled: the field, and what is wrong with it.
@@ -77,7 +80,7 @@ fn compile_for(
     options: Options,
     native: architecture::Architecture,
 ) -> Result<Program, Refused> {
-    check(profile)?;
+    check(profile, options)?;
     let default = action::answer("defaultAction", profile.default_action(), profile.default_errno_ret())?;
     let architectures = architecture::of_profile(profile, native);
     let rules = rule::read(profile, default, options)?;
@@ -109,7 +112,7 @@ fn enosys(profile: &LinuxSeccomp) -> bool {
     )
 }
 
-fn check(profile: &LinuxSeccomp) -> Result<(), Refused> {
+fn check(profile: &LinuxSeccomp, options: Options) -> Result<(), Refused> {
     let notify = |action: LinuxSeccompAction| action == LinuxSeccompAction::ScmpActNotify;
     if notify(profile.default_action()) {
         return refused("linux.seccomp.defaultAction", "SCMP_ACT_NOTIFY cannot be the default action");
@@ -126,18 +129,12 @@ fn check(profile: &LinuxSeccomp) -> Result<(), Refused> {
         return refused("linux.seccomp.syscalls", "SCMP_ACT_NOTIFY cannot be used for the write syscall");
     }
     let path = profile.listener_path().as_ref().filter(|path| !path.as_os_str().is_empty());
-    if notifies && path.is_none() {
+    if notifies && path.is_none() && !options.has_listener {
         return refused("linux.seccomp.listenerPath", "must be there when SCMP_ACT_NOTIFY is used");
     }
     let metadata = profile.listener_metadata().as_ref().filter(|text| !text.is_empty());
     if metadata.is_some() && path.is_none() {
         return refused("linux.seccomp.listenerMetadata", "has no meaning without listenerPath");
-    }
-    let tsync =
-        profile.flags().iter().flatten().any(|flag| *flag == LinuxSeccompFilterFlag::SeccompFilterFlagTsync);
-    if notifies && tsync {
-        // One process, one thread: there is nothing to synchronize with, and the kernel takes only one of the two.
-        return Ok(());
     }
     Ok(())
 }

@@ -124,7 +124,9 @@ fn answers_of_profiles() {
 #[test]
 fn what_cannot_be_is_refused() {
     fn check(value: Value, expected: &str) {
-        let said = compile(&profile(value.clone()), Options { fail_unknown: true }).unwrap_err().to_string();
+        let said = compile(&profile(value.clone()), Options { fail_unknown: true, ..Options::default() })
+            .unwrap_err()
+            .to_string();
         assert_eq!(said, format!("linux.seccomp.{expected}"), "{value}");
     }
     let rule = |rule: Value| json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]});

@@ -246,3 +246,85 @@ fn questions_go_to_a_listener() {
     assert!(link.display().to_string().contains("seccomp notify"), "{link:?}");
     oci.assert_empty("a listener");
 }
+
+/// LD nr; JEQ mkdir; JEQ mkdirat; RET, RET ALLOW: the first RET is ERRNO 28, or USER_NOTIF.
+const RAW: &str = "IAAAAAAAAAAVAAEAUwAAABUAAAECAQAABgAAABwABQAGAAAAAAD/fw==";
+const RAW_NOTIFY: &str = "IAAAAAAAAAAVAAEAUwAAABUAAAECAQAABgAAAAAAwH8GAAAAAAD/fw==";
+
+#[test]
+fn annotations_of_crun() {
+    let oci = root();
+    let check = |name: &str, value: &str, rules: Value, expected: &str| {
+        let edit = |config: &mut Value| {
+            profile(config, "SCMP_ACT_ALLOW", rules);
+            config["annotations"] = json!({name: value});
+        };
+        oci.run(edit, "mkdir /tmp/x 2>&1 | sed 's/.*: //'; ln -s a /tmp/y 2>&1 | sed 's/.*: //'")
+            .ok()
+            .prints(expected);
+    };
+    let refused = |name: &str, value: &str, rules: Value, words: &[&str]| {
+        let bundle = oci.bundle(|config| {
+            profile(config, "SCMP_ACT_ALLOW", rules);
+            config["annotations"] = json!({name: value});
+        });
+        bundle.try_create(&[]).refused(words);
+        oci.assert_empty("a refused annotation");
+    };
+    let symlink = json!([{"names": ["symlink", "symlinkat", "no_such_call"], "action": "SCMP_ACT_ERRNO"}]);
+    let raw = "run.oci.seccomp_bpf_data";
+    check("another", RAW, symlink.clone(), "Operation not permitted");
+    // In the place of the profile, which is not looked at.
+    check(raw, RAW, symlink.clone(), "No space left on device");
+    oci.run(|config| config["annotations"] = json!({raw: RAW}), "mkdir /tmp/x 2>/dev/null || echo denied")
+        .ok()
+        .prints("denied");
+    refused(raw, "no base64!", json!([]), &[raw]);
+    refused(raw, "AAAA", json!([]), &[raw, "3 bytes"]);
+    refused(raw, "", json!([]), &[raw]);
+    refused(raw, RAW_NOTIFY, json!([]), &[raw, "no listener"]);
+    // Eight zeros are an instruction, but no program.
+    refused(raw, "AAAAAAAAAAA=", json!([]), &["seccomp", "EINVAL"]);
+    let unknown = "run.oci.seccomp_fail_unknown_syscall";
+    check(unknown, "0", symlink.clone(), "Operation not permitted");
+    refused(unknown, "1", symlink, &["linux.seccomp.syscalls[0].names", "no_such_call"]);
+    let notify = json!([{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]);
+    refused("run.oci.seccomp.receiver", "relative.sock", notify.clone(), &["run.oci.seccomp.receiver"]);
+    refused("run.oci.seccomp.receiver", "/no/such.sock", notify, &["/no/such.sock"]);
+    refused("run.oci.seccomp.plugins", "/lib/x.so", json!([]), &["run.oci.seccomp.plugins", "not supported"]);
+}
+
+#[test]
+fn questions_of_every_process_go_to_the_receiver() {
+    let oci = root();
+    for raw in [false, true] {
+        let mut bundle = oci.bundle(|config| {
+            crate::world::stays(config);
+            profile(config, "SCMP_ACT_ALLOW", json!([{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]));
+        });
+        let path = bundle.inside("receiver.sock");
+        let receiver = Receiver::at(&oci, &path);
+        bundle.config["annotations"] = json!({"run.oci.seccomp.receiver": path});
+        if raw {
+            bundle.config["annotations"]["run.oci.seccomp_bpf_data"] = json!(RAW_NOTIFY);
+        }
+        bundle.save();
+        let container = bundle.start(&[]);
+        let sent = |status: &str| {
+            let (fd, text) = receiver.take();
+            let sent: Value =
+                serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error} in {text:?}"));
+            assert_eq!(sent["fds"], json!(["seccompFd"]));
+            assert_eq!(sent["state"]["status"], status);
+            (fd, sent)
+        };
+        let (_of_init, first) = sent("creating");
+        assert_eq!(first["pid"], first["state"]["pid"]);
+        let id = container.bundle.id.clone();
+        let executed = oci.spawn(["exec", &id, "true"]);
+        let (_of_exec, second) = sent("running");
+        executed.wait().ok();
+        assert_eq!(second["state"]["pid"], first["pid"]);
+        assert_ne!(second["pid"], first["pid"]);
+    }
+}

@@ -138,8 +138,12 @@ fn dockers_file_means_the_default() {
         let of_file = resolve(&dockers_file(), &capabilities).expect("a profile");
         let ours = default_profile(&capabilities).expect("a profile");
         assert_eq!(of_file.architectures(), ours.architectures());
-        let of_file = compile(&of_file, Options { fail_unknown: true }).expect("it compiles").instructions;
-        let ours = compile(&ours, Options { fail_unknown: true }).expect("it compiles").instructions;
+        let of_file = compile(&of_file, Options { fail_unknown: true, ..Options::default() })
+            .expect("it compiles")
+            .instructions;
+        let ours = compile(&ours, Options { fail_unknown: true, ..Options::default() })
+            .expect("it compiles")
+            .instructions;
         for architecture in [0xc000_003e, 0x4000_0003, 0xc000_00b7] {
             for number in numbers() {
                 for argument in [0, 2, 12, 17, 38, 40, 0x1000_0000, u64::MAX] {
