@@ -134,8 +134,11 @@ fn move_over(new_root: &OwnedFd) -> Result<()> {
     let own = std::fs::read_link(format!("/proc/self/fd/{}", new_root.as_raw_fd()))
         .map_err(called(|| "readlink(new root)".to_owned()))?;
     for mount in whole_kernel_views(&table).into_iter().filter(|mount| !mount.starts_with(&own)) {
-        mount_change(&mount, MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-            .map_err(called::<Errno>(|| format!("mount({mount:?}, MS_REC|MS_SLAVE)")))?;
+        match mount_change(&mount, MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC) {
+            // Covered by another mount, or in a directory that is closed to this user: nor does the container get there.
+            Err(Errno::NOENT | Errno::ACCESS) => continue,
+            done => done.map_err(called::<Errno>(|| format!("mount({mount:?}, MS_REC|MS_SLAVE)")))?,
+        }
         match unmount(&mount, UnmountFlags::DETACH) {
             // Locked in a user namespace: covered instead.
             Err(Errno::INVAL | Errno::PERM) => {
