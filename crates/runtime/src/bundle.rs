@@ -186,20 +186,21 @@ fn namespaces(linux: &Linux) -> Result<(Namespaces, Vec<Joined>, bool)> {
     let mut cgroup = false;
     for namespace in linux.namespaces().iter().flatten() {
         let kind = namespace.typ();
-        let one = match kind {
-            LinuxNamespaceType::Mount => Namespaces::MOUNT,
-            LinuxNamespaceType::Uts => Namespaces::UTS,
-            LinuxNamespaceType::Ipc => Namespaces::IPC,
-            LinuxNamespaceType::Pid => Namespaces::PID,
-            LinuxNamespaceType::Network => Namespaces::NETWORK,
-            LinuxNamespaceType::Cgroup => Namespaces::CGROUP,
-            LinuxNamespaceType::User => Namespaces::USER,
-            LinuxNamespaceType::Time => Namespaces::TIME,
+        // By the names of config.json: oci_spec shows some of them as /proc does.
+        let (one, name) = match kind {
+            LinuxNamespaceType::Mount => (Namespaces::MOUNT, "mount"),
+            LinuxNamespaceType::Uts => (Namespaces::UTS, "uts"),
+            LinuxNamespaceType::Ipc => (Namespaces::IPC, "ipc"),
+            LinuxNamespaceType::Pid => (Namespaces::PID, "pid"),
+            LinuxNamespaceType::Network => (Namespaces::NETWORK, "network"),
+            LinuxNamespaceType::Cgroup => (Namespaces::CGROUP, "cgroup"),
+            LinuxNamespaceType::User => (Namespaces::USER, "user"),
+            LinuxNamespaceType::Time => (Namespaces::TIME, "time"),
         };
         if seen.has(one) {
             return Err(Error::new(
                 Kind::Invalid,
-                format!("config.json: linux.namespaces: malformed spec file: duplicated ns \"{kind}\""),
+                format!("config.json: linux.namespaces: malformed spec file: duplicated ns \"{name}\""),
             ));
         }
         seen = seen.and(one);
@@ -208,7 +209,7 @@ fn namespaces(linux: &Linux) -> Result<(Namespaces, Vec<Joined>, bool)> {
                 if !path.is_absolute() {
                     return Err(invalid(
                         "linux.namespaces",
-                        &format!("{kind}: path {path:?} is not absolute"),
+                        &format!("{name}: path {path:?} is not absolute"),
                     ));
                 }
                 joined.push(Joined { kind: one, path: path.clone() });
@@ -401,7 +402,7 @@ fn process(spec: &Spec, beyond: &Beyond) -> Result<Process> {
     let written = spec.process().as_ref().ok_or_else(|| invalid("process", "missing"))?;
     let args = written.args().clone().unwrap_or_default();
     if args.first().is_none_or(String::is_empty) {
-        return Err(invalid("process.args", "empty: there is no program to run"));
+        return Err(invalid("process.args", "args must not be empty: there is no program to run"));
     }
     let env = written.env().clone().unwrap_or_default();
     // Else it is E2BIG at the start, when the container is made already (execve(2)).
@@ -411,7 +412,7 @@ fn process(spec: &Spec, beyond: &Beyond) -> Result<Process> {
         }
     }
     if !written.cwd().is_absolute() {
-        return Err(invalid("process.cwd", "not an absolute path"));
+        return Err(invalid("process.cwd", &format!("{:?}: Cwd must be an absolute path", written.cwd())));
     }
     let user = match &beyond.user {
         Some(user) => User::Written(user.clone()),
@@ -433,6 +434,11 @@ fn process(spec: &Spec, beyond: &Beyond) -> Result<Process> {
         cwd: written.cwd().clone(),
         make_cwd: beyond.make_cwd,
         user,
+        keep_groups: spec
+            .annotations()
+            .as_ref()
+            .and_then(|all| all.get("run.oci.keep_original_groups"))
+            .is_some_and(|value| value == "1"),
         umask: written.user().umask().unwrap_or(0o022),
         capabilities: capabilities(spec)?,
         rlimits: rlimits(spec)?,

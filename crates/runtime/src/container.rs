@@ -217,7 +217,8 @@ impl Inside<'_> {
         if self.plan.namespaces.has(Namespaces::USER) {
             channel.send(&Message::Map, None)?;
             channel.proceed()?;
-            stage::become_root().within(|| "become root of the user namespace")?;
+            stage::become_root(self.plan.process.keep_groups)
+                .within(|| "become root of the user namespace")?;
             stage::set_dumpable(true)?;
         }
         for namespace in self.joined.iter().filter(|one| one.kind != Namespaces::CGROUP) {

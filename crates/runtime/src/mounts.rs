@@ -150,7 +150,7 @@ impl Inside {
         move_into_thread_name_spaces(self.pidfd.as_fd(), self.types)
             .map_err(called::<Errno>(|| format!("setns(init, {:?})", self.types)))?;
         if self.types.contains(ThreadNameSpaceType::USER) {
-            stage::become_root().within(|| "become root of the user namespace")?;
+            stage::become_root(false).within(|| "become root of the user namespace")?;
         }
         // A proc is that of the PID namespace a process was born in.
         let child = clone3_sibling(Namespaces::NONE, || {

@@ -221,6 +221,8 @@ pub struct Process {
     pub make_cwd: bool,
     /// Who it is.
     pub user: User,
+    /// Whether it keeps the groups of the runtime's caller (crun's `run.oci.keep_original_groups`).
+    pub keep_groups: bool,
     /// The mask of new files' modes.
     pub umask: u32,
     /// Capabilities.

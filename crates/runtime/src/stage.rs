@@ -79,22 +79,22 @@ pub fn set_dumpable(dumpable: bool) -> Result<()> {
 fn enter_user_namespace(plan: &Plan, joined: &[Open], channel: &Channel) -> Result<()> {
     if let Some(namespace) = joined.iter().find(|one| one.kind == Namespaces::USER) {
         namespace.enter()?;
-        return become_root().within(|| "become root of the user namespace");
+        return become_root(plan.process.keep_groups).within(|| "become root of the user namespace");
     }
     if plan.namespaces.has(Namespaces::USER) {
         unshare(Namespaces::USER)?;
         channel.send(&Message::Map, None)?;
         channel.proceed()?;
-        return become_root().within(|| "become root of the user namespace");
+        return become_root(plan.process.keep_groups).within(|| "become root of the user namespace");
     }
     Ok(())
 }
 
 /// Takes on the ids of root in a user namespace, where it has them: what is made from here on belongs to it.
-pub fn become_root() -> Result<()> {
+pub fn become_root(keep_groups: bool) -> Result<()> {
     let not_there = |error: &Errno| *error == Errno::INVAL;
     // Groups of the host mean nothing in here; where setgroups(2) is denied there is nothing to be done about them.
-    match set_thread_groups(&[]) {
+    match if keep_groups { Ok(()) } else { set_thread_groups(&[]) } {
         Ok(()) | Err(Errno::PERM | Errno::INVAL) => {}
         Err(errno) => return Err(called::<Errno>(|| "setgroups([])".to_owned())(errno).into()),
     }

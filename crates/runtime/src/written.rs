@@ -72,6 +72,14 @@ pub fn read_process(path: &Path) -> Result<Process> {
     process(&text).map_err(|why| invalid(&name, &why))
 }
 
+/// Reads `linux.resources` by itself (`update --resources`) from the text of `name`; also says what in it has no effect.
+pub fn resources(name: &str, text: &[u8]) -> Result<(Value, Vec<String>)> {
+    let mut tree = tree::read(text).map_err(|why| invalid(name, &why))?;
+    let mut warnings = Vec::new();
+    shape::check(&mut tree, &config::RESOURCES, &mut warnings).map_err(|why| invalid(name, &why))?;
+    Ok((tree, warnings.iter().map(|warning| format!("{name}: {warning}")).collect()))
+}
+
 fn process(text: &[u8]) -> Result<Process, String> {
     let mut tree = tree::read(text)?;
     shape::check(&mut tree, &config::PROCESS, &mut Vec::new())?;

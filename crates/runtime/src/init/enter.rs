@@ -55,7 +55,7 @@ fn stage(entering: &Entering, channel: &mut Channel, entry: &Entry) -> Result<i3
             .map_err(called::<Errno>(|| format!("setns(init, {types:?})")))?;
     }
     if types.contains(ThreadNameSpaceType::USER) {
-        stage::become_root().within(|| "become root of the user namespace")?;
+        stage::become_root(entering.process.keep_groups).within(|| "become root of the user namespace")?;
     }
     if !types.contains(ThreadNameSpaceType::PROCESS_ID) {
         return Ok(set_up_and_execute(entering, channel, host_proc.as_ref())

@@ -56,6 +56,12 @@ pub fn set_limits(process: &Process) -> Result<()> {
         let value = |limit: u64| (limit != u64::MAX).then_some(limit);
         setrlimit(*resource, Rlimit { current: value(*soft), maximum: value(*hard) })
             .map_err(called::<Errno>(|| format!("setrlimit({resource:?}, {soft}, {hard})")))
+            .map_err(|failed| match failed.errno {
+                Errno::PERM => Error::from(failed).with_hint(
+                    "a hard limit can be raised with CAP_SYS_RESOURCE alone, and RLIMIT_NOFILE to fs.nr_open",
+                ),
+                _ => failed.into(),
+            })
             .within(|| "set resource limit")?;
     }
     Ok(())

@@ -130,6 +130,9 @@ pub fn become_identity(process: &Process, identity: &Identity) -> Result<()> {
     drop_bounding(capabilities.bounding).within(|| "drop capabilities")?;
     // Permitted capabilities must outlive the change of user, to be cut to the wanted sets after it.
     set_keep_capabilities(true).map_err(called::<Errno>(|| "prctl(PR_SET_KEEPCAPS)".to_owned()))?;
+    if !process.keep_groups {
+        set_groups(identity)?;
+    }
     set_ids(identity).within(|| format!("become user {}:{}", identity.uid, identity.gid))?;
     set_keep_capabilities(false).map_err(called::<Errno>(|| "prctl(PR_SET_KEEPCAPS, 0)".to_owned()))?;
     set_sets(capabilities).within(|| "set capabilities")?;
@@ -158,13 +161,16 @@ fn drop_bounding(keep: u64) -> Result<()> {
     Ok(())
 }
 
-fn set_ids(identity: &Identity) -> Result<()> {
+fn set_groups(identity: &Identity) -> Result<()> {
     let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     // Without a range of ids a user namespace has no setgroups; there are then no groups to drop either.
     match set_thread_groups(&groups) {
-        Err(Errno::PERM) if groups.is_empty() && setgroups_denied() => {}
-        other => other.map_err(called::<Errno>(|| format!("setgroups({:?})", identity.groups)))?,
+        Err(Errno::PERM) if groups.is_empty() && setgroups_denied() => Ok(()),
+        other => Ok(other.map_err(called::<Errno>(|| format!("setgroups({:?})", identity.groups)))?),
     }
+}
+
+fn set_ids(identity: &Identity) -> Result<()> {
     let gid = Gid::from_raw(identity.gid);
     set_thread_res_gid(gid, gid, gid).map_err(called::<Errno>(|| format!("setresgid({})", identity.gid)))?;
     let uid = Uid::from_raw(identity.uid);

@@ -99,7 +99,9 @@ pub fn update(program: &mut Program, words: &Words) -> Result<i32> {
             if text.len() as u64 > LONGEST {
                 return Err(invalid(&format!("--resources {file}: longer than {LONGEST} bytes")));
             }
-            serde_json::from_slice(&text).map_err(|error| invalid(&format!("--resources {file}: {error}")))?
+            let (written, warnings) = runtime::written::resources(&format!("--resources {file}"), &text)?;
+            warnings.iter().for_each(|warning| program.log.warning(warning));
+            written
         }
         None => resources(words)?,
     };

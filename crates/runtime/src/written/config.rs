@@ -224,7 +224,8 @@ const MEMORY_POLICY: Shape = Object(&[
     may("flags", &List(&Word(&["MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"]))),
 ]);
 
-const RESOURCES: Shape = Object(&[
+/// What a cgroup limits; also that of `update --resources`.
+pub const RESOURCES: Shape = Object(&[
     may("unified", &TEXT_BY_NAME),
     may(
         "devices",

@@ -14,6 +14,7 @@ mod descriptors;
 mod devices;
 mod exec;
 mod filesystem;
+mod groups;
 mod hooks;
 mod lifecycle;
 mod malformed;
