@@ -58,17 +58,27 @@ fi
 # Where the machine has none, its modules are mounted there in the virtual machine alone.
 [[ -d /lib/modules ]] || "${sudo[@]}" mkdir /lib/modules
 
-"${CARGO:-cargo}" build -q -p devoxx-container
-tests=$("${CARGO:-cargo}" test -p devoxx-container --test e2e --no-run --message-format json 2>/dev/null |
-    sed -n 's/.*"executable":"\([^"]*\/e2e-[^"]*\)".*/\1/p' | tail -n1)
+"${CARGO:-cargo}" build -q -p devoxx-container -p devoxx-runtime
+# built PACKAGE TEST: the path of a test program.
+built() {
+    "${CARGO:-cargo}" test -p "$1" --test "$2" --no-run --message-format json 2>/dev/null |
+        sed -n "s/.*\"executable\":\"\([^\"]*\/$2-[^\"]*\)\".*/\1/p" | tail -n1
+}
+engine=$(built devoxx-container e2e)
+runtime=$(built devoxx-runtime oci)
 # Copies: a build meanwhile must not change them under the feet of the virtual machine.
 mkdir -p "$out/bin"
-cp "$tests" "$out/bin/e2e"
-cp "$(dirname "$tests")/../devoxx-container" "$out/bin/"
+cp "$engine" "$out/bin/e2e"
+cp "$runtime" "$out/bin/oci"
+cp "$(dirname "$engine")/../devoxx-container" "$(dirname "$runtime")/../devoxx-runtime" "$out/bin/"
 # What looks through the whole of the machine's files takes minutes there, and is about no kernel; and /usr is a mount of
 # its own there, which a scratch copy leaves out.
-command=$(printf '%q ' "$PWD/tests/vm.sh" inside env DEVOXX_TESTKIT_DISK=/run/store "DEVOXX_CONTAINER=$out/bin/devoxx-container" \
-    "$out/bin/e2e" --test-threads 2 --skip broken_blobs --skip try_to_leave --skip scratch_copy "$@")
+run() {
+    printf '%q ' env DEVOXX_TESTKIT_DISK=/run/store "DEVOXX_CONTAINER=$out/bin/devoxx-container" \
+        "DEVOXX_RUNTIME=$out/bin/devoxx-runtime" "$out/bin/$1" --test-threads 2 "${@:2}"
+}
+both="$(run e2e --skip broken_blobs --skip try_to_leave --skip scratch_copy "$@") && $(run oci "$@")"
+command=$(printf '%q ' "$PWD/tests/vm.sh" inside bash -c "$both")
 boot=$(printf '%q ' "${sudo[@]}" env "PYTHONPATH=$out/vng" "PATH=$out/vng/bin:$PATH" vng \
     --run "$(echo "$out"/kernel/boot/vmlinuz-*)" --disable-kvm --force-9p --disable-microvm \
     --user root --cpus 2 --memory 4G --cwd "$PWD" --verbose -- "$command")

@@ -14,6 +14,7 @@ mod masks;
 pub mod mounts;
 mod overlay;
 mod pieces;
+mod process;
 mod reaper;
 mod root;
 mod target;
@@ -151,26 +152,13 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         root::make_read_only(&root)?;
     }
 
-    // While privileges are there that a priority takes.
-    attributes::set(&process.attributes)?;
-    exec::set_limits(process)?;
-    if let Some(pty) = pty {
-        terminal::take(pty, &identity)?;
-    }
-    exec::own_standard_descriptors(identity.uid)?;
-    // The bounding set falls before the user id does: it takes CAP_SETPCAP, which the change of id may end.
-    // A process that may gain privilege can be given a filter only by one that has CAP_SYS_ADMIN still (seccomp(2)): the
-    // profile then has to allow what is left to do.
-    if !process.no_new_privileges {
-        filter(&plan.seccomp, channel)?;
-    }
-    user::become_identity(process, &identity)?;
-    label::set(host_proc.as_ref(), &process.attributes)?;
-    let command = exec::prepare(process, &identity)?;
-    // Last of all: whatever could still change the process comes before the filter.
-    if process.no_new_privileges {
-        filter(&plan.seccomp, channel)?;
-    }
+    let given = process::Given {
+        identity: &identity,
+        terminal: pty,
+        seccomp: &plan.seccomp,
+        host_proc: host_proc.as_ref(),
+    };
+    let command = process::take_on(process, given, channel)?;
 
     channel.send(&Message::Ready, None)?;
     if !proceeds(channel, gate)? {

@@ -1,7 +1,7 @@
 //! The order of a process that is executed in a container that runs. An order of its own: nothing is mounted, nothing is
 //! made, and it shares the steps with init that make a process what it is.
 
-use super::{Message, attributes, exec, filter, label, report, terminal, user};
+use super::{Message, attributes, exec, label, process, report, terminal, user};
 use crate::channel::Channel;
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::plan::Process;
@@ -79,24 +79,8 @@ fn set_up_and_execute(entering: &Entering, channel: &Channel, host_proc: Option<
     let pty = terminal::pair(&root, process, channel)?;
     let identity = user::identify(&root, process)?;
     attributes::join_keyring(process.attributes.keyring.as_deref())?;
-    attributes::set(&process.attributes)?;
-    exec::set_limits(process)?;
-    if let Some(pty) = pty {
-        terminal::take(pty, &identity)?;
-    }
-    exec::own_standard_descriptors(identity.uid)?;
-    // A process that may gain privilege can be given a filter only by one that has CAP_SYS_ADMIN still (seccomp(2)): the
-    // profile then has to allow what is left to do.
-    if !process.no_new_privileges {
-        filter(&entering.seccomp, channel)?;
-    }
-    user::become_identity(process, &identity)?;
-    label::set(host_proc, &process.attributes)?;
-    let command = exec::prepare(process, &identity)?;
-    // Last of all: whatever could still change the process comes before the filter.
-    if process.no_new_privileges {
-        filter(&entering.seccomp, channel)?;
-    }
+    let given = process::Given { identity: &identity, terminal: pty, seccomp: &entering.seccomp, host_proc };
+    let command = process::take_on(process, given, channel)?;
     channel.send(&Message::Ready, None)?;
     match channel.receive()? {
         Some((Message::Go, _)) => {}

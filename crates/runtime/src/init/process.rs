@@ -1,0 +1,48 @@
+//! What makes a process what it is, in the one order that init and `exec` share: attributes and limits while privileges are
+//! there, then the user, the label, the command, the filter.
+
+use super::exec::{self, Command};
+use super::user::Identity;
+use super::{attributes, filter, label, terminal, user};
+use crate::channel::Channel;
+use crate::error::Result;
+use crate::plan::Process;
+use rustix::fd::OwnedFd;
+
+/// What a process is given beside its plan.
+pub struct Given<'a> {
+    /// Who it becomes.
+    pub identity: &'a Identity,
+    /// The container's end of its terminal.
+    pub terminal: Option<OwnedFd>,
+    /// Its filter.
+    pub seccomp: &'a seccomp::Program,
+    /// /proc of the host, where it gets a label.
+    pub host_proc: Option<&'a OwnedFd>,
+}
+
+/// Takes all of it on; what is left is the execve.
+pub fn take_on(process: &Process, given: Given<'_>, channel: &Channel) -> Result<Command> {
+    let Given { identity, terminal, seccomp, host_proc } = given;
+    // While privileges are there that a priority takes.
+    attributes::set(&process.attributes)?;
+    exec::set_limits(process)?;
+    if let Some(pty) = terminal {
+        terminal::take(pty, identity)?;
+    }
+    exec::own_standard_descriptors(identity.uid)?;
+    // A process that may gain privilege can be given a filter only by one that has CAP_SYS_ADMIN still (seccomp(2)): the
+    // profile then has to allow what is left to do.
+    if !process.no_new_privileges {
+        filter(seccomp, channel)?;
+    }
+    // The bounding set falls before the user id does: it takes CAP_SETPCAP, which the change of id may end.
+    user::become_identity(process, identity)?;
+    label::set(host_proc, &process.attributes)?;
+    let command = exec::prepare(process, identity)?;
+    // Last of all: whatever could still change the process comes before the filter.
+    if process.no_new_privileges {
+        filter(seccomp, channel)?;
+    }
+    Ok(command)
+}
