@@ -16,6 +16,7 @@ mod exec;
 mod filesystem;
 mod groups;
 mod hooks;
+mod image;
 mod lifecycle;
 mod malformed;
 mod mount_table;
