@@ -272,7 +272,7 @@ pub fn claim(run: &Path, record: &Record) -> Result<()> {
     match rustix::fs::mkdir(&path, rustix::fs::Mode::RWXU) {
         Ok(()) => write(run, record),
         Err(Errno::EXIST) => {
-            Err(Error::new(Kind::Exists, format!("container {:?} already exists", record.id)))
+            Err(Error::new(Kind::Exists, format!("container with given ID already exists: {:?}", record.id)))
         }
         Err(errno) => Err(called::<Errno>(|| format!("mkdir({path:?})"))(errno).into()),
     }

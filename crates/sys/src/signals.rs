@@ -91,7 +91,9 @@ pub fn send_to_all_children(signal: i32) {
 
 /// The number of a signal from its name (`TERM`, `SIGTERM`, `RTMIN+3`) or number; none if there is no such signal.
 pub fn by_name(text: &str) -> Option<i32> {
-    if let Ok(number) = text.parse::<i32>() {
+    if let Ok(number) = text.parse::<i32>()
+        && !text.starts_with('+')
+    {
         return (1..=HIGHEST).contains(&number).then_some(number);
     }
     let upper = text.to_ascii_uppercase();
@@ -128,6 +130,7 @@ mod tests {
         check("RTMAX-1", Some(63));
         check("28", Some(28));
         check("0", None);
+        check("+9", None);
         check("65", None);
         check("RTMIN+99", None);
         check("NOPE", None);

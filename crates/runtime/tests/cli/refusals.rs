@@ -65,7 +65,7 @@ fn what_cannot_be() {
     }
     check(&["state", ""], 1, "container id cannot be empty");
     check(&["state", "--", "-x"], 1, "does not exist");
-    for signal in ["", "0", "65", "SIGFOO", "TERM ", "-0"] {
+    for signal in ["", "0", "65", "SIGFOO", "TERM ", "-0", "+9"] {
         check(&["kill", "--", "box", signal], 1, &format!("unknown signal {signal:?}"));
     }
     check(&["kill", "--regex", "box(", "KILL"], 1, "--regex");
