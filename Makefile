@@ -45,6 +45,7 @@ test-vm: fixtures ## tests in virtual machines: end to end with cgroup v2 alone 
 	tests/vm.sh $(TESTS)
 	$(CARGO) build -p devoxx-runtime
 	tests/vm-systemd.sh tests/vm-units.sh "$(TARGET)/debug/devoxx-runtime"
+	VM_KERNEL_ARGUMENTS=systemd.unified_cgroup_hierarchy=0 tests/vm-systemd.sh tests/vm-units-v1.sh "$(TARGET)/debug/devoxx-runtime"
 
 setup: ## what the tests need and this machine lacks, by apt
 	tests/setup.sh

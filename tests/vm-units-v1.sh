@@ -1,0 +1,33 @@
+#!/bin/sh
+# A container as a unit of systemd where that has cgroup v1 (a hybrid host): a short form of vm-units.sh, for
+# `VM_KERNEL_ARGUMENTS=systemd.unified_cgroup_hierarchy=0 tests/vm-systemd.sh tests/vm-units-v1.sh RUNTIME`.
+set -eu
+oci="$(realpath "${1:?usage: vm-units-v1.sh RUNTIME}") --systemd-cgroup"
+bundle=$(mktemp -d)
+mkdir -p "$bundle/rootfs/bin" "$bundle/rootfs/proc"
+cp /bin/busybox "$bundle/rootfs/bin/sleep"
+cd "$bundle"
+$oci spec
+jq '.process.terminal = false | .process.args = ["sleep", "1000"] |
+    .linux.resources = {memory: {limit: 67108864}, pids: {limit: 9}, cpu: {shares: 512}}' config.json >new
+mv new config.json
+
+equal() { # equal WHAT FOUND EXPECTED
+    [ "$2" = "$3" ] || { echo "vm-units-v1.sh: $1: '$2', not '$3'" >&2; exit 1; }
+    echo "ok: $1"
+}
+property() { systemctl show --value -p "$1" devoxx-v1.scope; }
+
+$oci create v1 </dev/null >/dev/null 2>&1
+equal "its unit runs" "$(property ActiveState)" active
+pid=$($oci state v1 | jq .pid)
+equal "it is in its scope in every hierarchy" "$(cut -d: -f3 "/proc/$pid/cgroup" | sort -u)" /system.slice/devoxx-v1.scope
+equal "systemd knows the limits" "$(property MemoryLimit) $(property CPUShares) $(property TasksMax)" "67108864 512 9"
+limit=/sys/fs/cgroup/memory/system.slice/devoxx-v1.scope/memory.limit_in_bytes
+equal "and the kernel" "$(cat $limit)" 67108864
+$oci start v1
+$oci update --memory 134217728 v1
+equal "an update" "$(cat $limit) $(property MemoryLimit)" "134217728 134217728"
+$oci delete --force v1
+equal "its unit is gone" "$(property LoadState)" not-found
+equal "and its cgroups" "$(find /sys/fs/cgroup -name 'devoxx-v1*')" ""
