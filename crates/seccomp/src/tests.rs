@@ -175,7 +175,9 @@ impl Oracle {
     fn start() -> Self {
         static BUILT: std::sync::OnceLock<std::path::PathBuf> = std::sync::OnceLock::new();
         let program = BUILT.get_or_init(|| {
-            let program = std::env::temp_dir().join(format!("devoxx-oracle-{}", std::process::id()));
+            // Beside this test, so that it goes with what is built; by a name of its own until it is whole.
+            let place = std::env::current_exe().expect("a path").with_file_name("seccomp-oracle");
+            let program = place.with_extension(std::process::id().to_string());
             let done = Command::new("cc")
                 .args(["-O1", "-D_GNU_SOURCE", "-o"])
                 .arg(&program)
@@ -184,7 +186,8 @@ impl Oracle {
                 .status()
                 .expect("cc starts: run tests/setup.sh");
             assert!(done.success(), "oracle.c compiles: run tests/setup.sh");
-            program
+            std::fs::rename(program, &place).expect("rename");
+            place
         });
         let child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         Self(child.expect("the oracle starts"))
