@@ -401,8 +401,10 @@ const LONGEST_ARGUMENT: usize = 32 * 4096;
 fn process(spec: &Spec, beyond: &Beyond) -> Result<Process> {
     let written = spec.process().as_ref().ok_or_else(|| invalid("process", "missing"))?;
     let args = written.args().clone().unwrap_or_default();
-    if args.first().is_none_or(String::is_empty) {
-        return Err(invalid("process.args", "args must not be empty: there is no program to run"));
+    match args.first().map(String::as_str) {
+        None => return Err(invalid("process.args", "args must not be empty")),
+        Some("") => return Err(invalid("process.args", "exec \"\": executable file not found in $PATH")),
+        Some(_) => {}
     }
     let env = written.env().clone().unwrap_or_default();
     // Else it is E2BIG at the start, when the container is made already (execve(2)).
