@@ -115,6 +115,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
     if !beyond.only_written_devices {
         device_rules.extend(rules_of_every_container());
     }
+    refuse_handlers(spec)?;
     let (seccomp, listener) = filter::filter(spec, &linux, beyond.seccomp_receiver.as_deref())?;
     Ok(Plan {
         id: id.to_owned(),
@@ -153,6 +154,26 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         seccomp,
         listener,
     })
+}
+
+/// crun hands some containers to something else than Linux (WebAssembly, virtual machines): that cannot be had here, and a
+/// container that asks for it must not run as an ordinary one.
+fn refuse_handlers(spec: &Spec) -> Result<()> {
+    let annotations = spec.annotations().iter().flatten();
+    let asks = |key: &str, value: &str| {
+        (key == "run.oci.handler" && !value.is_empty())
+            || (key == "module.wasm.image/variant" && !value.is_empty())
+            || key.starts_with("krun.")
+    };
+    for (key, value) in annotations {
+        if asks(key, value) {
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("config.json: annotations: {key}: {value:?} is no handler of this runtime"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The process of `spec` alone, for one that is executed in a container that runs; with its filter, and who answers that.

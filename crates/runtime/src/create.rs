@@ -70,7 +70,9 @@ pub fn create(root: &Path, id: &str, options: &Options) -> Result<Made> {
     plan.process.env.extend(listen);
     console::check(plan.process.terminal.is_some(), options.detached, options.console_socket.as_deref())?;
     let socket = options.console_socket.as_deref().map(console::connect).transpose()?;
-    let pidfd_socket = options.pidfd_socket.as_deref().map(console::connect).transpose()?;
+    // crun's annotation, or runc's option.
+    let annotated = plan.annotations.get("run.oci.pidfd_receiver").map(Path::new);
+    let pidfd_socket = options.pidfd_socket.as_deref().or(annotated).map(console::connect).transpose()?;
     make_root(root)?;
     let mut warnings = written.warnings;
     warnings.extend(plan.warnings.iter().cloned());
