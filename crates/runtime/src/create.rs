@@ -125,8 +125,12 @@ pub fn make_root(root: &Path) -> Result<()> {
         .create(root)
         .map_err(called(|| format!("mkdir({root:?})")))
         .within(|| "--root")?;
-    let about = std::fs::metadata(root).map_err(called(|| format!("stat({root:?})"))).within(|| "--root")?;
+    let about =
+        std::fs::symlink_metadata(root).map_err(called(|| format!("lstat({root:?})"))).within(|| "--root")?;
     let refused = |why: &str| Err(Error::new(Kind::Invalid, format!("--root {}: {why}", root.display())));
+    if about.is_symlink() {
+        return refused("a symbolic link, which somebody may turn elsewhere");
+    }
     if !about.is_dir() {
         return refused("not a directory");
     }
@@ -207,4 +211,30 @@ pub fn kept_plan(root: &Path, id: &str) -> Result<Plan> {
     let written = bundle::read(&state::directory(root, id).join("config.json"))?;
     let record = state::read(root, id)?;
     bundle::plan(id, &written.spec, &record.bundle, Beyond::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    #[test]
+    fn the_directory_of_all_containers_is_ours_alone() {
+        fn check(root: &Path, expected: Option<&str>) {
+            let said = make_root(root).err().map(|error| error.to_string());
+            let expected = expected.map(|why| format!("--root {}: {why}", root.display()));
+            assert_eq!(said, expected);
+        }
+        let scratch = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| scratch.path().join(name);
+        check(&at("new/one"), None);
+        check(&at("new/one"), None);
+        symlink(at("new"), at("link")).expect("a link");
+        check(&at("link"), Some("a symbolic link, which somebody may turn elsewhere"));
+        std::fs::create_dir(at("open")).expect("a directory");
+        std::fs::set_permissions(at("open"), std::fs::Permissions::from_mode(0o777)).expect("chmod");
+        check(&at("open"), Some("can be written to by everybody"));
+        std::fs::write(at("file"), "").expect("a file");
+        assert!(make_root(&at("file")).is_err());
+    }
 }
