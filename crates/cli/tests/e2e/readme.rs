@@ -53,8 +53,8 @@ fn the_first_ten_minutes() {
                 pty.types("\x03");
             }
             let code = client.wait();
-            let screen = pty.screen();
-            let has = |text: &str| assert!(screen.contains(text), "{text:?} after {command}: {screen:?}");
+            // The client has ended; what it has written may still be on its way.
+            let has = |text: &str| pty.shows(text);
             match command.as_str() {
                 command if command.ends_with("bin/devoxx-container") => {
                     has("Container exited with exit code 0")
