@@ -17,7 +17,7 @@ use crate::state::{self, Init, Phase, Record, Status};
 use crate::{gate, id_map, namespace, notify, stage};
 use cgroup::systemd::Held;
 use cgroup::{Cgroup, Entry};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use std::path::{Path, PathBuf};
 use sys::clone3::{Child, Namespaces, clone3};
@@ -212,6 +212,17 @@ impl Inside<'_> {
         crate::init::run(self.plan, channel, &outside)
     }
 
+    /// Lets go of what only the parent needs: init may wait for its start for long, and who is at the other end of a
+    /// descriptor, such as a console socket, would not hear that the parent has closed it.
+    fn let_go(&self, channel: &Channel) -> Result<(), sys::CallError> {
+        let mut kept: Vec<BorrowedFd<'_>> = vec![channel.as_fd()];
+        kept.extend(self.gate.iter().map(|gate| gate.as_fd()));
+        kept.extend(self.entry.tasks.iter().map(AsFd::as_fd));
+        kept.extend(self.joined.iter().map(AsFd::as_fd));
+        kept.extend(self.opened.descriptors());
+        sys::close_range::close_inherited(3 + self.plan.process.preserved_fds, &kept)
+    }
+
     /// What the child does before it is init, where there is no stage.
     fn directly(&self, channel: &Channel) -> Result<()> {
         if self.plan.namespaces.has(Namespaces::USER) {
@@ -239,6 +250,9 @@ fn make_init(inside: &Inside<'_>, stdio: Stdio) -> Result<(Child, Channel)> {
         // A copy of the parent's end would hide its death from us.
         if parents_end.close().and_then(|()| stdio.take()).is_err() {
             return 71;
+        }
+        if let Err(failed) = inside.let_go(&theirs) {
+            return crate::init::report(&theirs, failed.into());
         }
         let done = if staged {
             stage::run(plan, inside.joined, &mut theirs, |channel| match channel.proceed() {

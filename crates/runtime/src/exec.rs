@@ -297,7 +297,15 @@ fn make(entering: &Entering, entry: &Entry) -> Result<(Child, Channel), NotMade>
     let parents_end = &mut ours;
     let child = clone3(Namespaces::NONE, entry.unified.as_ref().map(AsFd::as_fd), move || {
         // A copy of the parent's end would hide its death from us.
-        if parents_end.close().is_err() { 71 } else { enter::run(entering, &mut theirs, entry) }
+        if parents_end.close().is_err() {
+            return 71;
+        }
+        let mut kept = vec![theirs.as_fd(), entering.init.as_fd()];
+        kept.extend(entry.tasks.iter().map(AsFd::as_fd));
+        match sys::close_range::close_inherited(3 + entering.process.preserved_fds, &kept) {
+            Ok(()) => enter::run(entering, &mut theirs, entry),
+            Err(failed) => crate::init::report(&theirs, failed.into()),
+        }
     });
     let child = child.map_err(|error| match error.errno {
         Errno::BUSY | Errno::OPNOTSUPP => NotMade::CgroupBusy(error),

@@ -43,6 +43,12 @@ pub struct Open {
     shown: String,
 }
 
+impl AsFd for Open {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 impl Open {
     /// Its descriptor.
     pub fn descriptor(&self) -> BorrowedFd<'_> {

@@ -1,6 +1,7 @@
 //! close_range(2): nothing but what was promised passes through an execve.
 
 use crate::errno::{CallError, called};
+use rustix::fd::{AsRawFd, BorrowedFd};
 
 /// Marks every descriptor from `first` up to be closed by the next execve(2) (`CLOSE_RANGE_CLOEXEC`).
 pub fn cloexec_from(first: u32) -> Result<(), CallError> {
@@ -12,4 +13,30 @@ pub fn cloexec_from(first: u32) -> Result<(), CallError> {
         return Ok(());
     }
     Err(called(|| format!("close_range({first}, CLOEXEC)"))(std::io::Error::last_os_error()))
+}
+
+/// Closes every descriptor from `first` up but those in `kept`: what a child of ours has from its parent and does not need.
+///
+/// For the closure of [`clone3`](crate::clone3::clone3) alone. Values of the parent still own these descriptors; the child
+/// never returns to them, so none of them is used or dropped in it.
+pub fn close_inherited(first: u32, kept: &[BorrowedFd<'_>]) -> Result<(), CallError> {
+    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd().cast_unsigned()).collect();
+    kept.sort_unstable();
+    let mut from = first;
+    for one in kept.into_iter().filter(|one| *one >= first) {
+        if from < one {
+            close(from, one - 1)?;
+        }
+        from = one.saturating_add(1);
+    }
+    close(from, u32::MAX)
+}
+
+fn close(first: u32, last: u32) -> Result<(), CallError> {
+    // SAFETY: takes integers only; that no value of this process uses these descriptors any more is its callers' promise.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    if result == 0 {
+        return Ok(());
+    }
+    Err(called(|| format!("close_range({first}, {last})"))(std::io::Error::last_os_error()))
 }

@@ -35,6 +35,24 @@ fn preserved() {
     oci.assert_empty("preserved descriptors");
 }
 
+/// A container that waits for its start held what its maker had open: whoever read at the other end of a socket or a pipe never
+/// heard that the maker had closed it.
+#[test]
+fn a_container_that_waits_holds_nothing_of_its_maker() {
+    let oci = root();
+    let container = oci.bundle(stays).container();
+    let line = format!(
+        "mkfifo /tmp/held; (cat /tmp/held; echo end) & exec 9>/tmp/held; $C --root /tmp/run/oci create --bundle {} {} \
+         </dev/null >/dev/null 2>&1; exec 9>&-; wait",
+        container.bundle.directory,
+        container.id()
+    );
+    oci.host.sh(&line).ok().prints("end");
+    assert_eq!(container.status(), "created");
+    container.call("delete", &[]).ok();
+    oci.assert_empty("a container that waited");
+}
+
 #[test]
 fn closed_streams() {
     let oci = root();

@@ -6,7 +6,7 @@ use crate::container::{end, wait};
 use crate::error::{Error, Kind, Result};
 use crate::id_map::{self, IdMaps};
 use crate::plan::{Bind, IdMap, Mount, Plan, Propagation, Source};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -22,6 +22,16 @@ pub struct Opened {
     pub sources: Vec<Option<bind::Opened>>,
     /// Whether this is all there is: who attaches them does not have the host's files before it.
     pub complete: bool,
+}
+
+impl Opened {
+    /// The descriptors that it is about.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sources.iter().flatten().filter_map(|one| match one {
+            bind::Opened::Tree(tree) => Some(tree.as_fd()),
+            bind::Opened::Link(_) => None,
+        })
+    }
 }
 
 /// Opens the sources of binds that have ids of their own, and those whose paths may be closed to root of a user
