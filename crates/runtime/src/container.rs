@@ -106,6 +106,12 @@ pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>)
     let record = Record { config_kept: given.config.is_some(), rdt, ..Record::of(plan, cgroup) };
     // Opened before anything is made: a path that leads nowhere is refused without a trace.
     let joined = namespace::open(&plan.joined)?;
+    if record.config_kept
+        && let Some(cgroup) = &record.cgroup
+    {
+        // Its path is a caller's word, and may be another container's: a record that names it must never be.
+        cgroup.check_unused().map_err(of_cgroup)?;
+    }
     state::claim(run, &record)?;
     let held = match make(plan, &record) {
         Ok(held) => held,

@@ -36,6 +36,26 @@ impl Cgroup {
         self.make(Leftover::Used)
     }
 
+    /// Refuses one that has processes in it, before anything is written down of it: who removes by a record removes all that
+    /// the record names. [`Kind::InUse`].
+    pub fn check_unused(&self) -> Result<()> {
+        if self.unit.is_some() {
+            // systemd has its own word on it.
+            return Ok(());
+        }
+        for place in &self.places {
+            if let Some(dir) = place::open_beneath(&place.open()?, &self.name)?
+                && populated(&dir, place.version)?
+            {
+                let path = place.path(&self.name);
+                return Err(Error::new(Kind::InUse, format!("{} has processes in it", path.display()))
+                    .with_hint("remove the container that uses it, or choose another name")
+                    .within(format!("create cgroup {}", self.name)));
+            }
+        }
+        Ok(())
+    }
+
     fn make(&self, leftover: Leftover) -> Result<()> {
         if let Some(unit) = &self.unit {
             return self.create_in_unit(unit);
