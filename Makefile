@@ -9,7 +9,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 .DEFAULT_GOAL := build
 # Setup comes before the fixtures, and the style before the tests.
 .NOTPARALLEL:
-.PHONY: build help run test test-vm setup fixtures check fmt clean install
+.PHONY: build help run test test-vm test-vm-v2 test-vm-systemd setup fixtures check fmt clean install
 
 build: export DEVOXX_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 build: ## the release programs, in bin/ (the default)
@@ -22,7 +22,7 @@ build: ## the release programs, in bin/ (the default)
 	done
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## a container on a scratch copy of this machine's files: a shell, or a greeting without a terminal
 	@if [ -t 0 ] && [ -t 1 ]; then \
@@ -41,8 +41,12 @@ test: setup check fixtures ## all that must hold: style, lints, then every test 
 	tests/callers.sh "$(TARGET)/debug/devoxx-runtime"
 	tests/leaks.sh after "$(TARGET)/testkit/leaks"
 
-test-vm: fixtures ## tests in virtual machines: end to end with cgroup v2 alone (TESTS=words to choose), and with systemd
+test-vm: test-vm-v2 test-vm-systemd ## tests in virtual machines: both of the following
+
+test-vm-v2: fixtures ## the tests of the programs with cgroup v2 alone and every controller (TESTS=words to choose)
 	tests/vm.sh $(TESTS)
+
+test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1
 	$(CARGO) build -p devoxx-runtime
 	tests/vm-systemd.sh tests/vm-units.sh "$(TARGET)/debug/devoxx-runtime"
 	VM_KERNEL_ARGUMENTS=systemd.unified_cgroup_hierarchy=0 tests/vm-systemd.sh tests/vm-units-v1.sh "$(TARGET)/debug/devoxx-runtime"
