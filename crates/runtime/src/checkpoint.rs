@@ -7,7 +7,7 @@ use crate::criu::outside::{self, Seen};
 use crate::criu::{Criu, Notification, Surroundings, descriptors, explain};
 use crate::delete::delete;
 use crate::error::{Error, Kind, Result};
-use crate::plan::Plan;
+use crate::plan::{Mount, Plan, Source};
 use crate::state::{self, Init, Record, Status};
 use cgroup::{Cgroup, Entry};
 use rustix::fd::AsRawFd;
@@ -62,6 +62,7 @@ pub fn checkpoint(root: &Path, id: &str, options: &Options) -> Result<Vec<String
         .init
         .filter(|init| init.is_alive())
         .ok_or_else(|| Error::new(Kind::NotRunning, "container not running"))?;
+    refuse_mapped_mounts(&plan)?;
     let directories = options.choices.directories(true)?;
     let surroundings = Surroundings {
         directories: &directories,
@@ -83,6 +84,18 @@ pub fn checkpoint(root: &Path, id: &str, options: &Options) -> Result<Vec<String
         return Ok(Vec::new());
     }
     delete(root, id, true)
+}
+
+/// CRIU knows no mounts with ids of their own, and would bring them back without: whose the files are would have changed.
+fn refuse_mapped_mounts(plan: &Plan) -> Result<()> {
+    let mapped = |mount: &&Mount| matches!(&mount.source, Source::Bind(bind) if bind.id_map.is_some());
+    match plan.mounts.iter().find(mapped) {
+        None => Ok(()),
+        Some(mount) => Err(Error::new(
+            Kind::Unsupported,
+            format!("mount {}: CRIU cannot checkpoint a mount with ids of its own", mount.target.display()),
+        )),
+    }
 }
 
 /// CRIU looks into other processes and makes them anew: not without root.

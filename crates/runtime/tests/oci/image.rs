@@ -329,6 +329,18 @@ fn what_cannot_be_checkpointed() {
     container.end();
     container.with("checkpoint", &image, &[]).refused(&["Container cannot be checkpointed in stopped state"]);
     oci.call(["checkpoint", "nobody"]).refused(&["does not exist"]);
+
+    // It would come back with other owners of its files.
+    let mapped = oci.bundle(|config| {
+        stays(config);
+        let map = "idmap=uids=0-5000-100;gids=0-5000-100";
+        mount(config, "/mnt", "bind", "/tmp/template", &["rbind", map]);
+    });
+    let mapped = mapped.start(&[]);
+    mapped
+        .with("checkpoint", &image, &[])
+        .refused(&["/mnt", "CRIU cannot checkpoint a mount with ids of its own"]);
+    mapped.end();
 }
 
 #[test]
