@@ -194,7 +194,31 @@ fn limit_cgroup(plan: &Plan, record: &Record) -> Result<Entry> {
     let Some(cgroup) = &record.cgroup else { return Ok(Entry::default()) };
     // Before the first process is in it: it must never run without its limits.
     cgroup.apply(&plan.limits).map_err(of_cgroup)?;
-    cgroup.entry().map_err(of_cgroup)
+    match plan.annotations.get(DELEGATED).filter(|name| !name.is_empty()) {
+        Some(name) => delegated(cgroup, name),
+        None => cgroup.entry().map_err(of_cgroup),
+    }
+}
+
+/// crun's annotation for a cgroup beneath the container's own that has no limits: the container may do with it what it wants,
+/// and its limits stay above.
+const DELEGATED: &str = "run.oci.delegate-cgroup";
+
+fn delegated(cgroup: &Cgroup, name: &str) -> Result<Entry> {
+    let refused = |kind, why: &str| Err(Error::new(kind, format!("annotation {DELEGATED}: {name:?}: {why}")));
+    if name.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+        return refused(Kind::Invalid, "not a name beneath the container's cgroup");
+    }
+    if cgroup.unit.is_some() {
+        return refused(Kind::Unsupported, "of a unit of systemd that is run.oci.systemd.subgroup");
+    }
+    if cgroup.places.iter().any(|place| place.version == cgroup::Version::V1) {
+        return refused(Kind::Unsupported, "needs cgroup v2 alone");
+    }
+    let mut beneath = cgroup.clone();
+    beneath.name = format!("{}/{name}", cgroup.name);
+    beneath.create().map_err(of_cgroup)?;
+    beneath.entry().map_err(of_cgroup)
 }
 
 /// What init and the stage before it are told.

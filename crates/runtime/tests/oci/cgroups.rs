@@ -32,6 +32,32 @@ fn has_v1(hierarchy: &str) -> bool {
         && !std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
+/// crun's `run.oci.delegate-cgroup`: the container is beneath the cgroup that has its limits, and can be executed in.
+#[test]
+fn a_cgroup_beneath_for_the_container() {
+    let with = |config: &mut Value, name: &str| {
+        stays(config);
+        config["linux"]["cgroupsPath"] = json!("/boxed");
+        config["annotations"] = json!({"run.oci.delegate-cgroup": name});
+    };
+    let oci = cgroup2();
+    let container = oci.bundle(|config| with(config, "own")).start(&[]);
+    let places = std::fs::read_to_string(format!("/proc/{}/cgroup", container.pid())).expect("cgroup");
+    assert!(places.lines().any(|line| line.ends_with("/boxed/own")), "{places}");
+    container.exec(&[], "echo in").ok().prints("in");
+    container.end();
+    container.call("delete", &[]).ok();
+    for name in ["..", "a/../../b", "/own", "a//b"] {
+        oci.bundle(|config| with(config, name)).try_create(&[]).refused(&["run.oci.delegate-cgroup"]);
+    }
+    oci.assert_empty("cgroups beneath");
+    if has_v1("memory") {
+        let hybrid = root();
+        hybrid.bundle(|config| with(config, "own")).try_create(&[]).refused(&["needs cgroup v2 alone"]);
+        hybrid.assert_empty("a cgroup beneath on v1");
+    }
+}
+
 #[test]
 fn the_path() {
     clause!(
