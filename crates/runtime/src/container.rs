@@ -109,6 +109,7 @@ pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>)
     if record.config_kept
         && let Some(cgroup) = &record.cgroup
     {
+        state::check_free(run, &plan.id)?;
         // Its path is a caller's word, and may be another container's: a record that names it must never be.
         cgroup.check_unused().map_err(of_cgroup)?;
     }

@@ -265,15 +265,27 @@ pub fn check_id(id: &str) -> Result<()> {
     if fine { Ok(()) } else { Err(Error::new(Kind::Invalid, format!("invalid container ID format: {id:?}"))) }
 }
 
-/// Takes the id and writes the record. The only step that can find the id taken.
+fn taken(id: &str) -> Error {
+    Error::new(Kind::Exists, format!("container with given ID already exists: {id:?}"))
+}
+
+/// Refuses an id that is taken now, before anything else is looked at. Whether it stays free only [`claim`] decides.
+pub fn check_free(run: &Path, id: &str) -> Result<()> {
+    check_id(id)?;
+    match rustix::fs::lstat(directory(run, id)) {
+        Ok(_) => Err(taken(id)),
+        // Whatever is wrong with the directory is said by the one that makes it.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Takes the id and writes the record.
 pub fn claim(run: &Path, record: &Record) -> Result<()> {
     check_id(&record.id)?;
     let path = directory(run, &record.id);
     match rustix::fs::mkdir(&path, rustix::fs::Mode::RWXU) {
         Ok(()) => write(run, record),
-        Err(Errno::EXIST) => {
-            Err(Error::new(Kind::Exists, format!("container with given ID already exists: {:?}", record.id)))
-        }
+        Err(Errno::EXIST) => Err(taken(&record.id)),
         Err(errno) => Err(called::<Errno>(|| format!("mkdir({path:?})"))(errno).into()),
     }
 }
