@@ -3,6 +3,7 @@
 mod bind;
 mod cgroups;
 mod file_system;
+mod layers_at_once;
 mod parent;
 
 pub use bind::clone_tree;
@@ -12,7 +13,7 @@ pub use parent::{Opened, open_for_running, open_in_parent};
 use super::fill;
 use super::target::{self, Missing, found_or_made, link_or_made, resolve_without_links};
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Bind, FileSystem, Mount, Plan, Source};
+use crate::plan::{Bind, FileSystem, Mount, Plan, Root, Source};
 use cgroups::Below;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -21,7 +22,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::CString;
 use std::path::Path;
 use sys::clone3::Namespaces;
-use sys::mount_setattr::{MountAttributes, RDONLY, mount_setattr};
+use sys::mount_setattr::{MountAttributes, RDONLY, SHARED, mount_setattr};
 use sys::{Context, Errno, called};
 
 /// A mount that is made and not yet attached anywhere.
@@ -98,7 +99,7 @@ fn prepare_one<'a>(
             let set = if is_filled_later(mount) { attributes.set & !RDONLY } else { attributes.set };
             // A new mount has none of them to be cleared.
             attributes = MountAttributes::default();
-            Made::Tree(new_file_system(plan, one, set)?, Vec::new())
+            Made::Tree(new_file_system(plan, one, set, scratch(plan, only_given))?, Vec::new())
         }
         Source::Bind(_) if only_given => take(given.ok_or_else(|| Error::new(Kind::Other, "not opened"))?)?,
         Source::Bind(bind) => open_bind(bind, given)?,
@@ -162,9 +163,23 @@ impl From<bind::Opened> for Made {
     }
 }
 
+/// A directory of a mount namespace that nobody else is in and no mount leaves: a place for a mount that has to be somewhere
+/// before it can be taken away.
+fn scratch(plan: &Plan, running: bool) -> Option<&Path> {
+    let shared = plan.root_propagation.is_some_and(|one| one.kind == SHARED);
+    match &plan.root {
+        _ if running || shared => None,
+        Root::Directory(path) => Some(path),
+        Root::Overlay(overlay) => Some(&overlay.mount_point),
+    }
+}
+
 /// A new file system, or what serves for it in a user namespace that may not have one of its own.
-fn new_file_system(plan: &Plan, wanted: &FileSystem, set: u64) -> Result<OwnedFd> {
+fn new_file_system(plan: &Plan, wanted: &FileSystem, set: u64, scratch: Option<&Path>) -> Result<OwnedFd> {
     let FileSystem { kind, options, .. } = wanted;
+    if let Some(at) = scratch.filter(|_| layers_at_once::are_needed(kind, options)) {
+        return layers_at_once::mount(options, at, set);
+    }
     let error = match file_system::with_attributes(kind, options, set) {
         Err(error) if plan.has_user_namespace() => error,
         other => return other,

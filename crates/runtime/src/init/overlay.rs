@@ -38,7 +38,7 @@ fn is_closed(overlay: &Overlay) -> bool {
 
 /// Since Linux 6.7. Trying does not tell: a kernel before 6.5 takes any option, and refuses the mount and writes to its
 /// log afterwards.
-fn takes_layers_one_by_one() -> bool {
+pub fn takes_layers_one_by_one() -> bool {
     let name = rustix::system::uname();
     let mut parts = name.release().to_str().unwrap_or_default().split(|c: char| !c.is_ascii_digit());
     let mut number = || parts.next().and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);

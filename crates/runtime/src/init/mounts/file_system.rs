@@ -10,7 +10,7 @@ use rustix::mount::{
 use sys::{Errno, called};
 
 /// The longest value that fsconfig(2) takes.
-const LONGEST: usize = 255;
+pub const LONGEST: usize = 255;
 
 /// A new file system.
 pub fn file_system(kind: &str, options: &[(String, String)]) -> Result<OwnedFd> {
@@ -86,8 +86,13 @@ fn shorter(path: String, held: &mut Vec<OwnedFd>) -> Result<String> {
     if path.len() <= LONGEST {
         return Ok(path);
     }
+    by_descriptor(&path, held)
+}
+
+/// The path of a directory as that of a descriptor, which is then held.
+pub fn by_descriptor(path: &str, held: &mut Vec<OwnedFd>) -> Result<String> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let directory = rustix::fs::open(&path, flags, Mode::empty())
+    let directory = rustix::fs::open(path, flags, Mode::empty())
         .map_err(called::<Errno>(|| format!("open({path:?}, O_PATH)")))?;
     let short = format!("/proc/self/fd/{}", directory.as_raw_fd());
     held.push(directory);
@@ -96,7 +101,7 @@ fn shorter(path: String, held: &mut Vec<OwnedFd>) -> Result<String> {
 
 /// The layers of an overlay one by one, as overlayfs reads them: `:` parts them, `::` begins those with data alone, a
 /// backslash takes the meaning from what follows it.
-fn layers(list: &str) -> Vec<(String, bool)> {
+pub fn layers(list: &str) -> Vec<(String, bool)> {
     let (mut layers, mut layer, mut data) = (Vec::new(), String::new(), false);
     let mut letters = list.chars();
     while let Some(letter) = letters.next() {
