@@ -13,6 +13,7 @@ use crate::state::{self, Record, Status};
 use cgroup::Entry;
 use oci_spec::runtime::{Process as Written, Spec};
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::process::geteuid;
 use std::path::{Path, PathBuf};
 use sys::clone3::{Child, Namespaces, clone3};
 use sys::{Errno, called};
@@ -66,6 +67,8 @@ pub struct Executed {
     pub child: Child,
     /// The master of its terminal, unless that was handed over.
     pub terminal: Option<OwnedFd>,
+    /// What is not as it should be.
+    pub warnings: Vec<String>,
 }
 
 /// Executes a process in container `id`; returns when its execve has worked.
@@ -91,10 +94,21 @@ pub fn exec(root: &Path, id: &str, options: &Options) -> Result<Executed> {
     let (namespaces, _) = namespace::foreign(init.pid)?;
     let entering = Entering { init: pidfd, namespaces, process, seccomp };
     let entry = way_in(&record, &options.cgroups)?;
+    let mut warnings = Vec::new();
     let (child, channel) = match make(&entering, &entry) {
         // A container that hands controllers on keeps its own cgroup free of processes: then where its init is.
         Err(NotMade::CgroupBusy(_)) if options.cgroups.is_empty() => {
             make(&entering, &where_init_is(&record, init.pid)?).map_err(NotMade::error)?
+        }
+        // Between cgroups of a user a process goes only where that user has what is above both: not from a login shell
+        // into what the user's own manager has (cgroups(7), "Cgroups delegation: delegation containment"). The process
+        // is then held by all that holds the container but its limits, as with runc.
+        Err(NotMade::CgroupClosed(error)) if options.cgroups.is_empty() && !geteuid().is_root() => {
+            warnings.push(format!(
+                "the process is not in the container's cgroup, and its limits do not hold for it: {error}"
+            ));
+            let outside = Entry { unified: None, tasks: entry.tasks };
+            make(&entering, &outside).map_err(NotMade::error)?
         }
         other => other.map_err(NotMade::error)?,
     };
@@ -120,7 +134,7 @@ pub fn exec(root: &Path, id: &str, options: &Options) -> Result<Executed> {
         go(&channel).map(|()| terminal)
     });
     match done {
-        Ok(terminal) => Ok(Executed { child, terminal }),
+        Ok(terminal) => Ok(Executed { child, terminal, warnings }),
         Err(error) => {
             end(&child)?;
             Err(error)
@@ -278,6 +292,8 @@ fn where_init_is(record: &Record, pid: i32) -> Result<Entry> {
 enum NotMade {
     /// Its cgroup takes no processes.
     CgroupBusy(sys::CallError),
+    /// Its cgroup takes none from where we are.
+    CgroupClosed(sys::CallError),
     /// Anything else.
     Other(Error),
 }
@@ -285,7 +301,7 @@ enum NotMade {
 impl NotMade {
     fn error(self) -> Error {
         match self {
-            Self::CgroupBusy(error) => error.into(),
+            Self::CgroupBusy(error) | Self::CgroupClosed(error) => error.into(),
             Self::Other(error) => error,
         }
     }
@@ -309,6 +325,7 @@ fn make(entering: &Entering, entry: &Entry) -> Result<(Child, Channel), NotMade>
     });
     let child = child.map_err(|error| match error.errno {
         Errno::BUSY | Errno::OPNOTSUPP => NotMade::CgroupBusy(error),
+        Errno::ACCESS if entry.unified.is_some() => NotMade::CgroupClosed(error),
         _ => NotMade::Other(error.into()),
     })?;
     process_of(entering, child, ours).map_err(NotMade::Other)

@@ -137,6 +137,7 @@ pub fn exec(program: &mut Program, words: &Words) -> Result<i32> {
         false => Some(runtime::foreground::Foreground::inherit(terminal)?),
     };
     let executed = exec::exec(&program.root, &words.arguments[0], &options)?;
+    executed.warnings.iter().for_each(|warning| program.log.warning(warning));
     match foreground {
         None => Ok(0),
         Some(foreground) => foreground.attend_child(&executed.child, executed.terminal.as_ref()),
