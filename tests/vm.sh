@@ -29,7 +29,16 @@ if [[ ${1:-} == inside ]]; then
     mount -o loop /run/disk /run/store
     shift
     code=0
-    "$@" </dev/null || code=$?
+    # Whoever loses its parent is waited for by PID 1, as on any machine: the one here does not.
+    python3 -c '
+import ctypes, os, subprocess, sys
+ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+while True:
+    pid, status = os.wait()
+    if pid == child.pid:
+        sys.exit(os.waitstatus_to_exitcode(status))
+' "$@" || code=$?
     echo "vm.sh: code $code"
     exit
 fi

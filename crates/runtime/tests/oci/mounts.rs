@@ -19,10 +19,11 @@ pub fn adds(mounts: Vec<Value>) -> impl FnOnce(&mut Value) {
     move |config| config["mounts"].as_array_mut().expect("mounts are an array").extend(mounts)
 }
 
-/// Prints the options of the mount at a path, those of the mount before those of its file system.
+/// Prints the options of the mount at a path, those of the mount before those of its file system; `inode64` is left out,
+/// which some kernels are built to give every tmpfs.
 pub fn options_of(path: &str) -> String {
     format!(
         "awk '$5 == \"{path}\" {{ mount = $6; rest = $0; sub(/.* - /, \"\", rest); split(rest, words, \" \"); \
-         print mount \" \" words[1] \" \" words[3] }}' /proc/self/mountinfo | tail -n 1"
+         sub(/,inode64/, \"\", words[3]); print mount \" \" words[1] \" \" words[3] }}' /proc/self/mountinfo | tail -n 1"
     )
 }
