@@ -91,8 +91,10 @@ run() {
 # With words to choose by, the tests of the cgroups are left out.
 limits=true
 (($#)) || limits="$out/bin/kernel --exact inside_v2 --ignored"
-both="$limits && $(run e2e --skip broken_blobs --skip try_to_leave --skip scratch_copy "$@") && $(run oci "$@")"
-command=$(printf '%q ' "$PWD/tests/vm.sh" inside bash -c "$both")
+# Each is run, whatever came of the one before.
+all="code=0; $limits || code=1; $(run oci "$@") || code=1
+$(run e2e --skip broken_blobs --skip try_to_leave --skip scratch_copy "$@") || code=1; exit \$code"
+command=$(printf '%q ' "$PWD/tests/vm.sh" inside bash -c "$all")
 boot=$(printf '%q ' "${sudo[@]}" env "PYTHONPATH=$out/vng" "PATH=$out/vng/bin:$PATH" vng \
     --run "$(echo "$out"/kernel/boot/vmlinuz-*)" --disable-kvm --force-9p --disable-microvm \
     --user root --cpus 2 --memory 4G --cwd "$PWD" --verbose -- "$command")
