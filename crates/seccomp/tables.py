@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
-"""Writes src/tables/ARCH.rs: names and numbers of system calls, as libseccomp's resolver has them, and beyond its version those
-that have the same number on every architecture (the kernel's scripts/syscall.tbl). To be run when a kernel has new calls."""
+"""Writes src/tables/calls.rs: names and numbers of system calls, as libseccomp's resolver has them, and beyond its version
+those that have the same number on every architecture (the kernel's scripts/syscall.tbl). To be run when a kernel has new
+calls, and `cargo fmt` after it."""
 import ctypes, pathlib
 
 library = ctypes.CDLL("libseccomp.so.2")
 library.seccomp_syscall_resolve_num_arch.restype = ctypes.c_void_p
 libc = ctypes.CDLL(None)
 libc.free.argtypes = [ctypes.c_void_p]
+# In the order of the numbers of a call: that of `Architecture`.
 ARCHES = {"x86": 0x40000003, "x86_64": 0xC000003E, "x32": 0x4000003E, "arm": 0x40000028, "aarch64": 0xC00000B7}
 NEWER = ("cachestat fchmodat2 map_shadow_stack futex_wake futex_wait futex_requeue statmount listmount lsm_get_self_attr "
          "lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat listxattrat removexattrat open_tree_attr file_getattr "
          "file_setattr").split()
-out = pathlib.Path(__file__).parent / "src/tables"
+calls = {}
 for name, token in ARCHES.items():
     base = 0x40000000 if name == "x32" else 0
     found = {}
@@ -28,8 +30,18 @@ for name, token in ARCHES.items():
     if name == "x86_64":
         # The two that the kernel itself makes user space call; its syscall_64.tbl has them for 64 bits alone.
         found.update(uretprobe=335, uprobe=336)
-    lines = "".join(f'    ("{call}", {number}),\n' for call, number in sorted(found.items()))
-    (out / f"{name}.rs").write_text(
-        f"//! System calls of {name}, by name. Made by tables.py.\n\n/// Name and number, sorted by name.\n"
-        f"pub const CALLS: &[(&str, u32)] = &[\n{lines}];\n")
     print(name, len(found), max(found.values()))
+    for call, number in found.items():
+        calls.setdefault(call, {})[name] = number
+
+
+def shown(number):
+    return "NONE" if number is None else f"{number:#x}" if number >= 0x10000 else str(number)
+
+
+lines = "".join(f'    ("{call}", [{", ".join(shown(numbers.get(name)) for name in ARCHES)}]),\n'
+                for call, numbers in sorted(calls.items()))
+(pathlib.Path(__file__).parent / "src/tables/calls.rs").write_text(
+    f"//! System calls by name, with their numbers on {', '.join(ARCHES)}. Made by tables.py.\n\n"
+    f"use super::{{NONE, Row}};\n\n/// Sorted by name.\npub(crate) static CALLS: [Row; {len(calls)}] = [\n{lines}];\n")
+print(len(calls), "names")

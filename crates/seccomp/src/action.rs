@@ -23,17 +23,17 @@ const MOST_TRACED: u32 = 0xffff;
 /// A call that this kernel does not have: ENOSYS.
 pub(crate) const NO_SUCH_CALL: u32 = ERRNO | 38;
 
-/// What the kernel is to answer.
-pub(crate) fn answer(field: &str, action: Action, errno: Option<u32>) -> Result<u32, Refused> {
-    let field = format!("linux.seccomp.{field}");
+/// What the kernel is to answer. `field` is asked only for an error.
+pub(crate) fn answer(field: impl Fn() -> String, action: Action, errno: Option<u32>) -> Result<u32, Refused> {
+    let field = || format!("linux.seccomp.{}", field());
     let answers = matches!(action, Action::ScmpActErrno | Action::ScmpActTrace);
     if errno.is_some() && !answers {
-        return refused(field, format!("errnoRet: {action} has none"));
+        return refused(field(), format!("errnoRet: {action} has none"));
     }
     let code = errno.unwrap_or(EPERM);
     let most = if action == Action::ScmpActTrace { MOST_TRACED } else { MOST };
     if answers && code > most {
-        return refused(field, format!("errnoRet {code} is above {most}"));
+        return refused(field(), format!("errnoRet {code} is above {most}"));
     }
     Ok(match action {
         Action::ScmpActKill | Action::ScmpActKillThread => KILL_THREAD,

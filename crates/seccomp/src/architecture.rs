@@ -3,13 +3,12 @@
 //! Only those that a kernel of this machine can run have calls here: x86_64 with x86 and x32, aarch64 with arm. A profile
 //! may name any other; its programs cannot run, and whatever came from there would be killed.
 
-use crate::tables;
 use oci_spec::runtime::{Arch, LinuxSeccomp};
 
 /// The bit that tells calls of x32 from those of x86_64.
 pub(crate) const X32_BIT: u32 = 0x4000_0000;
 
-/// One whose calls are known.
+/// One whose calls are known, in the order of the numbers of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Architecture {
     X86,
@@ -40,22 +39,6 @@ impl Architecture {
         matches!(self, Self::X86_64 | Self::Aarch64)
     }
 
-    const fn calls(self) -> &'static [(&'static str, u32)] {
-        match self {
-            Self::X86 => tables::x86::CALLS,
-            Self::X86_64 => tables::x86_64::CALLS,
-            Self::X32 => tables::x32::CALLS,
-            Self::Arm => tables::arm::CALLS,
-            Self::Aarch64 => tables::aarch64::CALLS,
-        }
-    }
-
-    /// The number of a call.
-    pub(crate) fn number(self, name: &str) -> Option<u32> {
-        let calls = self.calls();
-        calls.binary_search_by(|(known, _)| (*known).cmp(name)).ok().map(|index| calls[index].1)
-    }
-
     const fn of(arch: Arch) -> Option<Self> {
         match arch {
             Arch::ScmpArchNative => Some(Self::native()),
@@ -67,12 +50,6 @@ impl Architecture {
             _ => None,
         }
     }
-}
-
-/// Whether any architecture has a call of this name.
-pub(crate) fn is_known(name: &str) -> bool {
-    use Architecture::{Aarch64, Arm, X32, X86, X86_64};
-    [X86_64, X86, X32, Aarch64, Arm].iter().any(|one| one.number(name).is_some())
 }
 
 /// Those of a profile, its own machine's first: that is in every filter.

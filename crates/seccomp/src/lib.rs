@@ -11,6 +11,7 @@ mod architecture;
 mod assemble;
 mod default_profile;
 mod file;
+mod ranges;
 mod raw;
 mod rule;
 mod tables;
@@ -81,10 +82,12 @@ fn compile_for(
     native: architecture::Architecture,
 ) -> Result<Program, Refused> {
     check(profile, options)?;
-    let default = action::answer("defaultAction", profile.default_action(), profile.default_errno_ret())?;
+    let default =
+        action::answer(|| "defaultAction".to_owned(), profile.default_action(), profile.default_errno_ret())?;
     let architectures = architecture::of_profile(profile, native);
     let rules = rule::read(profile, default, options)?;
-    let instructions = assemble::program(&architectures, &rules, default, enosys(profile));
+    let beyond = ranges::Beyond { default, enosys: enosys(profile) };
+    let instructions = assemble::program(&architectures, &rules, beyond);
     if instructions.len() > LONGEST {
         return refused(
             "linux.seccomp.syscalls",

@@ -1,6 +1,7 @@
 //! What a profile says about a call, in its order.
 
-use crate::{Options, Refused, action, architecture, refused};
+use crate::tables::Call;
+use crate::{Options, Refused, action, refused};
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompArg, LinuxSeccompOperator as Operator};
 
 /// How many arguments a call has at most.
@@ -20,40 +21,48 @@ pub(crate) struct Condition {
 }
 
 /// One answer to a call whose arguments fulfil all conditions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Rule<'a> {
+#[derive(Debug, Clone)]
+pub(crate) struct Rule {
     /// The call.
-    pub(crate) name: &'a str,
+    pub(crate) call: Call,
     /// All of them have to hold.
     pub(crate) conditions: Vec<Condition>,
     /// What the kernel answers.
     pub(crate) answer: u32,
 }
 
+impl Rule {
+    /// Whether it says the same, of whatever call.
+    pub(crate) fn says(&self, other: &Self) -> bool {
+        self.answer == other.answer && self.conditions == other.conditions
+    }
+}
+
 /// Reads the rules. Those that say what the default says anyway are left out.
-pub(crate) fn read(profile: &LinuxSeccomp, default: u32, options: Options) -> Result<Vec<Rule<'_>>, Refused> {
-    let mut rules = Vec::new();
+pub(crate) fn read(profile: &LinuxSeccomp, default: u32, options: Options) -> Result<Vec<Rule>, Refused> {
+    let mut rules =
+        Vec::with_capacity(profile.syscalls().iter().flatten().map(|one| one.names().len()).sum());
     for (index, written) in profile.syscalls().iter().flatten().enumerate() {
         let field = || format!("linux.seccomp.syscalls[{index}]");
         if written.names().is_empty() {
             return refused(format!("{}.names", field()), "empty");
         }
-        let answer =
-            action::answer(&format!("syscalls[{index}].action"), written.action(), written.errno_ret())?;
+        let of_action = || format!("syscalls[{index}].action");
+        let answer = action::answer(of_action, written.action(), written.errno_ret())?;
         let arguments: &[LinuxSeccompArg] = written.args().as_deref().unwrap_or_default();
-        let conditions = conditions(&field(), arguments)?;
+        let conditions = conditions(field, arguments)?;
         for name in written.names() {
-            if !architecture::is_known(name) {
+            let Some(call) = Call::named(name) else {
                 if options.fail_unknown {
                     return refused(format!("{}.names", field()), format!("unknown system call {name:?}"));
                 }
                 continue;
-            }
+            };
             if answer == default {
                 continue;
             }
             for all in &conditions {
-                rules.push(Rule { name, conditions: all.clone(), answer });
+                rules.push(Rule { call, conditions: all.clone(), answer });
             }
         }
     }
@@ -61,12 +70,15 @@ pub(crate) fn read(profile: &LinuxSeccomp, default: u32, options: Options) -> Re
 }
 
 /// All conditions together; each for itself where two are on one argument, as runc and crun have always read them.
-fn conditions(field: &str, arguments: &[LinuxSeccompArg]) -> Result<Vec<Vec<Condition>>, Refused> {
+fn conditions(
+    field: impl Fn() -> String,
+    arguments: &[LinuxSeccompArg],
+) -> Result<Vec<Vec<Condition>>, Refused> {
     let mut all = Vec::new();
     for (index, one) in arguments.iter().enumerate() {
         if one.index() >= ARGUMENTS {
             return refused(
-                format!("{field}.args[{index}].index"),
+                format!("{}.args[{index}].index", field()),
                 format!("{} is not an argument: a call has {ARGUMENTS}", one.index()),
             );
         }

@@ -33,9 +33,14 @@ impl Call {
 
 /// Runs a program; the kernel checks that it ends.
 fn run(program: &[Instruction], call: &Call) -> u32 {
+    walk(program, call).0
+}
+
+/// What a program answers, and after how many instructions.
+fn walk(program: &[Instruction], call: &Call) -> (u32, usize) {
     let (mut at, mut a) = (0usize, 0u32);
     let mut memory = [0u32; 16];
-    loop {
+    for steps in 1.. {
         let (code, yes, no, k) = program[at];
         at += 1;
         let mut branch = |holds: bool| at += usize::from(if holds { yes } else { no });
@@ -50,10 +55,15 @@ fn run(program: &[Instruction], call: &Call) -> u32 {
             0x25 => branch(a > k),
             0x35 => branch(a >= k),
             0x45 => branch(a & k != 0),
-            0x06 => return k,
+            0x06 => return (k, steps),
             other => panic!("code {other:#x}"),
         }
     }
+    unreachable!("a program only goes forward");
+}
+
+fn number(architecture: Architecture, name: &str) -> u32 {
+    tables::Call::named(name).and_then(|call| call.number(architecture)).expect("a call")
 }
 
 fn profile(value: Value) -> LinuxSeccomp {
@@ -64,7 +74,7 @@ fn profile(value: Value) -> LinuxSeccomp {
 fn answers_of_profiles() {
     fn check(profile_json: Value, call: (&str, [u64; 6]), expected: u32) {
         let program = compile(&profile(profile_json.clone()), Options::default()).expect("it compiles");
-        let number = Architecture::X86_64.number(call.0).expect("a call");
+        let number = number(Architecture::X86_64, call.0);
         let call = Call { number, architecture: 0xc000_003e, arguments: call.1 };
         assert_eq!(run(&program.instructions, &call), expected, "{profile_json} {call:x?}");
     }
@@ -234,14 +244,15 @@ impl Drop for Oracle {
 
 /// A profile in the words of oracle.c.
 fn words(profile: &LinuxSeccomp) -> String {
-    let default =
-        action::answer("", profile.default_action(), profile.default_errno_ret()).expect("an action");
+    let default = action::answer(String::new, profile.default_action(), profile.default_errno_ret())
+        .expect("an action");
     let mut text = format!("profile {default}\n");
     for arch in profile.architectures().iter().flatten() {
         text += &format!("arch {}\n", *arch as u32);
     }
     for rule in rule::read(profile, default, Options::default()).expect("rules") {
-        text += &format!("rule {} {} {}", rule.answer, rule.name, rule.conditions.len());
+        text +=
+            &format!("rule {} {} {}", rule.answer, tables::CALLS[rule.call.index()].0, rule.conditions.len());
         for one in &rule.conditions {
             let second = if one.operator == oci_spec::runtime::LinuxSeccompOperator::ScmpCmpMaskedEq {
                 one.masked
@@ -267,12 +278,12 @@ fn numbers() -> impl Iterator<Item = u32> {
 }
 
 fn compare(oracle: &mut Oracle, profile: &LinuxSeccomp, samples: &[[u64; 6]]) {
-    let default =
-        action::answer("", profile.default_action(), profile.default_errno_ret()).expect("an action");
+    let default = action::answer(String::new, profile.default_action(), profile.default_errno_ret())
+        .expect("an action");
     let rules = rule::read(profile, default, Options::default()).expect("rules");
     let architectures = architecture::of_profile(profile, Architecture::X86_64);
     // Without the answer to newer calls, which is runc's and not libseccomp's.
-    let ours = assemble::program(&architectures, &rules, default, false);
+    let ours = assemble::program(&architectures, &rules, ranges::Beyond { default, enosys: false });
     let words = words(profile);
     let theirs = oracle.ask(&words);
     for architecture in [0xc000_003e, 0x4000_0003, 0x4000_0028, 0xc000_00b7, 0x14] {
@@ -404,19 +415,69 @@ fn generated_profiles_mean_what_they_mean_to_libseccomp() {
     }
 }
 
+/// So many answers that little is shared, and jumps are long.
+#[test]
+fn long_profiles_mean_what_they_mean_to_libseccomp() {
+    let mut oracle = Oracle::start();
+    let mut check = |architectures: &[&str], every: usize, least: usize| {
+        let shared = architectures.len() > 1;
+        let calls = tables::CALLS.iter().filter(|(name, numbers)| {
+            // Those of all, as above; but none that x86 has by another number as well.
+            let has = |one: Architecture| numbers[one as usize] != u32::MAX;
+            let everywhere =
+                [Architecture::X86, Architecture::X86_64, Architecture::X32].into_iter().all(has);
+            oracle.knows(name) && has(Architecture::X86_64) && (everywhere || !shared)
+        });
+        let rules: Vec<Value> = calls
+            .enumerate()
+            .map(|(at, (name, _))| {
+                let argument = json!({"index": at % 6, "value": 7_u64 << (at % 40), "op": "SCMP_CMP_LT"});
+                let args = if at % every == 0 { vec![argument] } else { Vec::new() };
+                json!({"names": [name], "action": "SCMP_ACT_ERRNO", "errnoRet": at + 2, "args": args})
+            })
+            .collect();
+        let profile = profile(json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": architectures,
+            "syscalls": rules}));
+        let length = compile(&profile, Options::default()).expect("it compiles").instructions.len();
+        assert!(length >= least, "{length}");
+        compare(&mut oracle, &profile, &[[0; 6], [6 << 20; 6], [u64::MAX; 6]]);
+    };
+    check(&[], 1000, 700);
+    check(&[], 2, 1200);
+    check(&["SCMP_ARCH_X86", "SCMP_ARCH_X32"], 1000, 1500);
+    check(&["SCMP_ARCH_X86", "SCMP_ARCH_X32"], 3, 2000);
+}
+
+/// The kernel tries a filter for each number when it gets it, and some at each call.
+#[test]
+fn the_default_is_short() {
+    let program =
+        compile(&default_profile(&[]).expect("a profile"), Options::default()).expect("it compiles");
+    assert!(program.instructions.len() < 400, "{} instructions", program.instructions.len());
+    for (name, numbers) in &tables::CALLS {
+        let number = numbers[Architecture::X86_64 as usize];
+        let call = Call { number, architecture: Architecture::X86_64.token(), arguments: [u64::MAX; 6] };
+        let (_, steps) = walk(&program.instructions, &call);
+        let most = if ["socket", "personality"].contains(name) { 50 } else { 20 };
+        assert!(steps <= most, "{steps} steps for {name}");
+    }
+}
+
 proptest! {
     #[test]
     fn any_rule_compiles_to_a_program_that_ends(
-        names in proptest::collection::vec(0usize..381, 1..60),
+        names in proptest::collection::vec(0usize..500, 1..60),
         index in 0usize..6, value in any::<u64>(), two in any::<u64>(), argument in any::<u64>(),
     ) {
-        let names: Vec<&str> = names.iter().map(|at| tables::x86_64::CALLS[*at].0).collect();
+        let calls = tables::CALLS.iter().filter(|row| row.1[Architecture::X86_64 as usize] != u32::MAX);
+        let calls: Vec<&str> = calls.map(|(name, _)| *name).collect();
+        let names: Vec<&str> = names.iter().map(|at| calls[*at % calls.len()]).collect();
         let rule = json!({"names": names, "action": "SCMP_ACT_ERRNO",
             "args": [{"index": index, "value": value, "valueTwo": two, "op": "SCMP_CMP_MASKED_EQ"}]});
         let profile = profile(json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}));
         let program = compile(&profile, Options::default()).expect("it compiles");
         for name in names {
-            let number = Architecture::X86_64.number(name).expect("a call");
+            let number = number(Architecture::X86_64, name);
             let call = Call { number, architecture: 0xc000_003e, arguments: [argument; 6] };
             let expected = if argument & value == two & value { 0x0005_0001 } else { 0x7fff_0000 };
             prop_assert_eq!(run(&program.instructions, &call), expected);

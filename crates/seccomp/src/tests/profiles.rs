@@ -25,7 +25,7 @@ fn the_default_allows_what_docker_allows() {
     fn check(capabilities: &[&str], architecture: Architecture, name: &str, argument: u64, expected: u32) {
         let profile = default_profile(&names(capabilities)).expect("a profile");
         let program = compile(&profile, Options::default()).expect("it compiles");
-        let number = architecture.number(name).expect("a call");
+        let number = number(architecture, name);
         let call = Call { number, architecture: architecture.token(), arguments: [argument; 6] };
         let answer = run(&program.instructions, &call);
         assert_eq!(answer, expected, "{capabilities:?} {architecture:?} {name} {argument:#x}");
