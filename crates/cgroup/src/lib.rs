@@ -27,7 +27,7 @@ pub use limits::{
 };
 pub use place::{Place, Version};
 pub use stats::{
-    BlkioEntry, BlkioStats, CpuStats, CpuUsage, CpusetStats, HugetlbStats, MemoryEntry, MemoryStats, Nothing,
+    BlkioEntry, BlkioStats, CpuStats, CpuUsage, CpusetStats, HugetlbStats, MemoryEntry, MemoryStats,
     PidsStats, Pressure, Stall, Stats, Throttling,
 };
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use read::Files;
 
-/// Statistics of one container: the `data` of an event of the type `stats`.
+/// Statistics of one cgroup: what an event of the type `stats` has of it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Stats {
     /// Processor time.
@@ -22,15 +22,7 @@ pub struct Stats {
     pub blkio: BlkioStats,
     /// Huge pages, by the size of a page.
     pub hugetlb: BTreeMap<String, HugetlbStats>,
-    /// Cache and memory bandwidth: nothing of cgroups, filled by others.
-    pub intel_rdt: Nothing,
-    /// Interfaces: of the network namespace, and so none here.
-    pub network_interfaces: Option<Nothing>,
 }
-
-/// An object without fields.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Nothing {}
 
 /// Processor time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

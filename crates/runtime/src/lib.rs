@@ -23,6 +23,7 @@ mod gate;
 pub mod hooks;
 pub mod id_map;
 mod init;
+pub mod interfaces;
 pub mod kill;
 mod listener;
 pub mod mounts;

@@ -3,6 +3,10 @@
 //!
 //! Nothing here is done for a container that does not ask for it.
 
+mod usage;
+
+pub use usage::Usage;
+
 use crate::error::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -120,6 +124,16 @@ impl Place {
                 .within(|| format!("resctrl group {}", self.group.display()))?;
         }
         Ok(())
+    }
+
+    /// What the groups have and use now; nothing where resctrl is not mounted any more.
+    pub fn usage(&self) -> Result<Usage> {
+        let table = std::fs::read_to_string("/proc/self/mountinfo")
+            .map_err(called(|| "read(\"/proc/self/mountinfo\")".to_owned()))?;
+        match mount_point(&table) {
+            Some(top) => usage::read(&top, &self.group, self.monitoring.as_deref()),
+            None => Ok(Usage::default()),
+        }
     }
 
     /// Removes what was made for the container alone. That it is gone is fine.

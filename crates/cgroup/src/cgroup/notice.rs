@@ -3,7 +3,7 @@
 use super::Cgroup;
 use crate::place::{self, Place, Version};
 use crate::{Error, Kind, Result};
-use rustix::event::{EventfdFlags, PollFlags, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use std::path::PathBuf;
@@ -128,7 +128,7 @@ impl Notice {
                 let Some(now) = kills(&self.fd, path)? else { return Ok(0) };
                 Ok(now.saturating_sub(std::mem::replace(seen, now)))
             }
-            Source::Pressure => Ok(1),
+            Source::Pressure => Ok(u64::from(!is_removed(&self.fd)?)),
         }
     }
 }
@@ -150,6 +150,14 @@ fn kills(file: &OwnedFd, path: &std::path::Path) -> Result<Option<u64>> {
         Err(error) if error.errno == Errno::NODEV => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether the cgroup of a file of pressure is gone: only then is there an error to wait for.
+fn is_removed(file: &OwnedFd) -> Result<bool> {
+    let mut waiting = [PollFd::new(file, PollFlags::empty())];
+    rustix::io::retry_on_intr(|| poll(&mut waiting, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })))
+        .map_err(called::<Errno>(|| "poll".to_owned()))?;
+    Ok(waiting[0].revents().contains(PollFlags::ERR))
 }
 
 fn counted(counter: &OwnedFd) -> Result<u64> {

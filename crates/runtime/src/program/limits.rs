@@ -2,6 +2,7 @@
 
 use super::arguments::Words;
 use super::{Program, invalid, print};
+use cgroup::Scarcity;
 use runtime::error::Result;
 use runtime::{events, update};
 use serde_json::{Value, json};
@@ -149,6 +150,15 @@ pub fn events(program: &mut Program, words: &Words) -> Result<i32> {
     let interval = duration(written)
         .filter(|interval| !interval.is_zero())
         .ok_or_else(|| invalid(&format!("--interval: {written:?} is not a duration greater than zero")))?;
+    let pressure = match words.value("memory-pressure") {
+        None => None,
+        Some("low") => Some(Scarcity::Low),
+        Some("medium") => Some(Scarcity::Medium),
+        Some("critical") => Some(Scarcity::Critical),
+        Some(other) => {
+            return Err(invalid(&format!("--memory-pressure: {other:?} is not low, medium or critical")));
+        }
+    };
     let mut tell = |kind: &str, data: Option<Value>| {
         let mut event = json!({"type": kind, "id": id});
         if let Some(data) = data {
@@ -160,7 +170,7 @@ pub fn events(program: &mut Program, words: &Words) -> Result<i32> {
         let stats = events::stats(&program.root, id)?;
         return tell("stats", Some(stats)).map(|()| 0);
     }
-    events::follow(&program.root, id, interval, &mut tell).map(|()| 0)
+    events::follow(&program.root, id, events::Wish { interval, pressure }, &mut tell).map(|()| 0)
 }
 
 #[cfg(test)]

@@ -204,6 +204,7 @@ pub const VERBS: &[Verb] = &[
         &[
             with(&["interval"], "DURATION", "how often statistics are printed, 5s by default"),
             on(&["stats"], "print statistics once"),
+            with(&["memory-pressure"], "LEVEL", "tell when memory gets scarce: low, medium or critical"),
         ],
         "print what happens in a container",
     ),

@@ -1,9 +1,9 @@
 //! What the runtime tells: `state`, `list`, `ps`, `events`, `spec`, `features`, `--version`, and its log.
 
-use crate::world::{plain, program, root, rootless, script, stays};
+use crate::world::{cgroup2, plain, program, root, rootless, script, stays};
 use serde_json::{Value, json};
 use std::os::unix::fs::MetadataExt;
-use testkit::Outcome;
+use testkit::{Oci, Outcome};
 
 #[track_caller]
 fn parse(outcome: &Outcome) -> Value {
@@ -162,7 +162,7 @@ fn paused_and_resumed() {
         assert_eq!(waiting.status(), "running");
     }
     check(&root());
-    check(&crate::world::cgroup2());
+    check(&cgroup2());
 }
 
 #[test]
@@ -190,6 +190,9 @@ fn statistics() {
     assert_eq!(number("/data/memory/usage/limit"), 67_108_864);
     assert_eq!(number("/data/pids/limit"), 50);
     assert_eq!(number("/data/pids/current"), 1);
+    // This machine has no resctrl, and the container's network no interface but its loopback.
+    assert_eq!(event["data"]["intel_rdt"], json!({}));
+    assert_eq!(event["data"]["network_interfaces"], Value::Null);
     // The stream ends with the container.
     let stream = oci.spawn(["events", "--interval", "100ms", container.id()]);
     container.end();
@@ -199,6 +202,109 @@ fn statistics() {
     let running = oci.bundle(stays).start(&[]);
     for interval in ["0", "-1s", "soon", ""] {
         assert_ne!(running.with("events", &["--interval", interval], &[]).code, 0, "{interval:?}");
+    }
+    running.with("events", &["--memory-pressure", "some"], &[]).refused(&["--memory-pressure", "some"]);
+}
+
+/// What a container was sent and has sent, by the names of its own interfaces.
+#[test]
+fn statistics_of_the_network() {
+    let oci = root();
+    oci.host.admin(
+        "ip link add inside type veth peer name outside
+         ip address add 192.0.2.5/24 dev inside
+         ip address add 192.0.2.1/24 dev outside
+         ip link set inside up; ip link set outside up",
+    );
+    let statistics = |container: &testkit::Container<'_>| {
+        let event = parse(&container.with("events", &["--stats"], &[]).ok());
+        event["data"]["network_interfaces"].clone()
+    };
+    let container = oci
+        .bundle(|config| {
+            stays(config);
+            config["linux"]["netDevices"] = json!({"inside": {"name": "eth0"}});
+        })
+        .start(&[]);
+    container.bundle.awaits("rootfs/up");
+    let before = statistics(&container);
+    let names: Vec<_> = before.as_array().expect("a list").iter().map(|one| one["Name"].clone()).collect();
+    assert_eq!(names, ["eth0"]);
+    // A datagram of 8 + 20 + 1000 bytes with its frame's 14 goes out, and nothing has to answer.
+    oci.host.admin(&format!(
+        "nsenter -t {} -n python3 -c 'import socket
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(bytes(1000), (\"192.0.2.1\", 9))'",
+        container.pid()
+    ));
+    testkit::deadline::wait_for("what was sent is counted", || {
+        let after = statistics(&container);
+        let sent = |shown: &Value, name: &str| shown[0][name].as_u64().expect("a number");
+        let more = |name: &str| sent(&after, name) - sent(&before, name);
+        (more("TxBytes") >= 1042 && more("TxPackets") >= 1 && more("RxPackets") >= 1).then_some(())
+    });
+    for name in ["RxErrors", "RxDropped", "TxErrors", "TxDropped", "RxBytes"] {
+        assert!(before[0][name].is_u64(), "{name}: {before}");
+    }
+    drop(container);
+    // What goes over the host's interfaces is not the container's.
+    let container = oci.bundle(|config| {
+        stays(config);
+        crate::world::without_namespace(config, "network");
+    });
+    assert_eq!(statistics(&container.start(&[])), Value::Null);
+}
+
+/// What happens to the memory of a container that asks for more than it may have.
+#[test]
+fn memory_that_runs_out() {
+    let has_memory = |oci: &Oci| {
+        let v2 = oci.host.path("/sys/fs/cgroup/cgroup.controllers");
+        let v2 =
+            std::fs::read_to_string(v2).is_ok_and(|all| all.split_whitespace().any(|one| one == "memory"));
+        v2 || oci.host.path("/sys/fs/cgroup/memory/memory.usage_in_bytes").exists()
+    };
+    for oci in [root(), cgroup2()] {
+        let container = oci.bundle(|config| {
+            script(
+                config,
+                "echo up >/up; until test -e /go; do sleep 0.05; done
+                 tail -c 100000000 /dev/zero; echo $? >/code; exec sleep 1000",
+            );
+            if has_memory(&oci) {
+                config["linux"]["resources"] = json!({"memory": {"limit": 33_554_432, "swap": 33_554_432}});
+            }
+        });
+        let container = container.start(&[]);
+        container.bundle.awaits("rootfs/up");
+        let options = ["events", "--interval", "1h", "--memory-pressure", "low", container.id()];
+        if !has_memory(&oci) {
+            // Without the controller nothing runs out; the kernel may know all the same that memory is scarce.
+            let stream = oci.spawn(["events", "--interval", "100ms", container.id()]);
+            container.end();
+            let said = stream.wait().ok();
+            assert!(!said.stdout.contains("oom"), "{said}");
+            continue;
+        }
+        let stream = oci.spawn(options);
+        testkit::deadline::wait_for("events listens", || {
+            let open = std::fs::read_dir(format!("/proc/{}/fd", stream.pid)).ok()?.flatten();
+            let mut paths = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+            paths.any(|path| path.to_string_lossy().contains("memory.p")).then_some(())
+        });
+        container.bundle.write("rootfs/go", "");
+        assert_eq!(container.bundle.awaits("rootfs/code").trim(), "137");
+        container.end();
+        let said = stream.wait().ok();
+        let events: Vec<Value> =
+            said.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let count = |kind: &str| {
+            events.iter().filter(|event| **event == json!({"type": kind, "id": container.id()})).count()
+        };
+        assert!(count("oom") >= 1, "{said}");
+        // Of v2 it is an average over seconds, and the process is killed before.
+        let v1 = oci.host.path("/sys/fs/cgroup/memory/memory.usage_in_bytes").exists();
+        assert!(!v1 || count("pressure") >= 1, "{said}");
+        assert_eq!(count("oom") + count("pressure"), events.len(), "{said}");
     }
 }
 
