@@ -3,6 +3,7 @@
 //! The only crate with `unsafe`. Each module is named after the call it wraps; each block says which invariant
 //! makes it sound. It does not decide anything: what a container is stands in `runtime`.
 
+pub mod affinity;
 pub mod bpf;
 pub mod clone3;
 pub mod close_range;

@@ -2,9 +2,8 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::plan::Attributes;
-use rustix::thread::{CpuSet, sched_setaffinity};
 use std::ffi::CString;
-use sys::{Context, Errno, called};
+use sys::{Context, Errno};
 
 /// Sets all of them but the labels, which are for the execve.
 pub fn set(attributes: &Attributes) -> Result<()> {
@@ -34,16 +33,7 @@ fn explain_deadline(error: Error) -> Error {
 /// Restricts the process to processors of its list.
 pub fn set_affinity(list: Option<&Vec<usize>>) -> Result<()> {
     let Some(list) = list else { return Ok(()) };
-    let mut set = CpuSet::new();
-    for cpu in list {
-        if *cpu >= CpuSet::MAX_CPU {
-            return Err(Error::new(Kind::Invalid, format!("process.execCPUAffinity: no processor {cpu}")));
-        }
-        set.set(*cpu);
-    }
-    sched_setaffinity(None, &set)
-        .map_err(called::<Errno>(|| format!("sched_setaffinity({list:?})")))
-        .within(|| "set the affinity")
+    sys::affinity::set(list).within(|| "process.execCPUAffinity: set the affinity")
 }
 
 /// A session keyring of its own: keys of the caller are not for the container (keyrings(7)).

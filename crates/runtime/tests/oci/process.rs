@@ -338,6 +338,17 @@ fn scheduling() {
         })
         .start(&[]);
     container.exec(&[], &status("Cpus_allowed_list")).ok().prints("0");
+    // What the kernel leaves out, a machine of another size has.
+    let exec = |affinity: Value| {
+        let process = json!({
+            "cwd": "/", "args": ["sh", "-c", status("Cpus_allowed_list")], "env": ["PATH=/bin"],
+            "user": {"uid": 0, "gid": 0}, "execCPUAffinity": affinity,
+        });
+        container.bundle.write("process.json", process.to_string());
+        container.with("exec", &["--process", &container.bundle.inside("process.json")], &[])
+    };
+    exec(json!({"initial": "0,1024-8191", "final": "0,4000"})).ok().prints("0");
+    exec(json!({"final": "1024-8191"})).refused(&["execCPUAffinity", "sched_setaffinity", "EINVAL"]);
     oci.run(|config| config["process"]["execCPUAffinity"] = json!({"initial": "zero"}), "true")
         .refused(&["execCPUAffinity"]);
 }
