@@ -32,6 +32,8 @@ pub struct Launch {
     channel: Channel,
     hooks: Hooks,
     net_devices: Vec<NetDevice>,
+    /// Those that have moved, as long as they would come back.
+    given: Option<net_devices::Given>,
 }
 
 /// Everything is set up; the command has not been started.
@@ -132,7 +134,7 @@ pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>)
 pub(crate) fn after_removal(run: &Path, id: &str, error: Error) -> Error {
     match state::remove(run, id) {
         Ok(()) => error,
-        Err(left) => error.with_hint(format!("something is left behind: {left}")),
+        Err(left) => error.with_further_hint(format!("something is left behind: {left}")),
     }
 }
 
@@ -169,6 +171,7 @@ fn launch_claimed(
         channel,
         hooks: plan.hooks.clone(),
         net_devices: plan.net_devices.clone(),
+        given: None,
     })
 }
 
@@ -386,7 +389,7 @@ impl Launch {
         loop {
             match self.channel.receive()? {
                 Some((Message::Network, Some(namespace))) if !self.net_devices.is_empty() => {
-                    net_devices::give(&self.net_devices, &namespace)?;
+                    self.given = Some(net_devices::give(&self.net_devices, namespace)?);
                     self.channel.send(&Message::Proceed, None)?;
                 }
                 // Nobody has asked for it.
@@ -421,6 +424,11 @@ impl Launch {
 
     /// Ends the container and removes all of it; returns the error to report.
     pub fn discard(self, error: Error) -> Error {
+        // While it is there: with the last of its processes its network may go, and a virtual device with it.
+        let error = match self.given {
+            Some(given) => given.after_return(error),
+            None => error,
+        };
         after_removal(&self.run, &self.record.id, error)
     }
 
@@ -489,10 +497,12 @@ impl Created {
     ///
     /// # Errors
     /// `CommandNotFound` and `CommandNotExecutable` are for the exit codes 127 and 126. Nothing is left behind.
-    pub fn start(self) -> Result<Running> {
+    pub fn start(mut self) -> Result<Running> {
         if let Err(error) = go(&self.launch.channel) {
             return Err(self.launch.discard(error));
         }
+        // From here on it ends as any container does.
+        self.launch.given = None;
         if let Err(error) = self.launch.poststart() {
             return Err(self.launch.discard(error));
         }

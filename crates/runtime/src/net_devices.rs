@@ -1,13 +1,14 @@
 //! Network devices of the host that move into a container (config-linux.md, "Network Devices").
 //!
 //! A device keeps its hardware address and its MTU on the way, for the kernel; its addresses of global scope are added
-//! again, and it is set up. What becomes of it at the end is the kernel's affair, as the specification wants: with the
-//! namespace a virtual device goes, and a physical one comes back to the host.
+//! again, and it is set up. Of a container that could not be made it comes back, since an error leaves everything as if
+//! nothing had been tried (runtime.md, "Errors"). What becomes of it at the end of a container is the kernel's affair, as
+//! the specification wants: with the namespace a virtual device goes, and a physical one comes back to the host.
 
 mod route;
 
 use crate::error::{Error, Kind, Result};
-use route::{Address, Link, Route};
+use route::{Address, Link, Path, Route};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -31,17 +32,31 @@ pub fn is_name(name: &str) -> bool {
         && !name.bytes().any(|byte| byte == b'/' || byte == b':' || byte.is_ascii_whitespace())
 }
 
+/// Devices that have moved, with what it takes to take them back.
+#[derive(Debug)]
+pub struct Given {
+    namespace: OwnedFd,
+    moved: Vec<Moved>,
+}
+
+#[derive(Debug)]
+struct Moved {
+    /// As the host knew it.
+    host: Link,
+    addresses: Vec<Address>,
+    /// Where it led to; of no use in the container, whose network is another.
+    paths: Vec<Path>,
+    /// In the container, whatever it is called there by now.
+    index: i32,
+}
+
 /// Moves the devices into the network namespace. All are looked at before the first one moves.
 ///
 /// # Errors
-/// When a device is not there, or its name is taken in the container. Then none has moved, unless the kernel refused one
-/// that looked well.
-pub fn give(devices: &[NetDevice], namespace: &OwnedFd) -> Result<()> {
-    if devices.is_empty() {
-        return Ok(());
-    }
+/// When a device is not there, or its name is taken in the container. Then all are where they were.
+pub fn give(devices: &[NetDevice], namespace: OwnedFd) -> Result<Given> {
     let mut host = Route::open()?;
-    let mut inside = within(namespace)?;
+    let mut inside = within(&namespace)?;
     let there = inside.links()?;
     let mut moves = Vec::new();
     for device in devices {
@@ -57,49 +72,108 @@ pub fn give(devices: &[NetDevice], namespace: &OwnedFd) -> Result<()> {
         let addresses = host.addresses(link.index).within(field)?;
         moves.push((device, link, addresses));
     }
+    let mut given = Given { namespace, moved: Vec::new() };
     for (device, link, addresses) in moves {
-        give_one(&mut host, &mut inside, namespace, device, &link, &addresses)
-            .within(|| format!("move network device {} into the container", device.host))?;
+        if let Err(error) = given.give_one(&mut host, &mut inside, device, link, addresses) {
+            let error = error.within(format!("move network device {} into the container", device.host));
+            return Err(given.after_return(error));
+        }
     }
-    Ok(())
+    Ok(given)
 }
 
-fn give_one(
-    host: &mut Route,
-    inside: &mut Route,
-    namespace: &OwnedFd,
-    device: &NetDevice,
-    link: &Link,
-    addresses: &[Address],
-) -> Result<()> {
-    let before = inside.links()?;
-    host.hand_over(link.index, namespace.as_fd(), &device.name).map_err(|error| match error.errno {
-        Errno::PERM => Error::from(error).with_hint("it takes CAP_NET_ADMIN on the host"),
-        Errno::INVAL => {
-            Error::from(error).with_hint("some devices, such as lo and bridges' ports, cannot move")
+impl Given {
+    fn give_one(
+        &mut self,
+        host: &mut Route,
+        inside: &mut Route,
+        device: &NetDevice,
+        link: Link,
+        addresses: Vec<Address>,
+    ) -> Result<()> {
+        let before = inside.links()?;
+        let paths = host.paths(link.index)?;
+        host.hand_over(link.index, self.namespace.as_fd(), &device.name).map_err(|error| {
+            match error.errno {
+                Errno::PERM => Error::from(error).with_hint("it takes CAP_NET_ADMIN on the host"),
+                Errno::INVAL => {
+                    Error::from(error).with_hint("some devices, such as lo and bridges' ports, cannot move")
+                }
+                _ => error.into(),
+            }
+        })?;
+        // Its index may be another one in there, and its name is the kernel's choice where there is a pattern.
+        let index = inside
+            .links()?
+            .into_iter()
+            .find(|link| before.iter().all(|other| other.index != link.index))
+            .map(|link| link.index)
+            .ok_or_else(|| Error::new(Kind::Other, "it did not arrive"))?;
+        // Before what may fail yet: it has moved.
+        self.moved.push(Moved { host: link, addresses: addresses.clone(), paths, index });
+        for address in &addresses {
+            inside.add(index, address)?;
         }
-        _ => error.into(),
-    })?;
-    // Its index may be another one in there, and its name is the kernel's choice where there is a pattern.
-    let index = inside
-        .links()?
-        .into_iter()
-        .find(|link| before.iter().all(|other| other.index != link.index))
-        .map(|link| link.index)
-        .ok_or_else(|| Error::new(Kind::Other, "it did not arrive"))?;
-    for address in addresses {
-        inside.add(index, address)?;
+        inside.set_up(index)?;
+        Ok(())
     }
-    inside.set_up(index)?;
-    Ok(())
+
+    /// Takes the devices back to the namespace of this thread, under the names and with the addresses and routes that they
+    /// had, up where they were. To be called while nothing of the container's own has run. Goes on after a failure, and tells all.
+    pub fn take_back(self) -> Result<()> {
+        let mut inside = within(&self.namespace)?;
+        let mut host = Route::open()?;
+        let ours = own_namespace()?;
+        let mut failures = Vec::new();
+        for moved in self.moved.iter().rev() {
+            if let Err(failure) = moved.come_back(&mut inside, &mut host, &ours) {
+                failures.push(format!("network device {}: {failure}", moved.host.name));
+            }
+        }
+        if failures.is_empty() { Ok(()) } else { Err(Error::new(Kind::Other, failures.join("; "))) }
+    }
+
+    /// Takes the devices back because of an error. A failure to do so is told with it.
+    pub fn after_return(self, error: Error) -> Error {
+        match self.take_back() {
+            Ok(()) => error,
+            Err(left) => error.with_further_hint(format!("not come back: {left}")),
+        }
+    }
+}
+
+impl Moved {
+    fn come_back(&self, inside: &mut Route, host: &mut Route, ours: &OwnedFd) -> Result<()> {
+        let name = &self.host.name;
+        inside.hand_over(self.index, ours.as_fd(), name)?;
+        let index = host
+            .links()?
+            .into_iter()
+            .find(|link| link.name == *name)
+            .map(|link| link.index)
+            .ok_or_else(|| Error::new(Kind::Other, "it did not arrive"))?;
+        for address in &self.addresses {
+            host.add(index, address)?;
+        }
+        if self.host.up {
+            host.set_up(index)?;
+        }
+        for path in &self.paths {
+            host.lead(index, path)?;
+        }
+        Ok(())
+    }
+}
+
+fn own_namespace() -> Result<OwnedFd> {
+    let path = "/proc/thread-self/ns/net";
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty()).map_err(called::<Errno>(|| format!("open({path:?})")))?)
 }
 
 /// A socket in another network namespace: it stays there when this thread has come back.
 fn within(namespace: &OwnedFd) -> Result<Route> {
-    let path = "/proc/thread-self/ns/net";
-    let ours =
-        rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-            .map_err(called::<Errno>(|| format!("open({path:?})")))?;
+    let ours = own_namespace()?;
     let enter = |namespace: &OwnedFd| {
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
             .map_err(called::<Errno>(|| "setns(net)".to_owned()))

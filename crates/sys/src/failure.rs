@@ -37,6 +37,14 @@ impl<K> Failure<K> {
         self
     }
 
+    /// Names one thing more to do, beside the hint that is there.
+    #[must_use]
+    pub fn with_further_hint(mut self, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
+        self.hint = Some(self.hint.map_or(hint.clone(), |first| format!("{first}; {hint}")));
+        self
+    }
+
     /// Says what was being done, around what failed.
     #[must_use]
     pub fn within(mut self, doing: impl Into<String>) -> Self {
@@ -86,5 +94,7 @@ mod tests {
         let whole = innermost.within("mount /proc").within("create web").with_hint("outer");
         assert_eq!(whole.to_string(), "create web: mount /proc: fsmount: EPERM");
         assert_eq!(whole.hint.as_deref(), Some("innermost"));
+        assert_eq!(whole.with_further_hint("more").hint.as_deref(), Some("innermost; more"));
+        assert_eq!(Failure::new((), "x").with_further_hint("one").hint.as_deref(), Some("one"));
     }
 }

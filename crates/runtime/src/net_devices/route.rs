@@ -14,6 +14,8 @@ const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
 const RTM_NEWADDR: u16 = 20;
 const RTM_GETADDR: u16 = 22;
+const RTM_NEWROUTE: u16 = 24;
+const RTM_GETROUTE: u16 = 26;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_ACK: u16 = 4;
 const NLM_F_DUMP: u16 = 0x300;
@@ -31,10 +33,16 @@ const IFA_F_PERMANENT: u32 = 0x80;
 /// What an address keeps: IFA_F_NODAD and IFA_F_NOPREFIXROUTE.
 const KEPT_FLAGS: u32 = 0x02 | 0x200;
 const RT_SCOPE_UNIVERSE: u8 = 0;
-/// Lengths of `nlmsghdr`, `ifinfomsg` and `ifaddrmsg`.
+const RTA_OIF: u16 = 4;
+const RTA_CACHEINFO: u16 = 12;
+const RTM_F_CLONED: u32 = 0x200;
+const RTPROT_KERNEL: u8 = 2;
+const RTPROT_RA: u8 = 9;
+/// Lengths of `nlmsghdr`, `ifinfomsg`, `ifaddrmsg` and `rtmsg`.
 const HEADER: usize = 16;
 const IFINFO: usize = 16;
 const IFADDR: usize = 8;
+const RTMSG: usize = 12;
 /// Larger than any datagram that the kernel makes of a dump (32 KiB).
 const BUFFER: usize = 1 << 16;
 /// The kernel answers at once; this keeps one that does not from holding everything up.
@@ -49,6 +57,8 @@ pub struct Link {
     pub index: i32,
     /// Its name.
     pub name: String,
+    /// Whether it is set up.
+    pub up: bool,
 }
 
 /// An address of a device, as the kernel wrote it.
@@ -60,7 +70,14 @@ pub struct Address {
     attributes: Vec<(u16, Vec<u8>)>,
 }
 
-/// A socket for links and addresses.
+/// A route over a device, as the kernel wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path {
+    header: [u8; RTMSG],
+    attributes: Vec<(u16, Vec<u8>)>,
+}
+
+/// A socket for links, addresses and routes.
 #[derive(Debug)]
 pub struct Route {
     socket: OwnedFd,
@@ -81,11 +98,15 @@ impl Route {
     pub fn links(&mut self) -> Result<Vec<Link>, CallError> {
         let mut links = Vec::new();
         self.ask("RTM_GETLINK", RTM_GETLINK, NLM_F_DUMP, &[0; IFINFO], |body| {
-            let Some(index) = body.get(4..8).and_then(|bytes| bytes.try_into().ok()) else { return };
+            let Some([_, _, _, _, a, b, c, d, flags @ ..]) = body.first_chunk::<12>() else { return };
             let name = attributes(body.get(IFINFO..).unwrap_or_default())
                 .find(|(kind, _)| *kind == IFLA_IFNAME)
                 .map(|(_, value)| String::from_utf8_lossy(value).trim_end_matches('\0').to_owned());
-            links.push(Link { index: i32::from_ne_bytes(index), name: name.unwrap_or_default() });
+            links.push(Link {
+                index: i32::from_ne_bytes([*a, *b, *c, *d]),
+                name: name.unwrap_or_default(),
+                up: u32::from_ne_bytes(*flags) & IFF_UP != 0,
+            });
         })?;
         Ok(links)
     }
@@ -118,6 +139,28 @@ impl Route {
             attribute(&mut body, *kind, value);
         }
         self.ask("RTM_NEWADDR", RTM_NEWADDR, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &body, |_| {})
+    }
+
+    /// The routes over a device that somebody made; the others come and go with its addresses.
+    pub fn paths(&mut self, index: i32) -> Result<Vec<Path>, CallError> {
+        let mut found = Vec::new();
+        self.ask("RTM_GETROUTE", RTM_GETROUTE, NLM_F_DUMP, &[0; RTMSG], |body| {
+            found.extend(path(body, index));
+        })?;
+        Ok(found)
+    }
+
+    /// Has a route lead over a device. One that is there already is fine.
+    pub fn lead(&mut self, index: i32, path: &Path) -> Result<(), CallError> {
+        let mut body = path.header.to_vec();
+        attribute(&mut body, RTA_OIF, &index.to_ne_bytes());
+        for (kind, value) in &path.attributes {
+            attribute(&mut body, *kind, value);
+        }
+        match self.ask("RTM_NEWROUTE", RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, &body, |_| {}) {
+            Err(error) if error.errno == Errno::EXIST => Ok(()),
+            other => other,
+        }
     }
 
     /// Sets a device up.
@@ -232,6 +275,27 @@ fn address(body: &[u8], index: i32) -> Option<Address> {
     })
 }
 
+/// An `rtmsg` with its attributes, if it is one to keep of this device. One over several devices names none here.
+fn path(body: &[u8], index: i32) -> Option<Path> {
+    let header: &[u8; RTMSG] = body.first_chunk()?;
+    let [_, _, _, _, _, protocol, _, _, flags @ ..] = header;
+    let own =
+        ![RTPROT_KERNEL, RTPROT_RA].contains(protocol) && u32::from_ne_bytes(*flags) & RTM_F_CLONED == 0;
+    let over =
+        attributes(&body[RTMSG..]).any(|(kind, value)| kind == RTA_OIF && value == index.to_ne_bytes());
+    // What is not asked for but told: how old it is and how often it was used, and what became of its device.
+    let kept = |kind: u16| kind != RTA_OIF && kind != RTA_CACHEINFO;
+    let mut header = *header;
+    header[8..].fill(0);
+    (own && over).then(|| Path {
+        header,
+        attributes: attributes(&body[RTMSG..])
+            .filter(|(kind, _)| kept(*kind))
+            .map(|(kind, value)| (kind, value.to_vec()))
+            .collect(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,6 +338,7 @@ mod tests {
                 prop_assert!(body.len() <= bytes.len());
             }
             prop_assert!(attributes(&bytes).all(|(_, value)| value.len() <= bytes.len()));
+            prop_assert!(path(&bytes, 0).is_none_or(|path| path.attributes.len() <= 16));
             prop_assert!(address(&bytes, 0).is_none_or(|address| address.attributes.len() <= 16));
         }
     }

@@ -107,3 +107,80 @@ fn a_device_moves_into_a_namespace_that_is_joined() {
     // The namespace outlives the container, and so does what is in it.
     oci.host.admin("nsenter --net=/tmp/run/net ip link show eth0 >/dev/null; umount /tmp/run/net");
 }
+
+/// A container that cannot be made leaves the devices as they were: an error is as if nothing had been tried.
+#[test]
+fn a_device_comes_back_from_a_container_that_could_not_be_made() {
+    clause!("config-linux.netDevices.error");
+    let oci = root();
+    make_device(&oci);
+    oci.host.admin(
+        "ip address add 198.51.100.7/24 dev inside
+         ip route add 203.0.113.0/24 via 192.0.2.1 metric 7
+         ip route add 203.0.114.0/24 dev inside table 100
+         ip -6 route add 2001:db8:1::/48 via 2001:db8::1
+         ip link add quiet type veth peer name hidden
+         ip address add 192.0.2.200/32 dev quiet",
+    );
+    let shown = || {
+        let show = "for d in inside quiet; do ip -o link show $d; ip -o address show dev $d scope global; done
+             ip route show table all dev inside | sort; ip -6 route show table all dev inside | sort";
+        // The time that is left of an address, and whether IPv6 still looks for a duplicate.
+        oci.host.sh(&format!("{{ {show}; }} | sed 's/ tentative//; s/ linkdown//'")).ok().stdout
+    };
+    let before = shown();
+    for part in ["203.0.113.0/24 via 192.0.2.1", "table 100", "2001:db8:1::/48", "192.0.2.200/32"] {
+        assert!(before.contains(part), "{part} in {before}");
+    }
+    let devices = || with_devices(json!({"inside": {"name": "eth0"}, "quiet": {"name": "eth%d"}}));
+    let fails = |what: &str, edit: &dyn Fn(&mut Value), words: &[&str]| {
+        let bundle = oci.bundle(|config| {
+            devices()(config);
+            edit(config);
+        });
+        bundle.try_create(&[]).refused(words);
+        assert_eq!(shown(), before, "create, {what}");
+        oci.assert_empty(what);
+        bundle.try_run(&[]).refused(words);
+        assert_eq!(shown(), before, "run, {what}");
+        oci.assert_empty(what);
+    };
+    let hook = |point: &'static str, script: &'static str| {
+        move |config: &mut Value| {
+            config["hooks"] = json!({point: [{"path": "/bin/sh", "args": ["sh", "-c", script]}]});
+        }
+    };
+    for point in ["prestart", "createRuntime"] {
+        fails(point, &hook(point, "exit 3"), &[point, "status 3"]);
+    }
+    // Whatever it is called in there by then.
+    let renames = "pid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/')
+         nsenter -t $pid -n sh -c 'ip link set eth0 down; ip link set eth0 name other' || exit 4; exit 3";
+    fails("a hook that renames", &hook("createRuntime", renames), &["status 3"]);
+    fails("a later step", &|config| config["linux"]["sysctl"] = json!({"net.no.such": "1"}), &["no.such"]);
+    fails("a hook inside", &hook("createContainer", "exit 3"), &["createContainer"]);
+    // The second device cannot move, the first has.
+    oci.host.admin("ip link add zwall type bridge");
+    let bridge = |config: &mut Value| with_devices(json!({"quiet": {}, "inside": {}, "zwall": {}}))(config);
+    fails("the third device", &bridge, &["move network device zwall"]);
+    let bundle = oci.bundle(devices());
+    bundle.try_create(&["--pid-file", "/none/pid"]).refused(&["/none"]);
+    assert_eq!(shown(), before, "a pid file that cannot be written");
+    oci.assert_empty("a pid file");
+    // Of a run the command is a part of what fails, of create it is not: the device is the container's until its end.
+    let no_command = |config: &mut Value| config["process"]["args"] = json!(["/etc"]);
+    let bundle = oci.bundle(|config| {
+        devices()(config);
+        no_command(config);
+    });
+    assert_ne!(bundle.try_run(&[]).code, 0);
+    assert_eq!(shown(), before, "a command that cannot be executed");
+    oci.assert_empty("a command");
+    // What has been in use is not taken back (MUST NOT), and goes with its namespace.
+    let container = oci.bundle(devices()).start(&[]);
+    container.becomes("stopped");
+    container.call("delete", &[]).ok();
+    testkit::deadline::wait_for("the device goes with its namespace", || {
+        (oci.host.sh("ip link show inside || ip link show quiet").code != 0).then_some(())
+    });
+}
