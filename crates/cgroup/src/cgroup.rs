@@ -7,6 +7,7 @@ mod entry;
 mod freeze;
 mod kill;
 mod notice;
+mod owner;
 mod path;
 mod remove;
 mod stats;

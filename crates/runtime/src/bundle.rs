@@ -116,6 +116,8 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         device_rules.extend(rules_of_every_container());
     }
     refuse_handlers(spec)?;
+    let cgroup_owner = cgroup_owner(spec, cgroup_namespace)
+        .and_then(|uid| if user_namespace { id_map::outside(&id_maps.uid, uid) } else { Some(uid) });
     let (seccomp, listener) = filter::filter(spec, &linux, beyond.seccomp_receiver.as_deref())?;
     Ok(Plan {
         id: id.to_owned(),
@@ -148,6 +150,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         rdt: rdt::rdt(&linux, id)?,
         process,
         cgroup: linux.cgroups_path().as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
+        cgroup_owner,
         limits: Limits { devices: device_rules, ..resources::limits(&resources)? },
         hooks: hooks(spec)?,
         no_pivot: beyond.no_pivot,
@@ -198,6 +201,18 @@ fn check_name(field: &str, name: Option<&str>, own: bool) -> Result<()> {
         return Err(invalid(field, &format!("{name:?} has a control character in it")));
     }
     Ok(())
+}
+
+/// The user, in the container's terms, to whom its cgroup is given: the one of its process, and only where the container
+/// sees the cgroup as the root of its own namespace and may write to it (config-linux.md, "Cgroup ownership").
+fn cgroup_owner(spec: &Spec, cgroup_namespace: bool) -> Option<u32> {
+    let writable = spec.mounts().iter().flatten().any(|mount| {
+        mount.source().as_deref() == Some(Path::new("cgroup"))
+            && mount.typ().as_deref().is_some_and(|kind| kind.starts_with("cgroup"))
+            && mount.destination() == Path::new("/sys/fs/cgroup")
+            && !mount.options().iter().flatten().any(|option| option == "ro")
+    });
+    spec.process().as_ref().filter(|_| writable && cgroup_namespace).map(|process| process.user().uid())
 }
 
 fn namespaces(linux: &Linux) -> Result<(Namespaces, Vec<Joined>, bool)> {

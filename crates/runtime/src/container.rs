@@ -198,17 +198,21 @@ fn limit_cgroup(plan: &Plan, record: &Record) -> Result<Entry> {
     let Some(cgroup) = &record.cgroup else { return Ok(Entry::default()) };
     // Before the first process is in it: it must never run without its limits.
     cgroup.apply(&plan.limits).map_err(of_cgroup)?;
-    match plan.annotations.get(DELEGATED).filter(|name| !name.is_empty()) {
-        Some(name) => delegated(cgroup, name),
-        None => cgroup.entry().map_err(of_cgroup),
+    let beneath = plan.annotations.get(DELEGATED).filter(|name| !name.is_empty());
+    let beneath = beneath.map(|name| delegated(cgroup, name)).transpose()?;
+    let innermost = beneath.as_ref().unwrap_or(cgroup);
+    // An ordinary user cannot give anything away, and owns what root of the container is mapped to.
+    if let Some(owner) = plan.cgroup_owner.filter(|_| rustix::process::geteuid().is_root()) {
+        innermost.give_to(owner).map_err(of_cgroup)?;
     }
+    innermost.entry().map_err(of_cgroup)
 }
 
 /// crun's annotation for a cgroup beneath the container's own that has no limits: the container may do with it what it wants,
 /// and its limits stay above.
 const DELEGATED: &str = "run.oci.delegate-cgroup";
 
-fn delegated(cgroup: &Cgroup, name: &str) -> Result<Entry> {
+fn delegated(cgroup: &Cgroup, name: &str) -> Result<Cgroup> {
     let refused = |kind, why: &str| Err(Error::new(kind, format!("annotation {DELEGATED}: {name:?}: {why}")));
     if name.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
         return refused(Kind::Invalid, "not a name beneath the container's cgroup");
@@ -222,7 +226,7 @@ fn delegated(cgroup: &Cgroup, name: &str) -> Result<Entry> {
     let mut beneath = cgroup.clone();
     beneath.name = format!("{}/{name}", cgroup.name);
     beneath.create().map_err(of_cgroup)?;
-    beneath.entry().map_err(of_cgroup)
+    Ok(beneath)
 }
 
 /// What init and the stage before it are told.

@@ -69,6 +69,8 @@ pub struct Plan {
     pub process: Process,
     /// The cgroup's name, absolute in every hierarchy; empty for none.
     pub cgroup: String,
+    /// The user outside of the container whom the cgroup is given to; the runtime's own keeps it otherwise.
+    pub cgroup_owner: Option<u32>,
     /// What the cgroup limits.
     pub limits: Limits,
     /// Whether the new root is moved over the old one instead of exchanged with it.

@@ -478,34 +478,104 @@ fn mounts_of_cgroups() {
     }
 }
 
-/// To whom a cgroup belongs in a user namespace with its own writable mount of it (config-linux.md, "Cgroup ownership").
-#[test]
-fn the_owner() {
-    clause!("config-linux.cgroups.ownership.condition", "config-linux.cgroups.ownership.v1");
-    let ids = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
-    let made = |oci: &Oci, options: &[&str], own: bool| {
-        let bundle = oci.bundle(|config| {
+/// What decides about the owner of a cgroup.
+struct Case<'a> {
+    user_namespace: bool,
+    uid: u32,
+    cgroup_namespace: bool,
+    /// Source, destination, options.
+    mount: Option<(&'a str, &'a str, &'a [&'a str])>,
+}
+
+fn owned<'a>(oci: &'a Oci, case: &Case<'_>) -> testkit::Bundle<'a> {
+    let edit = |config: &mut Value| {
+        if case.user_namespace {
+            let ids = json!([{"containerID": 0, "hostID": 100_000, "size": 65536}]);
             namespace(config, "user", None);
             config["linux"]["uidMappings"] = ids.clone();
-            config["linux"]["gidMappings"] = ids.clone();
-            config["linux"]["cgroupsPath"] = json!("/boxed");
-            script(config, "sleep 1000");
-            if own {
-                namespace(config, "cgroup", None);
-                mount(config, "/sys/fs/cgroup", "cgroup", "cgroup", options);
-            }
-        });
-        let container = bundle.start(&[]);
-        let place = oci.host.sh("for d in /sys/fs/cgroup/boxed /sys/fs/cgroup/pids/boxed; do test -d $d && cd $d && break; done; stat -c %u . cgroup.procs cgroup.threads pids.max cgroup.max.depth 2>/dev/null").stdout;
-        drop(container);
-        place
+            config["linux"]["gidMappings"] = ids;
+        }
+        if case.cgroup_namespace {
+            namespace(config, "cgroup", None);
+        }
+        if let Some((source, destination, options)) = case.mount {
+            mount(config, destination, "cgroup", source, options);
+        }
+        config["process"]["user"] = json!({"uid": case.uid, "gid": case.uid});
+        config["linux"]["cgroupsPath"] = json!("/boxed");
+        script(config, "sleep 1000");
+    };
+    oci.bundle(edit)
+}
+
+/// To whom a cgroup belongs: to the user of the process where it has its own writable mount of it, as the root of its own
+/// cgroup namespace (config-linux.md, "Cgroup ownership").
+#[test]
+fn the_owner() {
+    clause!(
+        "config-linux.cgroups.ownership.condition",
+        "config-linux.cgroups.ownership.v1",
+        "config-linux.cgroups.ownership.change",
+        "config-linux.cgroups.ownership.files"
+    );
+    let full = || Case {
+        user_namespace: true,
+        uid: 0,
+        cgroup_namespace: true,
+        mount: Some(("cgroup", "/sys/fs/cgroup", &["nosuid", "rw"])),
+    };
+    // All files of all hierarchies that do not belong to root, by their owner.
+    let owners = |oci: &Oci| {
+        let find = "find -L /sys/fs/cgroup -maxdepth 3 -path '*/boxed*' ! -uid 0 -printf '%U:%G %f\n' 2>/dev/null | sort";
+        oci.host.sh(find).stdout
     };
     let oci = cgroup2();
-    for other in [made(&oci, &["ro"], true), made(&oci, &[], false)] {
-        assert!(other.starts_with("0\n0\n"), "{other}");
-    }
+    let check = |case: &Case<'_>, owner: Option<u32>| {
+        let container = owned(&oci, case).start(&[]);
+        let list = std::fs::read_to_string("/sys/kernel/cgroup/delegate").expect("this kernel has it");
+        let here = oci.host.path("/sys/fs/cgroup/boxed");
+        let mut expected: Vec<String> =
+            list.lines().filter(|file| here.join(file).exists()).map(str::to_owned).collect();
+        assert!(expected.len() >= 3, "{expected:?}");
+        expected.push("boxed".to_owned());
+        let mut expected: Vec<_> =
+            owner.iter().flat_map(|uid| expected.iter().map(move |file| format!("{uid}:0 {file}"))).collect();
+        expected.sort();
+        let found = owners(&oci);
+        let mut found: Vec<_> = found.lines().collect();
+        found.sort_unstable();
+        assert_eq!(found, expected);
+        drop(container);
+        oci.assert_empty("a cgroup of another owner");
+    };
+    check(&full(), Some(100_000));
+    check(&Case { uid: 7, ..full() }, Some(100_007));
+    check(&Case { user_namespace: false, uid: 7, ..full() }, Some(7));
+    check(&Case { user_namespace: false, ..full() }, None);
+    check(&Case { cgroup_namespace: false, ..full() }, None);
+    check(&Case { mount: None, ..full() }, None);
+    check(&Case { mount: Some(("cgroup", "/sys/fs/cgroup", &["nosuid", "ro"])), ..full() }, None);
+    check(&Case { mount: Some(("cgroup", "/tmp", &[])), ..full() }, None);
+    check(&Case { mount: Some(("cgroup2", "/sys/fs/cgroup", &[])), ..full() }, None);
+    // What it is for: the container makes cgroups of its own, and cannot touch its limits.
+    let container = owned(&oci, &full()).start(&[]);
+    container
+        .exec(
+            &[],
+            "mkdir /sys/fs/cgroup/mine && echo 0 >/sys/fs/cgroup/mine/cgroup.procs && grep ^0: /proc/self/cgroup
+             (echo 1 >/sys/fs/cgroup/cgroup.max.depth) 2>/dev/null || echo no",
+        )
+        .ok()
+        .prints("0::/mine\nno");
+    container.end();
+    container.call("delete", &["--force"]);
+    drop(container);
+    oci.assert_empty("a cgroup with others in it");
     if has_v1("pids") {
-        let v1 = made(&root(), &["nosuid"], true);
-        assert!(v1.starts_with("0\n0\n"), "{v1}");
+        let oci = root();
+        let container = owned(&oci, &full()).start(&[]);
+        assert_eq!(owners(&oci), "");
+        assert!(!oci.host.cgroups().is_empty());
+        drop(container);
     }
 }

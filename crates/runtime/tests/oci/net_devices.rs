@@ -123,7 +123,8 @@ fn a_device_comes_back_from_a_container_that_could_not_be_made() {
          ip address add 192.0.2.200/32 dev quiet",
     );
     let shown = || {
-        let show = "for d in inside quiet; do ip -o link show $d; ip -o address show dev $d scope global; done
+        let show =
+            "for d in inside quiet; do ip -o link show $d; ip -o address show dev $d scope global; done
              ip route show table all dev inside | sort; ip -6 route show table all dev inside | sort";
         // The time that is left of an address, and whether IPv6 still looks for a duplicate.
         oci.host.sh(&format!("{{ {show}; }} | sed 's/ tentative//; s/ linkdown//'")).ok().stdout
