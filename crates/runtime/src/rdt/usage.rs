@@ -138,8 +138,8 @@ pub(super) fn read(top: &Path, group: &Path, monitoring: Option<&Path>) -> Resul
 
 /// The line of a schemata file that shares a resource; `L3` may be `L3CODE` and `L3DATA`, then it is the last one.
 fn line_of(schemata: &str, resource: &str) -> Option<String> {
-    let lines = schemata.lines().map(str::trim);
-    lines.filter(|line| line.starts_with(resource)).next_back().map(str::to_owned)
+    let mut lines = schemata.lines().map(str::trim);
+    lines.rfind(|line| line.starts_with(resource)).map(str::to_owned)
 }
 
 /// The domains of the third cache that are counted, in order: `mon_L3_00` and so on.
