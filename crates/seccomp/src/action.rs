@@ -35,26 +35,40 @@ pub(crate) fn answer(field: impl Fn() -> String, action: Action, errno: Option<u
     if answers && code > most {
         return refused(field(), format!("errnoRet {code} is above {most}"));
     }
-    Ok(match action {
+    Ok(if answers { code_of(action) | code } else { code_of(action) })
+}
+
+/// `SECCOMP_RET_*` of an action, without data.
+pub const fn code_of(action: Action) -> u32 {
+    match action {
         Action::ScmpActKill | Action::ScmpActKillThread => KILL_THREAD,
         Action::ScmpActKillProcess => KILL_PROCESS,
         Action::ScmpActTrap => TRAP,
-        Action::ScmpActErrno => ERRNO | code,
+        Action::ScmpActErrno => ERRNO,
         Action::ScmpActNotify => USER_NOTIF,
-        Action::ScmpActTrace => TRACE | code,
+        Action::ScmpActTrace => TRACE,
         Action::ScmpActLog => LOG,
         Action::ScmpActAllow => ALLOW,
-    })
+    }
 }
 
-/// `SECCOMP_FILTER_FLAG_*` as the kernel has it.
-pub(crate) fn flag(flag: Flag) -> u32 {
+/// What the kernel takes only with a filter that asks somebody, and what has no meaning without.
+const WAIT_KILLABLE: u32 = 1 << 5;
+
+/// `SECCOMP_FILTER_FLAG_*` of a flag.
+pub const fn bit_of(flag: Flag) -> u32 {
     match flag {
         Flag::SeccompFilterFlagTsync => 1,
         Flag::SeccompFilterFlagLog => 1 << 1,
         Flag::SeccompFilterFlagSpecAllow => 1 << 2,
-        Flag::SeccompFilterFlagWaitKillableRecv => 1 << 5,
+        Flag::SeccompFilterFlagWaitKillableRecv => WAIT_KILLABLE,
     }
+}
+
+/// The flags of a filter. That questions are waited for in another way is left out where there are none.
+pub(crate) fn flags(flags: &[Flag], notifies: bool) -> u32 {
+    let all = flags.iter().fold(0, |all, one| all | bit_of(*one));
+    if notifies { all } else { all & !WAIT_KILLABLE }
 }
 
 /// The names of all actions, sorted.
@@ -72,12 +86,12 @@ pub fn action_names() -> [&'static str; 9] {
     ]
 }
 
-/// The names of all flags, sorted.
-pub fn flag_names() -> [&'static str; 4] {
+/// All flags, sorted by name.
+pub const fn flags_known() -> [Flag; 4] {
     [
-        "SECCOMP_FILTER_FLAG_LOG",
-        "SECCOMP_FILTER_FLAG_SPEC_ALLOW",
-        "SECCOMP_FILTER_FLAG_TSYNC",
-        "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
+        Flag::SeccompFilterFlagLog,
+        Flag::SeccompFilterFlagSpecAllow,
+        Flag::SeccompFilterFlagTsync,
+        Flag::SeccompFilterFlagWaitKillableRecv,
     ]
 }

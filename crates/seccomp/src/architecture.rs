@@ -1,7 +1,9 @@
 //! Architectures, as the kernel tells them apart (`AUDIT_ARCH_*`), and their system calls.
 //!
-//! Only those that a kernel of this machine can run have calls here: x86_64 with x86 and x32, aarch64 with arm. A profile
-//! may name any other; its programs cannot run, and whatever came from there would be killed.
+//! Only those of the machines that this project runs on have calls here: x86_64 with x86 and x32, aarch64 with arm. A profile
+//! may name any other (SCMP_ARCH_MIPS, SCMP_ARCH_S390X, ...), which leaves no trace in the filter: no kernel of these machines
+//! ever says that a call came from there, and if one did, the caller would be killed as for every architecture that a profile
+//! does not name. libseccomp, and so runc and crun, refuse those of the other byte order (EDOM) and compile the others.
 
 use oci_spec::runtime::{Arch, LinuxSeccomp};
 

@@ -16,7 +16,7 @@ mod raw;
 mod rule;
 mod tables;
 
-pub use action::{action_names, flag_names};
+pub use action::{action_names, bit_of, code_of, flags_known};
 pub use architecture::architecture_names;
 pub use default_profile::default_profile;
 pub use file::{Circumstances, File};
@@ -96,10 +96,7 @@ fn compile_for(
     }
     let notifies =
         profile.syscalls().iter().flatten().any(|one| one.action() == LinuxSeccompAction::ScmpActNotify);
-    let mut flags = 0;
-    for flag in profile.flags().iter().flatten() {
-        flags |= action::flag(*flag);
-    }
+    let flags = action::flags(profile.flags().as_deref().unwrap_or_default(), notifies);
     Ok(Program { instructions, flags, notifies })
 }
 

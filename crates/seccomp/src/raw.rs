@@ -39,6 +39,6 @@ impl Program {
         let notifies = instructions
             .iter()
             .any(|(code, _, _, operand)| *code == RETURN && operand & ACTION == action::USER_NOTIF);
-        Ok(Self { instructions, flags: flags.iter().fold(0, |all, one| all | action::flag(*one)), notifies })
+        Ok(Self { instructions, flags: action::flags(flags, notifies), notifies })
     }
 }

@@ -132,6 +132,29 @@ fn answers_of_profiles() {
 }
 
 #[test]
+fn architectures_of_other_machines_leave_no_trace() {
+    let of = |architectures: &[&str]| {
+        let rule = json!({"names": ["chmod"], "action": "SCMP_ACT_ERRNO"});
+        let profile = profile(json!({"defaultAction": "SCMP_ACT_ALLOW", "architectures": architectures,
+            "syscalls": [rule]}));
+        compile(&profile, Options { fail_unknown: true, ..Options::default() })
+            .expect("it compiles")
+            .instructions
+    };
+    let only_this = of(&[]);
+    assert_eq!(of(&["SCMP_ARCH_NATIVE"]), only_this);
+    // A call from there, if a kernel ever said so, kills as one from any architecture that is not named.
+    let others = "MIPS MIPS64 MIPS64N32 MIPSEL MIPSEL64 MIPSEL64N32 PPC PPC64 PPC64LE S390 S390X PARISC PARISC64 RISCV64 LOONGARCH64 M68K SH SHEB";
+    for name in others.split_whitespace() {
+        assert_eq!(of(&[&format!("SCMP_ARCH_{name}")]), only_this, "{name}");
+    }
+    for architecture in [8, 0x8000_0016, 0xc000_00f3, 0x4000_0003] {
+        assert_eq!(run(&only_this, &Call { number: 1, architecture, arguments: [0; 6] }), 0);
+    }
+    assert_ne!(of(&["SCMP_ARCH_X86"]), only_this);
+}
+
+#[test]
 fn what_cannot_be_is_refused() {
     fn check(value: Value, expected: &str) {
         let said = compile(&profile(value.clone()), Options { fail_unknown: true, ..Options::default() })

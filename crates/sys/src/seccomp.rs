@@ -1,4 +1,4 @@
-//! seccomp(2): installs a compiled filter.
+//! seccomp(2): installs a compiled filter, and says what this kernel knows of that.
 
 use crate::errno::{CallError, called};
 use rustix::fd::{FromRawFd, OwnedFd};
@@ -22,13 +22,7 @@ pub fn set_filter(program: &[Instruction], flags: u32) -> Result<(), CallError> 
 pub fn set_filter_with_listener(program: &[Instruction], flags: u32) -> Result<OwnedFd, CallError> {
     // The kernel takes only one of the two, and a process of one thread has none to synchronize with.
     let flags = (flags | NEW_LISTENER) & !TSYNC;
-    let installed = match install(program, flags) {
-        // Before Linux 5.19: then a signal may interrupt a call that is being answered.
-        Err(error) if error.errno == Errno::INVAL && flags & WAIT_KILLABLE != 0 => {
-            install(program, flags & !WAIT_KILLABLE)
-        }
-        other => other,
-    }?;
+    let installed = install(program, flags)?;
     // SAFETY: with this flag the call returns a new descriptor that nothing else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(installed as i32) })
 }
@@ -46,4 +40,35 @@ fn install(program: &[Instruction], flags: u32) -> Result<i64, CallError> {
         return Ok(result);
     }
     Err(called(shown)(std::io::Error::last_os_error()))
+}
+
+/// Whether this kernel knows a flag of filters (`SECCOMP_FILTER_FLAG_*`).
+pub fn has_flag(flag: u32) -> Result<bool, CallError> {
+    // This one has a meaning only beside another.
+    let asked = if flag & WAIT_KILLABLE != 0 { flag | NEW_LISTENER } else { flag };
+    let nowhere: *const libc::sock_fprog = std::ptr::null();
+    // SAFETY: the kernel looks at the flags first, then finds no program at this address, and nothing is installed.
+    let result = unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, asked, nowhere) };
+    let shown = || format!("seccomp(SECCOMP_SET_MODE_FILTER, {asked:#x}, NULL)");
+    match called(shown)(std::io::Error::last_os_error()) {
+        error if result < 0 && error.errno == Errno::FAULT => Ok(true),
+        error if result < 0 && error.errno == Errno::INVAL => Ok(false),
+        error => Err(error),
+    }
+}
+
+/// Whether this kernel knows an action of filters (`SECCOMP_RET_*` without data): what it does not, it takes for
+/// `SECCOMP_RET_KILL_PROCESS`.
+pub fn has_action(action: u32) -> Result<bool, CallError> {
+    // SAFETY: the kernel reads four bytes at this address, and keeps nothing of it.
+    let result =
+        unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) };
+    if result >= 0 {
+        return Ok(true);
+    }
+    let shown = || format!("seccomp(SECCOMP_GET_ACTION_AVAIL, {action:#x})");
+    match called(shown)(std::io::Error::last_os_error()) {
+        error if error.errno == Errno::OPNOTSUPP => Ok(false),
+        error => Err(error),
+    }
 }

@@ -3,7 +3,7 @@
 use super::invalid;
 use crate::error::{Error, Kind, Result};
 use crate::plan::Listener;
-use oci_spec::runtime::{Linux, Spec};
+use oci_spec::runtime::{Linux, LinuxSeccomp, Spec};
 use std::path::{Path, PathBuf};
 
 const RAW: &str = "run.oci.seccomp_bpf_data";
@@ -44,11 +44,44 @@ pub fn filter(
                 fail_unknown: annotation(FAIL_UNKNOWN).is_some_and(|value| value != "0"),
                 has_listener: listener.is_some(),
             };
-            seccomp::compile(profile, options).map_err(refused)?
+            let program = seccomp::compile(profile, options).map_err(refused)?;
+            kernel_has(profile)?;
+            program
         }
         (None, None) => seccomp::Program::default(),
     };
     Ok((program, listener))
+}
+
+/// Refuses what this kernel lacks: an action that it does not know would kill the process. What it does not say (another
+/// filter may keep it from saying anything) comes out when it gets the filter.
+fn kernel_has(profile: &LinuxSeccomp) -> Result<()> {
+    let lacks = |field: String, name: &dyn std::fmt::Display| {
+        Err(Error::new(
+            Kind::Unsupported,
+            format!("config.json: linux.seccomp.{field}: this kernel does not have {name}"),
+        ))
+    };
+    let mut asked: Vec<u32> = Vec::new();
+    let rules = profile.syscalls().iter().flatten().enumerate();
+    let of_rules = rules.map(|(index, rule)| (Some(index), rule.action()));
+    for (index, action) in std::iter::once((None, profile.default_action())).chain(of_rules) {
+        let code = seccomp::code_of(action);
+        if asked.contains(&code) {
+            continue;
+        }
+        asked.push(code);
+        if matches!(sys::seccomp::has_action(code), Ok(false)) {
+            let field = index.map_or("defaultAction".to_owned(), |index| format!("syscalls[{index}].action"));
+            return lacks(field, &action);
+        }
+    }
+    for flag in profile.flags().iter().flatten() {
+        if matches!(sys::seccomp::has_flag(seccomp::bit_of(*flag)), Ok(false)) {
+            return lacks("flags".to_owned(), flag);
+        }
+    }
+    Ok(())
 }
 
 /// Where seccomp's questions go: as the profile has it, else the annotation, else the environment.

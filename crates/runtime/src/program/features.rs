@@ -2,6 +2,7 @@
 
 use super::arguments::Words;
 use super::{Program, ordered, print};
+use oci_spec::runtime::LinuxSeccompFilterFlag;
 use runtime::error::Result;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -74,8 +75,8 @@ fn all() -> Value {
                 "actions": seccomp::action_names(),
                 "operators": OPERATORS,
                 "archs": seccomp::architecture_names(),
-                "knownFlags": seccomp::flag_names(),
-                "supportedFlags": seccomp::flag_names(),
+                "knownFlags": seccomp::flags_known(),
+                "supportedFlags": supported_flags(),
             },
             "apparmor": {"enabled": true},
             "selinux": {"enabled": true},
@@ -92,6 +93,12 @@ fn all() -> Value {
         },
         "potentiallyUnsafeConfigAnnotations": UNSAFE,
     })
+}
+
+/// Those that this kernel takes as well; none where it does not say.
+fn supported_flags() -> Vec<LinuxSeccompFilterFlag> {
+    let has = |flag: &LinuxSeccompFilterFlag| sys::seccomp::has_flag(seccomp::bit_of(*flag)).unwrap_or(false);
+    seccomp::flags_known().into_iter().filter(has).collect()
 }
 
 /// `info`.
@@ -153,6 +160,7 @@ mod tests {
         check::<LinuxSeccompAction>("/linux/seccomp/actions");
         check::<LinuxSeccompOperator>("/linux/seccomp/operators");
         check::<oci_spec::runtime::Arch>("/linux/seccomp/archs");
+        check::<LinuxSeccompFilterFlag>("/linux/seccomp/knownFlags");
         check::<MemoryPolicyModeType>("/linux/memoryPolicy/modes");
         check::<MemoryPolicyFlagType>("/linux/memoryPolicy/flags");
         check::<String>("/mountOptions");

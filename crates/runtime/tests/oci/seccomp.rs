@@ -175,6 +175,103 @@ fn flags() {
     }
 }
 
+/// Does it in a thread whose calls of seccomp(2), and those of its children, are answered as on another kernel.
+fn on_kernel(rules: &[Value], test: impl FnOnce(&Oci) + Send) {
+    let rules: Vec<Value> = rules
+        .iter()
+        .map(|rule| json!({"names": ["seccomp"], "action": "SCMP_ACT_ERRNO", "errnoRet": rule[0], "args": rule[1]}))
+        .collect();
+    let profile = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules});
+    let profile = serde_json::from_value(profile).expect("a profile");
+    let program = seccomp::compile(&profile, seccomp::Options::default()).expect("it compiles");
+    std::thread::scope(|threads| {
+        let thread = threads.spawn(|| {
+            let oci = root();
+            sys::seccomp::set_filter(&program.instructions, 0).expect("a filter of this thread");
+            test(&oci);
+        });
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+}
+
+/// A condition of a call of seccomp(2).
+fn is(index: u32, value: u32) -> Value {
+    json!({"index": index, "op": "SCMP_CMP_EQ", "value": value})
+}
+
+#[test]
+fn what_the_kernel_lacks_is_named() {
+    const SET_MODE_FILTER: u32 = 1;
+    const GET_ACTION_AVAIL: u32 = 2;
+    const SPEC_ALLOW: u32 = 4;
+    const WAIT_KILLABLE_RECV_AND_NEW_LISTENER: u32 = 0x28;
+    fn flagged(oci: &Oci, flags: Value) -> testkit::Bundle<'_> {
+        oci.bundle(|config| {
+            profile(config, "SCMP_ACT_ALLOW", json!([]));
+            config["linux"]["seccomp"]["flags"] = flags;
+        })
+    }
+    let supported = |oci: &Oci| {
+        let features: Value = serde_json::from_str(&oci.call(["features"]).ok().stdout).expect("JSON");
+        assert_eq!(features["linux"]["seccomp"]["knownFlags"].as_array().map(Vec::len), Some(4));
+        features["linux"]["seccomp"]["supportedFlags"].clone()
+    };
+    let three =
+        json!(["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"]);
+    // EINVAL, as Linux before 4.17 and 5.19 would say.
+    let newer = json!([is(0, SET_MODE_FILTER), is(1, WAIT_KILLABLE_RECV_AND_NEW_LISTENER)]);
+    on_kernel(&[json!([22, newer])], |oci| {
+        assert_eq!(supported(oci), three);
+        let bundle = flagged(oci, json!(["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]));
+        bundle.try_create(&[]).refused(&["linux.seccomp.flags", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"]);
+    });
+    on_kernel(&[json!([22, [is(0, SET_MODE_FILTER), is(1, SPEC_ALLOW)]])], |oci| {
+        let bundle = flagged(oci, three.clone());
+        bundle.try_create(&[]).refused(&["linux.seccomp.flags", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"]);
+        flagged(oci, json!(["SECCOMP_FILTER_FLAG_LOG"])).try_run(&[]).ok();
+    });
+    // EOPNOTSUPP.
+    on_kernel(&[json!([95, [is(0, GET_ACTION_AVAIL)]])], |oci| {
+        let bundle = flagged(oci, json!([]));
+        bundle.try_create(&[]).refused(&["linux.seccomp.defaultAction", "SCMP_ACT_ALLOW"]);
+        oci.assert_empty("a kernel without the action");
+    });
+    // One that does not say, EPERM: the filter shows.
+    on_kernel(&[json!([1, [is(0, GET_ACTION_AVAIL)]])], |oci| {
+        flagged(oci, three.clone()).try_run(&[]).ok();
+    });
+    // As it is; and a way to wait for answers has no meaning where there are no questions.
+    on_kernel(&[], |oci| {
+        let supported = supported(oci);
+        assert!(
+            three
+                .as_array()
+                .is_some_and(|all| all.iter().all(|one| supported.to_string().contains(&one.to_string())))
+        );
+        flagged(oci, supported).try_run(&[]).ok();
+    });
+}
+
+#[test]
+fn architectures_of_other_machines_may_be_named() {
+    let oci = root();
+    let edit = |config: &mut Value| {
+        profile(
+            config,
+            "SCMP_ACT_ALLOW",
+            json!([{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO"}]),
+        );
+        config["linux"]["seccomp"]["architectures"] = json!([
+            "SCMP_ARCH_MIPS",
+            "SCMP_ARCH_S390X",
+            "SCMP_ARCH_PPC64LE",
+            "SCMP_ARCH_RISCV64",
+            "SCMP_ARCH_LOONGARCH64"
+        ]);
+    };
+    oci.run(edit, "mkdir /tmp/x 2>/dev/null || echo denied").ok().prints("denied");
+}
+
 #[test]
 fn refusals() {
     clause!("config-linux.seccomp.errno-unsupported", "config-linux.seccomp.listenerMetadata.alone");
