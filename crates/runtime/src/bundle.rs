@@ -70,17 +70,15 @@ fn invalid(field: &str, why: &str) -> Error {
 pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan> {
     let mut process = process(spec, &beyond)?;
     // Not its own default, which has namespaces and masks that nobody wrote.
-    let linux = match spec.linux() {
-        Some(linux) => linux.clone(),
-        None => return Err(invalid("linux", "missing: a container needs namespaces")),
-    };
-    attributes::of_linux(&linux, &mut process.attributes)?;
+    let linux =
+        spec.linux().as_ref().ok_or_else(|| invalid("linux", "missing: a container needs namespaces"))?;
+    attributes::of_linux(linux, &mut process.attributes)?;
     if beyond.new_keyring {
         process.attributes.keyring = Some(format!("_ses.{id}"));
     }
-    let (mut namespaces, joined, cgroup_namespace) = namespaces(&linux)?;
+    let (mut namespaces, joined, cgroup_namespace) = namespaces(linux)?;
     let joins = |kind: Namespaces| joined.iter().any(|one| one.kind == kind);
-    let mut id_maps = id_maps(&linux, namespaces.has(Namespaces::USER))?;
+    let mut id_maps = id_maps(linux, namespaces.has(Namespaces::USER))?;
     if let Some(own) = beyond.own_ids
         && !namespaces.has(Namespaces::USER)
         && !joins(Namespaces::USER)
@@ -94,8 +92,8 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         check_name(field, name.as_deref(), has(Namespaces::UTS))?;
     }
     let user_namespace = has(Namespaces::USER);
-    let sysctls = sysctl::sysctls(&linux, namespaces, &joined)?;
-    let net_devices = net_devices::net_devices(&linux, has(Namespaces::NETWORK))?;
+    let sysctls = sysctl::sysctls(linux, namespaces, &joined)?;
+    let net_devices = net_devices::net_devices(linux, has(Namespaces::NETWORK))?;
     let root = match (beyond.root, spec.root()) {
         (Some(root), _) => root,
         (None, Some(root)) => Root::Directory(root_directory(bundle, root.path())?),
@@ -103,10 +101,10 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
     };
     let mut warnings = Vec::new();
     let inside = mount::UserNamespace { own: user_namespace, maps: &id_maps };
-    let mounts = mounts(spec, &linux, bundle, &beyond.fill, inside, &mut warnings)?;
+    let mounts = mounts(spec, linux, bundle, &beyond.fill, inside, &mut warnings)?;
     let paths = |list: &Option<Vec<String>>| list.iter().flatten().map(PathBuf::from).collect();
     let resources = linux.resources().clone().unwrap_or_default();
-    let devices = devices(&linux, &beyond.device_sources)?;
+    let devices = devices(linux, &beyond.device_sources)?;
     let mut device_rules = resources::limits(&resources)?.devices;
     if beyond.bind_devices {
         // No filter is to be had: what is bound takes its place.
@@ -118,7 +116,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
     refuse_handlers(spec)?;
     let cgroup_owner = cgroup_owner(spec, cgroup_namespace)
         .and_then(|uid| if user_namespace { id_map::outside(&id_maps.uid, uid) } else { Some(uid) });
-    let (seccomp, listener) = filter::filter(spec, &linux, beyond.seccomp_receiver.as_deref())?;
+    let (seccomp, listener) = filter::filter(spec, linux, beyond.seccomp_receiver.as_deref())?;
     Ok(Plan {
         id: id.to_owned(),
         oci_version: spec.version().clone(),
@@ -129,7 +127,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
             .flatten()
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect(),
-        time_offsets: time_offsets(&linux, namespaces.has(Namespaces::TIME))?,
+        time_offsets: time_offsets(linux, namespaces.has(Namespaces::TIME))?,
         joined,
         id_maps,
         namespaces,
@@ -139,7 +137,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         root_read_only: spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false),
         mounts,
         warnings,
-        root_propagation: root_propagation(&linux, beyond.no_pivot)?,
+        root_propagation: root_propagation(linux, beyond.no_pivot)?,
         devices,
         masked: paths(linux.masked_paths()),
         read_only: paths(linux.readonly_paths()),
@@ -147,7 +145,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         domainname: spec.domainname().clone().unwrap_or_default(),
         sysctls,
         net_devices,
-        rdt: rdt::rdt(&linux, id)?,
+        rdt: rdt::rdt(linux, id)?,
         process,
         cgroup: linux.cgroups_path().as_ref().map(|path| path.display().to_string()).unwrap_or_default(),
         cgroup_owner,
