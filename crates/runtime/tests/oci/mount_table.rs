@@ -339,7 +339,8 @@ fn mapped_ids() {
         "config.mounts.ridmap"
     );
     let oci = root();
-    source(&oci);
+    // Of what the host's /tmp is on: a tmpfs maps ids since Linux 6.3 only.
+    oci.host.admin("mkdir -p /tmp/source/sub /tmp/sub; mount --bind /tmp/source /tmp/source; mount --bind /tmp/sub /tmp/source/sub");
     oci.host.admin("touch /tmp/source/a /tmp/source/sub/b; chown 1000:2000 /tmp/source/a /tmp/source/sub/b");
     let maps = |container: u32, host: u32| json!([{"containerID": container, "hostID": host, "size": 5000}]);
     let mapped = |config: &mut Value, options: &[&str], uid: Value, gid: Value| {

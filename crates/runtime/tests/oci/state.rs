@@ -115,7 +115,7 @@ fn its_processes() {
             "{table}"
         );
         assert_eq!(table.stdout.lines().count(), 3, "{table}");
-        let own = container.call("ps", &["-o", "pid,comm"]).ok();
+        let own = container.call("ps", &["-e", "-o", "pid,comm"]).ok();
         assert!(own.stdout.contains("sleep") && own.stdout.lines().count() == 3, "{own}");
         assert_ne!(
             container.call("ps", &["-o", "comm"]).code,

@@ -34,6 +34,10 @@ pub fn mount(options: &[(String, String)], at: &Path, attributes: u64) -> Result
 fn data(options: &[(String, String)], held: &mut Vec<OwnedFd>) -> Result<CString> {
     let mut all = Vec::new();
     for (key, value) in options {
+        // Which mount(2) has as an argument of its own.
+        if key == "source" {
+            continue;
+        }
         let value = match key.as_str() {
             "lowerdir" => {
                 let mut list = String::new();
