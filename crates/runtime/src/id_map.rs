@@ -12,6 +12,10 @@ use sys::{Context, called};
 /// The kernel takes this many lines (UID_GID_MAP_MAX_EXTENTS).
 const MOST: usize = 340;
 
+/// The kernel reads a map in one piece, shorter than a page (user_namespaces(7), "Defining user and group ID mappings");
+/// this is the smallest one that there is.
+const PAGE: usize = 4096;
+
 /// One range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Range {
@@ -37,6 +41,10 @@ pub fn check(field: &str, ranges: &[Range]) -> Result<()> {
     let wrong = |why: String| Err(Error::new(Kind::Invalid, format!("config.json: {field}: {why}")));
     if ranges.len() > MOST {
         return wrong(format!("{} ranges, the kernel takes {MOST}", ranges.len()));
+    }
+    let length = text(ranges).len();
+    if length >= PAGE {
+        return wrong(format!("{length} bytes as a map, the kernel takes less than {PAGE}"));
     }
     for (index, range) in ranges.iter().enumerate() {
         if range.size == 0 {

@@ -24,7 +24,7 @@ mod user;
 pub(crate) use target::{Missing, target};
 
 use crate::channel::{Channel, Message};
-use crate::error::{Error, Kind, Result, of_cgroup};
+use crate::error::{Error, Kind, Result, of_cgroup, shortened};
 use crate::gate;
 use crate::namespace::Open;
 use crate::plan::{Plan, Process};
@@ -65,9 +65,15 @@ pub fn run(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>) -> i32 {
     report(channel, failure)
 }
 
+/// The longest part of an error that is told to the parent.
+const LONGEST: usize = 2048;
+
 /// Tells the parent what failed; the exit code says whether that worked.
 pub fn report(channel: &Channel, failure: Error) -> i32 {
     let Error { kind, chain, hint } = failure;
+    // What does not fit into a message is not told at all.
+    let short = |text: String| shortened(&text, LONGEST).into_owned();
+    let (chain, hint) = (chain.into_iter().map(short).collect(), hint.map(short));
     // If even this cannot be said, the parent sees the end of the stream, which it reports as a death of init.
     let told = channel.send(&Message::Failed { kind, chain, hint }, None);
     if told.is_err() { 71 } else { 70 }

@@ -1,7 +1,7 @@
 //! Where errors and warnings go: standard error, and the log that a daemon reads.
 
 use super::arguments::Words;
-use runtime::error::{Error, Kind, Result};
+use runtime::error::{Error, Kind, Result, shortened};
 use runtime::timestamp;
 use std::fs::File;
 use std::io::Write;
@@ -129,8 +129,11 @@ impl Log {
     }
 }
 
+/// The longest text of a record, in bytes: what is in it of a config.json may be of any length.
+const LONGEST: usize = 8192;
+
 fn one_line(text: &str) -> String {
-    text.replace(['\n', '\r'], " ").trim_end().to_owned()
+    shortened(text, LONGEST).replace(['\n', '\r'], " ").trim_end().to_owned()
 }
 
 /// As runc has it: `time="..." level=error msg="..."`.

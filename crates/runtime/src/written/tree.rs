@@ -4,15 +4,19 @@
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
+
+/// More values than any container needs: an object of one takes 40 times the memory of its text.
+const MOST: usize = 100_000;
 
 /// Reads a text; what is wrong with it is said with its place. Depth is bounded by serde_json (128).
 pub fn read(text: &[u8]) -> Result<Value, String> {
     let text = decoded(text)?;
     let failed_at = RefCell::new(Vec::new());
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let tree = Node { failed_at: &failed_at }.deserialize(&mut deserializer);
+    let left = Cell::new(MOST);
+    let tree = Node { failed_at: &failed_at, left: &left }.deserialize(&mut deserializer);
     tree.and_then(|tree| deserializer.end().map(|()| tree)).map_err(|error| {
         let path = shown(&failed_at.borrow());
         if path.is_empty() { error.to_string() } else { format!("{path}: {error}") }
@@ -58,11 +62,15 @@ fn shown(steps: &[String]) -> String {
 struct Node<'a> {
     /// Filled on the way out of a failure, so that success pays nothing for it.
     failed_at: &'a RefCell<Vec<String>>,
+    /// How many values there may be yet.
+    left: &'a Cell<usize>,
 }
 
 impl<'de> DeserializeSeed<'de> for Node<'_> {
     type Value = Value;
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.ok_or_else(|| D::Error::custom(format!("more than {MOST} entries")))?);
         deserializer.deserialize_any(self)
     }
 }
