@@ -15,9 +15,11 @@ use crate::{gate, timestamp};
 use cgroup::Cgroup;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use sys::clone3::Namespaces;
@@ -226,7 +228,10 @@ impl Init {
 
     /// This very process by descriptor, whose id cannot be reused any more; none when it is gone.
     pub fn open(self) -> Result<Option<OwnedFd>> {
-        let Some(pid) = Pid::from_raw(self.pid) else { return Ok(None) };
+        // No record has had another number from us: a negative one is a group to kill(2).
+        let Some(pid) = Some(self.pid).filter(|pid| *pid > 0).and_then(Pid::from_raw) else {
+            return Ok(None);
+        };
         match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(pidfd) => Ok(self.is_alive().then_some(pidfd)),
             Err(Errno::SRCH) => Ok(None),
@@ -300,16 +305,56 @@ pub fn write(run: &Path, record: &Record) -> Result<()> {
     Ok(())
 }
 
-/// Reads the record; a torn or missing one is that of a container that was never made.
+/// Reads the record; a missing one is that of a container that was never made.
+///
+/// # Errors
+/// `Invalid` for one that nobody of us has written: it names what will be killed and removed.
 pub fn read(run: &Path, id: &str) -> Result<Record> {
     check_id(id)?;
     let directory = directory(run, id);
-    match std::fs::read(directory.join("state.json")) {
-        Ok(text) => serde_json::from_slice(&text)
-            .map_err(|error| Error::new(Kind::Invalid, format!("state of container {id:?}: {error}"))),
-        Err(_) if directory.is_dir() => Ok(Record { id: id.to_owned(), ..Record::default() }),
-        Err(_) => Err(Error::new(Kind::NoSuchContainer, format!("container {id:?} does not exist"))),
+    let invalid = |why: String| Error::new(Kind::Invalid, format!("state of container {id:?}: {why}"));
+    match text(&directory.join("state.json"), &invalid)? {
+        Some(text) => {
+            let record: Record = serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?;
+            if record.id == id {
+                Ok(record)
+            } else {
+                Err(invalid(format!("names container {:?}", record.id)))
+            }
+        }
+        None if directory.is_dir() => Ok(Record { id: id.to_owned(), ..Record::default() }),
+        None => Err(Error::new(Kind::NoSuchContainer, format!("container {id:?} does not exist"))),
     }
+}
+
+/// The longest record, in bytes: that of the longest config.json, and as much again.
+const LONGEST: usize = 32 << 20;
+
+/// The text of a record, if there is one: of a regular file of this user's own, which is not waited for.
+fn text(path: &Path, invalid: &dyn Fn(String) -> Error) -> Result<Option<Vec<u8>>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::LOOP) => return Err(invalid("a symbolic link".to_owned())),
+        Err(errno) => return Err(called::<Errno>(|| format!("open({path:?})"))(errno).into()),
+    };
+    let about = rustix::fs::fstat(&file).map_err(called::<Errno>(|| format!("fstat({path:?})")))?;
+    if FileType::from_raw_mode(about.st_mode) != FileType::RegularFile {
+        return Err(invalid("not a regular file".to_owned()));
+    }
+    if about.st_uid != rustix::process::geteuid().as_raw() {
+        return Err(invalid(format!("belongs to user {}", about.st_uid)));
+    }
+    // It is replaced and never written to in its place: its size is what it is.
+    let size = usize::try_from(about.st_size).unwrap_or(usize::MAX);
+    if size > LONGEST {
+        return Err(invalid(format!("longer than {LONGEST} bytes")));
+    }
+    let mut text = Vec::with_capacity(size);
+    let read = std::fs::File::from(file).take(size as u64).read_to_end(&mut text);
+    read.map_err(called(|| format!("read({path:?})")))?;
+    Ok(Some(text))
 }
 
 /// The ids of all containers, sorted. A missing directory has none.
