@@ -104,6 +104,17 @@ impl Oci {
         self.to_its_end(&mut self.command(words))
     }
 
+    /// As [`Oci::call`], with what a refusal may take and no more: 64 MiB of memory that is its own, 2 seconds of a
+    /// processor; who takes more does not get it, and ends by a signal. Bounds hold on a busy machine too, as a measured
+    /// time does not; and the kernel counts the memory of who starts a program into the peak that it tells of it.
+    #[track_caller]
+    pub fn call_bounded<S: AsRef<str>>(&self, words: impl IntoIterator<Item = S>) -> Outcome {
+        let script = format!("ulimit -d 65536; ulimit -t 2; exec $C --root {ROOT} \"$@\"");
+        let mut command = self.host.script(&script);
+        command.arg("bounded").args(words.into_iter().map(|word| word.as_ref().to_owned()));
+        self.to_its_end(&mut command)
+    }
+
     /// As [`Oci::call`], for a command that a test has changed.
     #[track_caller]
     pub fn to_its_end(&self, command: &mut Command) -> Outcome {

@@ -1,5 +1,8 @@
 //! What is not sound: refused in one line that names the field or the option, soon, with nothing left behind; and what
-//! looks like it and is sound, which is taken.
+//! looks like it and is sound, which is taken. A refusal has 64 MiB of memory and 2 seconds of a processor, and gets no more.
+
+mod amounts;
+mod records;
 
 use crate::world::{mount, namespace, push, root, stays, without_namespace};
 use serde_json::{Value, json};
@@ -7,17 +10,32 @@ use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 use testkit::{Bundle, Oci, Outcome};
 
-/// A refusal takes milliseconds; this is for a machine on which much else runs.
-const SOON: Duration = Duration::from_secs(5);
+/// A refusal waits for nothing. This is beyond the 2 seconds of a processor that it has: time that others take on a busy
+/// machine is none of its own.
+const SOON: Duration = Duration::from_secs(10);
+
+/// Calls the runtime with the time and the memory that a refusal has.
+#[track_caller]
+fn call(oci: &Oci, words: &[&str], what: &str) -> Outcome {
+    let begin = Instant::now();
+    let outcome = oci.call_bounded(words);
+    let took = begin.elapsed();
+    assert!(took < SOON, "{what} takes {took:?}: {outcome}");
+    // Neither by a signal, such as that of too much time or memory, nor by a panic.
+    assert!(outcome.code < 128 || outcome.code == 255, "{what}: {outcome}");
+    assert!(!outcome.stderr.contains("panicked"), "{what}: {outcome}");
+    outcome
+}
 
 #[track_caller]
-fn refuses(bundle: &Bundle, words: &[&str], what: &str) {
-    let begin = Instant::now();
-    let outcome = bundle.try_create(&[]);
-    let took = begin.elapsed();
+fn create(oci: &Oci, bundle: &Bundle, what: &str) -> Outcome {
+    call(oci, &["create", "--bundle", &bundle.directory, &bundle.id], what)
+}
+
+#[track_caller]
+fn refuses(oci: &Oci, bundle: &Bundle, words: &[&str], what: &str) {
+    let outcome = create(oci, bundle, what);
     assert_ne!(outcome.code, 0, "{what} is taken: {outcome}");
-    assert!(took < SOON, "{what} takes {took:?}");
-    assert!(!outcome.stderr.contains("panicked"), "{what}: {outcome}");
     outcome.refused(words);
 }
 
@@ -41,41 +59,59 @@ fn texts_that_are_no_configuration() {
     let mut latin = sound.clone().into_bytes();
     let at = sound.find("true").expect("it runs true");
     latin[at] = 0xe9;
-    let deep =
-        format!("{{\"ociVersion\": \"1.0.2\", \"x\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-    let wide: Vec<u8> = sound.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let inner = sound.replacen("\"cwd\":", "\"cwd\":\"/x\",\"cwd\":", 1);
+    let deep = |open: &str, close: &str| {
+        format!("{{\"ociVersion\": \"1.0.2\", \"x\": {}{}}}", open.repeat(100_000), close.repeat(100_000))
+    };
+    let wide = |order: fn(u16) -> [u8; 2]| sound.encode_utf16().flat_map(order).collect::<Vec<u8>>();
+    let number = |text: &str| sound.replacen("\"ociVersion\":", &format!("\"x\":{text},\"ociVersion\":"), 1);
     for (what, text, word) in [
-        ("an empty file", Vec::new(), "config.json"),
+        ("an empty file", Vec::new(), "config.json: empty"),
         ("an empty object", b"{}".to_vec(), "ociVersion"),
         ("an array", b"[]".to_vec(), "config.json"),
-        ("half a file", sound.as_bytes()[..sound.len() / 2].to_vec(), "line"),
+        ("null", b"null".to_vec(), "config.json"),
+        ("a text", b"\"config\"".to_vec(), "config.json"),
+        ("nothing but white space", b" \n\t ".to_vec(), "line"),
+        ("NUL bytes", vec![0; 4096], "config.json"),
         ("more after the end", format!("{sound} x").into_bytes(), "config.json"),
-        ("a key twice", twice.into_bytes(), "process"),
-        ("a byte order mark", [b"\xef\xbb\xbf", sound.as_bytes()].concat(), "config.json"),
-        ("UTF-16", [b"\xff\xfe".to_vec(), wide].concat(), "config.json"),
-        ("bytes that are no UTF-8", latin, "config.json"),
+        ("two of them", format!("{sound}{sound}").into_bytes(), "config.json"),
+        ("a comma too much", sound.replacen('{', "{,", 1).into_bytes(), "line 1"),
+        ("a comment", format!("// what\n{sound}").into_bytes(), "line 1"),
+        ("a key twice", twice.into_bytes(), "\"process\" is there twice"),
+        ("an inner key twice", inner.into_bytes(), "process: \"cwd\" is there twice"),
+        ("a byte order mark", [b"\xef\xbb\xbf", sound.as_bytes()].concat(), "byte order mark"),
+        ("UTF-16 with a mark", [b"\xff\xfe".to_vec(), wide(u16::to_le_bytes)].concat(), "UTF-16"),
+        ("UTF-16 of the other order", [b"\xfe\xff".to_vec(), wide(u16::to_be_bytes)].concat(), "UTF-16"),
+        ("UTF-16 without a mark", wide(u16::to_le_bytes), "UTF-16"),
+        ("bytes that are no UTF-8", latin, "not UTF-8"),
         ("half a surrogate", surrogate.into_bytes(), "config.json"),
-        ("a depth of 100,000", deep.into_bytes(), "config.json"),
+        ("a depth of 100,000 lists", deep("[", "]").into_bytes(), "recursion limit"),
+        ("a depth of 100,000 objects", deep("{\"a\":", "}").into_bytes(), "config.json"),
+        ("a number without an end", number("1e400").into_bytes(), "number"),
+        ("a number that is none", number("01").into_bytes(), "config.json"),
+        ("no number", number("NaN").into_bytes(), "config.json"),
+        ("a number of 100,000 digits", number(&"9".repeat(100_000)).into_bytes(), "number"),
     ] {
         bundle.write("config.json", text);
-        refuses(&bundle, &[word], what);
+        refuses(&oci, &bundle, &[word], what);
+    }
+    // Wherever it breaks off, it is told where.
+    for length in (1..sound.len()).step_by(sound.len() / 40) {
+        bundle.write("config.json", &sound[..length]);
+        refuses(&oci, &bundle, &["config.json", "line 1 column"], &format!("the first {length} bytes"));
     }
     nothing_is_left(&oci, &mut bundle, "texts");
     // 1 GiB, of which next to nothing is on the disk, and in little memory.
     let file = std::fs::File::create(bundle.path("config.json")).expect("create");
     file.set_len(1 << 30).expect("truncate");
-    let line = format!(
-        "ulimit -d 65536; exec $C --root /tmp/run/oci create --bundle {} {}",
-        bundle.directory, bundle.id
-    );
-    oci.host.sh(&line).refused(&["longer than"]);
+    refuses(&oci, &bundle, &["longer than"], "1 GiB");
     std::fs::remove_file(bundle.path("config.json")).expect("remove");
     oci.host.admin(&format!("mkfifo {}", bundle.inside("config.json")));
-    refuses(&bundle, &["config.json"], "a FIFO");
+    refuses(&oci, &bundle, &["config.json"], "a FIFO");
     std::fs::remove_file(bundle.path("config.json")).expect("remove");
-    refuses(&bundle, &["config.json"], "no file");
+    refuses(&oci, &bundle, &["config.json"], "no file");
     std::fs::create_dir(bundle.path("config.json")).expect("mkdir");
-    refuses(&bundle, &["config.json"], "a directory");
+    refuses(&oci, &bundle, &["config.json"], "a directory");
     std::fs::remove_dir(bundle.path("config.json")).expect("rmdir");
     nothing_is_left(&oci, &mut bundle, "files that are none");
 }
@@ -176,25 +212,159 @@ const FIELDS: &[Case] = &[
     ("netDevices", |c| c["linux"]["netDevices"] = json!({"": {}})),
     ("uidMappings", |c| c["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 0}])),
     ("hostname", |c| without_namespace(c, "uts")),
+    // Strings with what no name or argument can have in it.
+    ("root", |c| c["root"]["path"] = json!("root\0fs")),
+    ("mounts", |c| mount(c, "/x\0y", "tmpfs", "tmpfs", &[])),
+    ("mounts", |c| mount(c, "/x", "bind", "/tmp\0/x", &["bind"])),
+    ("maskedPaths", |c| c["linux"]["maskedPaths"] = json!(["/proc/a\0b"])),
+    ("readonlyPaths", |c| c["linux"]["readonlyPaths"] = json!(["/proc/a\0b"])),
+    ("sysctl", |c| c["linux"]["sysctl"] = json!({"net.ipv4.ip_forward": "1\0"})),
+    ("cgroupsPath", |c| c["linux"]["cgroupsPath"] = json!("/a\0b")),
+    ("hooks", |c| c["hooks"] = json!({"prestart": [{"path": "/bin/true\0"}]})),
+    ("hooks", |c| c["hooks"] = json!({"prestart": [{"path": "/bin/true", "args": ["a\0b"]}]})),
+    ("hostname", |c| c["hostname"] = json!("a\nb")),
+    ("domainname", |c| c["domainname"] = json!("a\0b")),
+    ("cwd", |c| c["process"]["cwd"] = json!("(unreachable)/x")),
+    // Numbers beyond what they number.
+    ("uid", |c| c["process"]["user"]["uid"] = json!(4_294_967_296_u64)),
+    ("uid", |c| c["process"]["user"]["uid"] = json!(1e300)),
+    ("umask", |c| c["process"]["user"]["umask"] = json!(-1)),
+    ("height", |c| {
+        c["process"]["consoleSize"] = json!({"height": -1, "width": 80});
+    }),
+    ("oomScoreAdj", |c| c["process"]["oomScoreAdj"] = json!(u64::MAX)),
+    ("rlimits", |c| c["process"]["rlimits"] = json!([{"type": "RLIMIT_CORE", "soft": -1, "hard": 1}])),
+    ("limit", |c| c["linux"]["resources"] = json!({"memory": {"limit": u64::MAX}})),
+    ("limit", |c| c["linux"]["resources"] = json!({"memory": {"limit": 1e30}})),
+    ("shares", |c| c["linux"]["resources"] = json!({"cpu": {"shares": -1}})),
+    ("pids", |c| c["linux"]["resources"] = json!({"pids": {"limit": "many"}})),
+    ("swappiness", |c| c["linux"]["resources"] = json!({"memory": {"swappiness": 201}})),
+    ("timeout", |c| c["hooks"] = json!({"createRuntime": [{"path": "/bin/true", "timeout": -1}]})),
+    ("secs", |c| {
+        namespace(c, "time", None);
+        c["linux"]["timeOffsets"] = json!({"monotonic": {"secs": 1e30}});
+    }),
+    ("timeOffsets", |c| {
+        namespace(c, "time", None);
+        c["linux"]["timeOffsets"] = json!({"realtime": {"secs": 1}});
+    }),
+    ("fileMode", |c| {
+        let mode = u64::from(u32::MAX) + 1;
+        push(
+            c,
+            "/linux/devices",
+            json!({"path": "/dev/x", "type": "c", "major": 1, "minor": 3, "fileMode": mode}),
+        )
+    }),
+    // Ids of user namespaces.
+    ("uidMappings", |c| {
+        maps(
+            c,
+            json!([{"containerID": 0, "hostID": 1000, "size": 10}, {"containerID": 5, "hostID": 2000, "size": 10}]),
+        )
+    }),
+    ("uidMappings", |c| {
+        maps(
+            c,
+            json!([{"containerID": 0, "hostID": 1000, "size": 10}, {"containerID": 50, "hostID": 1005, "size": 10}]),
+        )
+    }),
+    ("uidMappings", |c| maps(c, json!([{"containerID": 1, "hostID": 0, "size": u32::MAX}]))),
+    ("uidMappings", |c| maps(c, json!([{"containerID": 0, "hostID": 0}]))),
+    ("uidMappings", |c| maps(c, json!([]))),
+    // A file that is no namespace, and would be waited for.
+    ("/tmp/fifo", |c| namespace(c, "ipc", Some("/tmp/fifo"))),
+    ("/proc/self/ns", |c| namespace(c, "ipc", Some("/proc/self/ns"))),
+    ("ipc", |c| namespace(c, "ipc", Some("relative"))),
+    ("namespaces", |c| c["linux"]["namespaces"] = json!([{"type": 7}])),
+    ("namespaces", |c| c["linux"]["namespaces"] = json!({"type": "pid"})),
+    ("/proc/1", |c| mount(c, "/proc/1", "tmpfs", "tmpfs", &[])),
+    ("/proc/sys", |c| mount(c, "/proc/sys/kernel", "bind", "/tmp", &["bind"])),
+    ("/proc/self", |c| mount(c, "/proc/../proc/./self/attr", "tmpfs", "tmpfs", &[])),
+    ("mounts", |c| mount(c, "", "tmpfs", "tmpfs", &[])),
+    ("mounts", |c| c["mounts"] = json!("tmpfs")),
+    ("no-such-fs", |c| mount(c, "/x", "no-such-fs", "x", &[])),
+    ("syscalls", |c| {
+        seccomp(
+            c,
+            json!([{"names": ["read"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 6, "value": 0, "op": "SCMP_CMP_EQ"}]}]),
+        )
+    }),
+    ("syscalls", |c| {
+        seccomp(
+            c,
+            json!([{"names": ["read"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": 0, "op": "SCMP_CMP_LIKE"}]}]),
+        )
+    }),
+    ("syscalls", |c| seccomp(c, json!([{"names": ["read"], "action": "SCMP_ACT_PERHAPS"}]))),
+    ("syscalls", |c| seccomp(c, json!([{"names": [], "action": "SCMP_ACT_ERRNO"}]))),
+    ("listenerPath", |c| seccomp(c, json!([{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}]))),
+    ("apparmor", |c| c["process"]["apparmorProfile"] = json!("docker-default")),
+    ("selinux", |c| c["process"]["selinuxLabel"] = json!("system_u:system_r:container_t:s0")),
+    ("selinux", |c| c["linux"]["mountLabel"] = json!("system_u:object_r:container_file_t:s0")),
+    ("cgroupsPath", |c| c["linux"]["cgroupsPath"] = json!("..")),
+    ("cgroupsPath", |c| c["linux"]["cgroupsPath"] = json!("/a\nb")),
+    ("cgroup", |c| c["linux"]["cgroupsPath"] = json!(format!("/{}", "x".repeat(256)))),
+    ("cgroup", |c| c["linux"]["cgroupsPath"] = json!("/x".repeat(3000))),
+    ("capabilities", |c| c["process"]["capabilities"] = json!({"bounding": "CAP_KILL"})),
+    ("policy", |c| c["process"]["scheduler"] = json!({})),
+    ("intelRdt", |c| c["linux"]["intelRdt"] = json!({"closID": ""})),
+    ("intelRdt", |c| c["linux"]["intelRdt"] = json!({"closID": "x".repeat(4096)})),
+    ("intelRdt", |c| c["linux"]["intelRdt"] = json!({"l3CacheSchema": "MB:0=1"})),
+    ("intelRdt", |c| c["linux"]["intelRdt"] = json!({"schemata": ["L3:0=f\nMB:0=10"]})),
+    ("intelRdt", |c| c["linux"]["intelRdt"] = json!({"schemata": "L3:0=f"})),
+    ("intelRdt", |c| c["linux"]["intelRdt"] = json!([])),
+    ("netDevices", |c| c["linux"]["netDevices"] = json!(["eth0"])),
+    ("netDevices", |c| c["linux"]["netDevices"] = json!({"../eth0": {}})),
+    ("netDevices", |c| c["linux"]["netDevices"] = json!({"eth0": {"name": "x".repeat(16)}})),
+    ("netDevices", |c| c["linux"]["netDevices"] = json!({"eth0": {"name": "%d%d"}})),
+    ("netDevices", |c| c["linux"]["netDevices"] = json!({"eth0": {"name": 0}})),
+    ("netDevices", |c| c["linux"]["netDevices"] = json!({"eth0": null})),
+    ("memoryPolicy", |c| c["linux"]["memoryPolicy"] = json!({})),
+    ("memoryPolicy", |c| c["linux"]["memoryPolicy"] = json!({"mode": "MPOL_SOMEWHERE"})),
+    ("memoryPolicy", |c| c["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND"})),
+    ("memoryPolicy", |c| c["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": ","})),
+    ("memoryPolicy", |c| c["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "3-1"})),
+    ("memoryPolicy", |c| c["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "0-4294967295"})),
+    ("memoryPolicy", |c| {
+        c["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "99999999999999999999"})
+    }),
+    ("memoryPolicy", |c| c["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "-1"})),
+    ("memoryPolicy", |c| c["linux"]["memoryPolicy"] = json!({"mode": "MPOL_DEFAULT", "nodes": "0"})),
+    ("memoryPolicy", |c| {
+        c["linux"]["memoryPolicy"] = json!({"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_MAYBE"]})
+    }),
+    ("execCPUAffinity", |c| c["process"]["execCPUAffinity"] = json!({"initial": "0-99999999999"})),
+    ("execCPUAffinity", |c| c["process"]["execCPUAffinity"] = json!({"final": "1-"})),
+    ("personality", |c| c["linux"]["personality"] = json!({"domain": "LINUX", "flags": ["ADDR_NO"]})),
 ];
+
+fn maps(config: &mut Value, uid: Value) {
+    namespace(config, "user", None);
+    config["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
+    config["linux"]["uidMappings"] = uid;
+}
+
+fn seccomp(config: &mut Value, rules: Value) {
+    config["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": rules});
+}
 
 #[test]
 fn fields() {
     clause!("config.valid-values", "config.ociVersion.invalid");
     let oci = root();
+    oci.host.admin("mkfifo /tmp/fifo");
     let mut wrong = Vec::new();
     for (number, (word, edit)) in FIELDS.iter().enumerate() {
         let bundle = oci.bundle(edit);
-        let begin = Instant::now();
-        let outcome = bundle.try_create(&[]);
-        let took = begin.elapsed();
+        let outcome = create(&oci, &bundle, &format!("case {number} ({word})"));
         let lines = outcome.stderr.lines().count();
         let said = outcome.stderr.to_lowercase().contains(&word.to_lowercase());
         if outcome.code == 0 {
             oci.call(["delete", "--force", &bundle.id]);
         }
-        if outcome.code == 0 || lines != 1 || !said || took > SOON {
-            wrong.push(format!("case {number} ({word}), {took:?}: {outcome}"));
+        if outcome.code == 0 || lines != 1 || !said {
+            wrong.push(format!("case {number} ({word}): {outcome}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -259,10 +429,8 @@ fn command_lines() {
     let container = oci.bundle(stays).start(&[]);
     container.bundle.awaits("rootfs/up");
     let refused = |words: &[&str]| -> Outcome {
-        let begin = Instant::now();
-        let outcome = oci.call(words);
-        assert!(outcome.code != 0 && begin.elapsed() < SOON, "{outcome}");
-        assert!(!outcome.stderr.is_empty() && !outcome.stderr.contains("panicked"), "{outcome}");
+        let outcome = call(&oci, words, &words.join(" "));
+        assert!(outcome.code != 0 && !outcome.stderr.is_empty(), "{outcome}");
         outcome
     };
     let (id, directory) = (container.id(), container.bundle.directory.as_str());
@@ -331,41 +499,4 @@ fn command_lines() {
     container.end();
     container.call("delete", &[]).ok();
     oci.assert_empty("command lines");
-}
-
-#[test]
-fn records_that_are_broken() {
-    let oci = root();
-    let record = |id: &str| oci.host.path(format!("/tmp/run/oci/{id}/state.json"));
-    let sound = |id: &str| std::fs::read_to_string(record(id)).expect("the record");
-    let bystander = testkit::Running::start(&mut oci.host.script("exec sleep 1000"));
-    for (what, change) in [
-        ("empty", (|_: &str, _: i32| String::new()) as fn(&str, i32) -> String),
-        ("half", |text, _| text[..text.len() / 2].to_owned()),
-        ("not JSON", |_, _| "nonsense".to_owned()),
-        ("of others", |_, pid| json!({"init": {"pid": pid, "started": 1}}).to_string()),
-        ("deep", |_, _| "[".repeat(100_000)),
-    ] {
-        let container = oci.bundle(stays).start(&[]);
-        container.bundle.awaits("rootfs/up");
-        let (pid, text) = (container.pid(), sound(container.id()));
-        std::fs::write(record(container.id()), change(&text, bystander.pid)).expect("write");
-        for verb in ["state", "kill", "pause", "start"] {
-            let outcome = container.call(verb, &[]);
-            assert!(!outcome.stderr.contains("panicked"), "{what}: {outcome}");
-        }
-        let outcome = container.with("delete", &["--force"], &[]);
-        assert!(!outcome.stderr.contains("panicked"), "{what}: {outcome}");
-        assert!(
-            std::path::Path::new(&format!("/proc/{}", bystander.pid)).exists(),
-            "{what}: a stranger was killed"
-        );
-        // So that nothing is left whatever became of it.
-        std::fs::create_dir_all(oci.host.path(format!("/tmp/run/oci/{}", container.id()))).expect("mkdir");
-        std::fs::write(record(container.id()), text).expect("write");
-        container.with("delete", &["--force"], &[]).ok();
-        testkit::deadline::wait_for(what, || {
-            (pid == 0 || !std::path::Path::new(&format!("/proc/{pid}")).exists()).then_some(())
-        });
-    }
 }
