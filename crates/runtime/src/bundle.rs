@@ -634,3 +634,6 @@ fn rules_of_every_container() -> Vec<DeviceRule> {
     rules.extend(everywhere.map(|(major, minor)| rule('c', Some(major), Some(minor), "rwm")));
     rules
 }
+
+#[cfg(test)]
+mod tests;

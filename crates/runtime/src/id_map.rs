@@ -219,12 +219,51 @@ mod tests {
     }
 
     proptest! {
+        /// Any ranges are refused, or map each id to one and back.
         #[test]
-        fn there_and_back(container in 0u32..1000, host in 0u32..1000, size in 1u32..1000, id in 0u32..3000) {
-            let maps = [Range { container, host, size }];
-            if let Some(inner) = inside(&maps, id) {
-                prop_assert_eq!(outside(&maps, inner), Some(id));
+        fn there_and_back(
+            ranges in prop::collection::vec((0_u32..60, 0_u32..60, 0_u32..20), 0..6),
+            far in any::<[u32; 3]>(),
+            id in 0_u32..100,
+        ) {
+            let mut ranges: Vec<Range> = ranges.into_iter().map(range).collect();
+            let all = |ranges: &[Range], end: fn(&Range) -> u32| {
+                let mut ids: Vec<u32> = ranges.iter().flat_map(|one| end(one)..end(one) + one.size).collect();
+                let count = ids.len();
+                ids.sort_unstable();
+                ids.dedup();
+                ids.len() == count
+            };
+            // What the kernel minds, counted instead of calculated.
+            let sound = ranges.iter().all(|one| one.size > 0)
+                && all(&ranges, |one| one.container)
+                && all(&ranges, |one| one.host);
+            prop_assert_eq!(check("x", &ranges).is_ok(), sound, "{:?}", ranges);
+            if sound {
+                let out = outside(&ranges, id);
+                prop_assert_eq!(out.is_some(), ranges.iter().any(|one| (one.container..one.container + one.size).contains(&id)));
+                if let Some(out) = out {
+                    prop_assert_eq!(inside(&ranges, out), Some(id));
+                }
             }
+            // At the far end of the ids nothing overflows.
+            ranges.push(range((far[0], far[1], far[2])));
+            if check("x", &ranges).is_ok() {
+                let last = far[2] - 1;
+                prop_assert_eq!(outside(&ranges, far[0] + last), Some(far[1] + last));
+                prop_assert_eq!(inside(&ranges, far[1] + last), Some(far[0] + last));
+            }
+        }
+
+        /// What is written for the kernel says what was meant.
+        #[test]
+        fn the_text_of_a_map(ranges in prop::collection::vec(any::<(u32, u32, u32)>(), 0..5)) {
+            let ranges: Vec<Range> = ranges.into_iter().map(range).collect();
+            let read = |line: &str| {
+                let numbers: Vec<u32> = line.split(' ').map(|word| word.parse().expect("a number")).collect();
+                range((numbers[0], numbers[1], numbers[2]))
+            };
+            prop_assert_eq!(text(&ranges).lines().map(read).collect::<Vec<_>>(), ranges);
         }
     }
 }
