@@ -3,6 +3,7 @@
 
 mod amounts;
 mod records;
+mod surroundings;
 
 use crate::world::{mount, namespace, push, root, stays, without_namespace};
 use serde_json::{Value, json};
