@@ -78,8 +78,8 @@ pub struct RemoveContainers {
 #[command(after_help = "The signal is that of --stop-signal, else the image's, else SIGTERM.")]
 pub struct StopContainers {
     /// Seconds to wait before SIGKILL
-    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", default_value_t = 10)]
-    time: u64,
+    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", allow_hyphen_values = true)]
+    time: Option<i64>,
     /// Send this signal instead
     #[arg(short, long)]
     signal: Option<String>,
@@ -114,10 +114,10 @@ pub struct Logout {
 }
 
 /// Everything that a command works on.
-struct Place {
-    paths: Paths,
-    images: Images,
-    rootless: Option<Ranges>,
+pub struct Place {
+    pub paths: Paths,
+    pub images: Images,
+    pub rootless: Option<Ranges>,
 }
 
 fn variable(name: &str) -> Option<PathBuf> {
@@ -132,12 +132,12 @@ fn credentials() -> PathBuf {
 }
 
 /// Enters a user namespace where this is an ordinary user, and opens what is there.
-fn place() -> Result<Place> {
+pub fn place() -> Result<Place> {
     open(None)
 }
 
 /// As [`place`], in the user namespace of a container that runs.
-fn open(container: Option<&str>) -> Result<Place> {
+pub fn open(container: Option<&str>) -> Result<Place> {
     let uid = rustix::process::getuid().as_raw();
     let rootless = user_namespace::is_needed();
     let (data, run) = if rootless {
@@ -161,9 +161,9 @@ fn open(container: Option<&str>) -> Result<Place> {
 }
 
 /// Does something with each container, also after one of them has failed; prints those with which it worked.
-fn each(containers: &[String], act: impl Fn(&Paths, &str) -> Result<()>) -> Result<i32> {
+pub fn each(containers: &[String], act: impl Fn(&Place, &str) -> Result<()>) -> Result<i32> {
     let one = |container: &str| -> Result<()> {
-        act(&open(Some(container))?.paths, container)?;
+        act(&open(Some(container))?, container)?;
         print(container)
     };
     let told = |container: &str| one(container).map_or_else(|error| crate::report(&error), |()| 0);
@@ -181,7 +181,7 @@ fn each(containers: &[String], act: impl Fn(&Paths, &str) -> Result<()>) -> Resu
     Ok(code)
 }
 
-fn print(text: &str) -> Result<()> {
+pub fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         // Who reads no more wants no more.
@@ -193,6 +193,7 @@ fn print(text: &str) -> Result<()> {
 /// `run`.
 pub fn run(arguments: &RunArguments) -> Result<i32> {
     let wish = arguments.wish()?;
+    engine::protect()?;
     let place = place()?;
     let progress = Progress::new(arguments.quiet);
     let host = Host {
@@ -200,9 +201,44 @@ pub fn run(arguments: &RunArguments) -> Result<i32> {
         images: &place.images,
         rootless: place.rootless,
         progress: &|event| progress.hear(event),
-        warn: &|text| complain(&format!("devoxx-container: warning: {text}")),
+        warn: &warn,
     };
-    engine::run(&host, &wish)
+    if arguments.detach {
+        let id = engine::run_detached(&host, &wish)?;
+        print(&id)?;
+        return Ok(0);
+    }
+    let keys = detach_keys(arguments.detach_keys.as_deref())?;
+    engine::run(&host, &wish, keys)
+}
+
+/// `--detach-keys`: letters, and `ctrl-` with a letter or one of `@[\\]^_`, parted by commas.
+pub fn detach_keys(text: Option<&str>) -> Result<Vec<u8>> {
+    let Some(text) = text else { return Ok(vec![16, 17]) };
+    let wrong = || {
+        Error::new(
+            Kind::Usage,
+            format!("invalid value {text:?} for --detach-keys: write a key or ctrl-KEY, parted by commas"),
+        )
+    };
+    let key = |word: &str| -> Option<u8> {
+        match (word.strip_prefix("ctrl-").map(str::as_bytes), word.as_bytes()) {
+            (Some([letter @ b'a'..=b'z']), _) => Some(letter - b'a' + 1),
+            (Some(b"@"), _) => Some(0),
+            (Some([letter @ b'['..=b'_']), _) => Some(letter - b'[' + 27),
+            (None, [key @ 0..=127]) => Some(*key),
+            _ => None,
+        }
+    };
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    text.split(',').map(|word| key(word).ok_or_else(wrong)).collect()
+}
+
+/// What is told to a person while something goes on.
+pub fn warn(text: &str) {
+    complain(&format!("devoxx-container: warning: {text}"));
 }
 
 /// `pull`.
@@ -284,8 +320,9 @@ pub fn ps(arguments: &ListContainers) -> Result<i32> {
     if !arguments.quiet {
         print(&format!("{:<14} {:<40} {:<12} {:<24} COMMAND", "ID", "IMAGE", "STATUS", "NAME"))?;
     }
-    for (record, alive) in engine::list(&place.paths)? {
-        if !alive && !arguments.all {
+    for engine::Listed { record, life, status } in engine::list(&place.paths)? {
+        let up = !matches!(status, engine::Status::Created | engine::Status::Exited);
+        if !up && !arguments.all {
             continue;
         }
         let short = record.id.get(..12).unwrap_or_default();
@@ -293,10 +330,10 @@ pub fn ps(arguments: &ListContainers) -> Result<i32> {
             print(short)?;
             continue;
         }
-        let status = match (alive, record.exit_code) {
-            (true, _) => "running".to_owned(),
-            (false, Some(code)) => format!("exited ({code})"),
-            (false, None) => "dead".to_owned(),
+        let status = match (status, life.exit_code) {
+            (engine::Status::Exited, Some(code)) => format!("exited ({code})"),
+            (engine::Status::Exited, None) => "exited (255)".to_owned(),
+            (status, _) => status.to_string(),
         };
         print(&format!(
             "{short:<14} {:<40} {status:<12} {:<24} {}",
@@ -310,15 +347,20 @@ pub fn ps(arguments: &ListContainers) -> Result<i32> {
 
 /// `rm`.
 pub fn rm(arguments: &RemoveContainers) -> Result<i32> {
-    each(&arguments.containers, |paths, name| engine::remove(paths, name, arguments.force).map(drop))
+    each(&arguments.containers, |place, name| engine::remove(&place.paths, name, arguments.force).map(drop))
 }
 
 /// `stop`.
 pub fn stop(arguments: &StopContainers) -> Result<i32> {
-    let patience = Duration::from_secs(arguments.time);
-    each(&arguments.containers, |paths, name| {
-        engine::stop(paths, name, arguments.signal.as_deref(), patience)
+    let patience = patience(arguments.time);
+    each(&arguments.containers, |place, name| {
+        engine::stop(&place.paths, name, arguments.signal.as_deref(), patience)
     })
+}
+
+/// Seconds to wait; below zero for as long as it takes.
+pub fn patience(seconds: Option<i64>) -> Option<Duration> {
+    seconds.map(|seconds| u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs))
 }
 
 /// `login`.

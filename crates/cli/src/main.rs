@@ -3,6 +3,7 @@
 //! What a container is stands in the crates below; this one only reads words and prints.
 
 mod commands;
+mod containers;
 mod demo;
 mod interrupt;
 mod progress;
@@ -34,6 +35,28 @@ struct Arguments {
 enum Command {
     /// Run a command in a new container
     Run(Box<RunArguments>),
+    /// Make a container without starting it
+    Create(Box<containers::Create>),
+    /// Start containers
+    Start(containers::Start),
+    /// Stop containers and start them again
+    Restart(containers::Restart),
+    /// Send a signal to containers
+    Kill(containers::Kill),
+    /// Wait for containers to end, and print their exit codes
+    Wait(containers::Wait),
+    /// Share the streams of a container that runs
+    Attach(containers::AttachTo),
+    /// Run another command in a container
+    Exec(containers::Exec),
+    /// Show what a container wrote
+    Logs(containers::Logs),
+    /// Freeze all processes of containers
+    Pause(containers::Pause),
+    /// Let the processes of containers go on
+    Unpause(containers::Unpause),
+    /// Give a container another name
+    Rename(containers::Rename),
     /// Pull an image from a registry
     Pull(commands::Pull),
     /// List images
@@ -66,6 +89,17 @@ fn main() {
         None => demo::parent(&arguments.demo),
         Some(Command::Child(child)) => demo::child(&child),
         Some(Command::Run(wanted)) => commands::run(&wanted),
+        Some(Command::Create(wanted)) => containers::create(&wanted),
+        Some(Command::Start(wanted)) => containers::start(&wanted),
+        Some(Command::Restart(wanted)) => containers::restart(&wanted),
+        Some(Command::Kill(wanted)) => containers::kill(&wanted),
+        Some(Command::Wait(wanted)) => containers::wait(&wanted),
+        Some(Command::Attach(wanted)) => containers::attach(&wanted),
+        Some(Command::Exec(wanted)) => containers::exec(&wanted),
+        Some(Command::Logs(wanted)) => containers::logs(&wanted),
+        Some(Command::Pause(wanted)) => containers::pause(&wanted),
+        Some(Command::Unpause(wanted)) => containers::unpause(&wanted),
+        Some(Command::Rename(wanted)) => containers::rename(&wanted),
         Some(Command::Pull(wanted)) => commands::pull(&wanted),
         Some(Command::Images(wanted)) => commands::images(&wanted),
         Some(Command::Rmi(wanted)) => commands::rmi(&wanted),

@@ -1,8 +1,8 @@
 //! The options of `run`, with docker's names, as a wish.
 
 use engine::{
-    Device, Error, Kind, Network, PullPolicy, Result, RootfsWish, Source, Ulimit, Wish, parse_mount,
-    parse_publish, parse_tmpfs, parse_volume, size,
+    Device, Error, Kind, LogDriver, Network, PullPolicy, Restart, Result, RootfsWish, Source, Ulimit, Wish,
+    parse_mount, parse_publish, parse_tmpfs, parse_volume, size,
 };
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -28,6 +28,24 @@ pub struct RunArguments {
     /// Remove the container when it ends
     #[arg(long)]
     rm: bool,
+    /// Leave it alone when it has started, and print its id
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Keys that end the visit and not the container
+    #[arg(long, value_name = "KEYS")]
+    pub detach_keys: Option<String>,
+    /// Start it again when it ends: no, on-failure[:N], always, unless-stopped
+    #[arg(long, value_name = "POLICY", default_value = "no")]
+    restart: String,
+    /// Where its log goes: json-file, none
+    #[arg(long, value_name = "DRIVER", default_value = "json-file")]
+    log_driver: String,
+    /// Option of the log: max-size, max-file
+    #[arg(long, value_name = "KEY=VALUE")]
+    log_opt: Vec<String>,
+    /// Seconds that stop waits before SIGKILL
+    #[arg(long, value_name = "SECONDS")]
+    stop_timeout: Option<u64>,
     /// Name of the container
     #[arg(long)]
     name: Option<String>,
@@ -165,7 +183,10 @@ impl RunArguments {
             interactive: self.interactive,
             terminal: self.tty,
             remove: self.rm,
-            env: self.environment()?,
+            restart: restart(&self.restart)?,
+            log: log_driver(&self.log_driver, &self.log_opt)?,
+            stop_timeout: self.stop_timeout,
+            env: environment(&self.env_file, &self.env)?,
             workdir: self.workdir.clone(),
             user: self.user.clone(),
             mounts,
@@ -233,30 +254,72 @@ impl RunArguments {
             other => Ok(other.clone()),
         }
     }
+}
 
-    /// Files first, then options, so that an option wins.
-    fn environment(&self) -> Result<Vec<String>> {
-        let mut all = Vec::new();
-        for path in &self.env_file {
-            let text = std::fs::read_to_string(path).map_err(|error| {
-                Error::new(Kind::Failed, format!("--env-file {}: {error}", path.display()))
-            })?;
-            let lines =
-                text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
-            all.extend(lines.map(str::to_owned));
-        }
-        all.extend(self.env.iter().cloned());
-        let mut env = Vec::new();
-        for entry in all {
-            match entry.split_once('=') {
-                Some(("", _)) => return Err(usage("--env", &entry, "the name is empty")),
-                Some(_) => env.push(entry),
-                // A name alone passes on ours, where there is one.
-                None => env.extend(std::env::var(&entry).ok().map(|value| format!("{entry}={value}"))),
-            }
-        }
-        Ok(env)
+/// Files first, then options, so that an option wins.
+pub fn environment(files: &[PathBuf], options: &[String]) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for path in files {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Error::new(Kind::Failed, format!("--env-file {}: {error}", path.display())))?;
+        let lines =
+            text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        all.extend(lines.map(str::to_owned));
     }
+    all.extend(options.iter().cloned());
+    let mut env = Vec::new();
+    for entry in all {
+        match entry.split_once('=') {
+            Some(("", _)) => return Err(usage("--env", &entry, "the name is empty")),
+            Some(_) => env.push(entry),
+            // A name alone passes on ours, where there is one.
+            None => env.extend(std::env::var(&entry).ok().map(|value| format!("{entry}={value}"))),
+        }
+    }
+    Ok(env)
+}
+
+fn restart(text: &str) -> Result<Restart> {
+    let wrong = || usage("--restart", text, "write no, on-failure[:N], always or unless-stopped");
+    Ok(match text.split_once(':') {
+        None => match text {
+            "no" | "" => Restart::No,
+            "on-failure" => Restart::OnFailure(None),
+            "always" => Restart::Always,
+            "unless-stopped" => Restart::UnlessStopped,
+            _ => return Err(wrong()),
+        },
+        Some(("on-failure", count)) => Restart::OnFailure(Some(count.parse().map_err(|_| wrong())?)),
+        Some(_) => return Err(wrong()),
+    })
+}
+
+fn log_driver(driver: &str, options: &[String]) -> Result<LogDriver> {
+    let (mut max_size, mut max_file) = match LogDriver::default() {
+        LogDriver::JsonFile { max_size, max_file } => (max_size, max_file),
+        LogDriver::None => (0, 0),
+    };
+    match driver {
+        "json-file" => {}
+        "none" if options.is_empty() => return Ok(LogDriver::None),
+        "none" => return Err(Error::new(Kind::Usage, "--log-opt: the driver none has no options")),
+        _ => return Err(usage("--log-driver", driver, "write json-file or none")),
+    }
+    for option in options {
+        match option.split_once('=') {
+            Some(("max-size", "-1")) => max_size = u64::MAX,
+            Some(("max-size", text)) => max_size = size::parse("--log-opt max-size", text)?,
+            Some(("max-file", text)) => {
+                max_file = text
+                    .parse()
+                    .ok()
+                    .filter(|count| *count > 0)
+                    .ok_or_else(|| usage("--log-opt", option, "the number of files is 1 or more"))?;
+            }
+            _ => return Err(usage("--log-opt", option, "write max-size=BYTES or max-file=N")),
+        }
+    }
+    Ok(LogDriver::JsonFile { max_size, max_file })
 }
 
 fn split_label(text: &str) -> (String, String) {

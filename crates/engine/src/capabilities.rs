@@ -63,3 +63,9 @@ pub fn of(wish: &Wish, ours: u64) -> Result<Vec<String>> {
     set.retain(|name| can_give(name) && (!dropped.contains(name) || added.contains(name)));
     Ok(set.into_iter().map(|name| format!("CAP_{name}")).collect())
 }
+
+/// All that there are and that this process may give, with `CAP_`; `ours` is the mask of those.
+pub fn all(ours: u64) -> Vec<String> {
+    let can_give = |name: &&&str| capability_number(name).is_some_and(|number| ours & (1 << number) != 0);
+    ALL_CAPABILITIES.iter().filter(can_give).map(|name| format!("CAP_{name}")).collect()
+}

@@ -106,7 +106,7 @@ impl Images {
     pub fn remove(&self, paths: &Paths, name: &str) -> Result<Removed> {
         let containers = record::list(paths)?;
         let in_use = |id: &str| {
-            containers.iter().find(|(record, _)| record.image_id == id).map(|(record, _)| record.name.clone())
+            containers.iter().find(|one| one.record.image_id == id).map(|one| one.record.name.clone())
         };
         self.store.remove(name, &in_use).map_err(of_image)
     }

@@ -1,17 +1,27 @@
 //! Containers and images as a person means them: a wish becomes a bundle, and the bundle a container.
 //!
 //! ```text
-//! Wish + image config -> Spec (config.json) -> runtime -> network -> start -> attend -> clean up
+//! Wish + image -> Record (create) -> start -> a supervisor: Spec (config.json) -> runtime + network (launch) -> attend -> clean up
 //! ```
 //! It has no terminal and prints nothing; what a wish is made of on a command line stands in `cli`.
 
+mod attach;
+mod base;
 pub mod bundle;
 mod capabilities;
 mod cgroups;
+mod change;
+mod control;
+mod create;
 mod devices;
 mod error;
 mod etc;
+mod exec;
+mod host;
 mod images;
+mod launch;
+pub mod life;
+mod logs;
 mod mount;
 pub mod names;
 mod paths;
@@ -19,21 +29,37 @@ mod record;
 mod run;
 mod security;
 pub mod size;
+mod start;
+mod supervise;
 pub mod user_namespace;
 mod volume;
 mod wish;
 
+pub use attach::{attach, wait};
+pub use change::{pause, rename, unpause};
+pub use create::create;
 pub use error::{Error, Kind, Result};
+pub use exec::{ExecWish, exec};
+pub use host::Host;
 pub use image::{Event, Platform, Reference, Removed};
 pub use images::{Images, Progress, login, logout};
+pub use life::{Life, Status};
+pub use logs::{Entry, LogWish, logs};
 pub use mount::{VolumeMount, parse_mount, parse_tmpfs, parse_volume};
 pub use network::{PortMapping, parse_publish};
 pub use paths::Paths;
-pub use record::{Record, list, remove, running, stop};
-pub use run::{Host, run};
-pub use wish::{Device, Network, PullPolicy, RootfsWish, Source, Ulimit, Wish};
+pub use record::{Listed, Record, get, kill, list, log, remove, running, stop};
+pub use run::{run, run_detached};
+pub use start::{Attach, start_again};
+pub use wish::{Device, LogDriver, Network, PullPolicy, Restart, RootfsWish, Source, Ulimit, Wish};
 
 /// Waits for the end of a child of this process: its exit code, or 128 and its signal.
 pub fn wait_for(child: &sys::clone3::Child) -> Result<i32> {
     runtime::container::wait(child).map_err(error::of_runtime)
+}
+
+/// Puts this program's own file out of reach of containers, by executing it once more where that is needed: before this process, or
+/// a child of it, enters one.
+pub fn protect() -> Result<()> {
+    runtime::own_program::protect().map_err(error::of_runtime)
 }

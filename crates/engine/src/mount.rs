@@ -1,10 +1,11 @@
 //! `-v`, `--mount` and `--tmpfs`, as docker writes them.
 
 use crate::error::{Error, Kind, Result};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// A mount that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VolumeMount {
     /// A file or directory of the host.
     Bind {

@@ -7,6 +7,7 @@
 //! DATA/volumes/NAME/_data
 //! DATA/network/          leases
 //! RUN/containers/ID/     the runtime's record, in a tmpfs
+//! RUN/supervisors/ID/    the supervisor's lock and socket
 //! ```
 
 use crate::error::{Error, Kind, Result};
@@ -36,8 +37,14 @@ impl Paths {
             make_private(directory).within(|| format!("prepare {}", directory.display()))?;
         }
         let paths = Self { data, run };
-        for directory in [paths.containers(), paths.names(), paths.volumes(), paths.network(), paths.states()]
-        {
+        for directory in [
+            paths.containers(),
+            paths.names(),
+            paths.volumes(),
+            paths.network(),
+            paths.states(),
+            paths.supervisors(),
+        ] {
             make(&directory)?;
         }
         Ok(paths)
@@ -71,6 +78,11 @@ impl Paths {
     /// The image store.
     pub fn images(&self) -> PathBuf {
         self.data.join("image")
+    }
+
+    /// Locks and sockets of supervisors.
+    pub fn supervisors(&self) -> PathBuf {
+        self.run.join("supervisors")
     }
 
     /// The runtime's records.

@@ -1,8 +1,11 @@
 //! A container's record: written before anything of it exists, and enough to remove all of it.
 
+use crate::control;
 use crate::error::{Error, Kind, Result, of_network, of_runtime};
+use crate::life::{self, Life, Status};
 use crate::names;
 use crate::paths::Paths;
+use crate::wish::Wish;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,8 +24,8 @@ pub struct Record {
     pub image_id: String,
     /// The command.
     pub command: Vec<String>,
-    /// Seconds since 1970.
-    pub created: u64,
+    /// When it was made (RFC 3339, with nanoseconds).
+    pub created: String,
     /// Labels.
     pub labels: Vec<(String, String)>,
     /// Volumes that go with it.
@@ -33,8 +36,21 @@ pub struct Record {
     pub pasta: Option<PathBuf>,
     /// What `stop` sends: typed, else the image's, else SIGTERM.
     pub stop_signal: String,
-    /// The exit code, once it has ended.
-    pub exit_code: Option<i32>,
+    /// Its user, as typed or as the image has it: that of further processes too.
+    pub user: Option<String>,
+    /// What was asked for.
+    pub wish: Wish,
+}
+
+/// A container as it is now.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// What it is made of.
+    pub record: Record,
+    /// What has happened to it.
+    pub life: Life,
+    /// What it does.
+    pub status: Status,
 }
 
 /// Writes the record beside the old one and puts it in its place.
@@ -48,7 +64,8 @@ pub fn write(paths: &Paths, record: &Record) -> Result<()> {
     Ok(())
 }
 
-fn read(paths: &Paths, id: &str) -> Result<Record> {
+/// The record of container `id`.
+pub fn read(paths: &Paths, id: &str) -> Result<Record> {
     let path = paths.container(id).join("container.json");
     let text = std::fs::read(&path).map_err(called(|| format!("read {path:?}")))?;
     serde_json::from_slice(&text)
@@ -66,23 +83,35 @@ fn ids(paths: &Paths) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Every container, newest first, and whether it runs.
-pub fn list(paths: &Paths) -> Result<Vec<(Record, bool)>> {
-    let mut all: Vec<(Record, bool)> = ids(paths)?
+/// The file that holds what the container wrote.
+pub fn log(paths: &Paths, id: &str) -> PathBuf {
+    paths.container(id).join("container.log")
+}
+
+/// Every container, newest first. No lock is taken: whoever writes is not waited for.
+pub fn list(paths: &Paths) -> Result<Vec<Listed>> {
+    let mut all: Vec<Listed> = ids(paths)?
         .iter()
         .filter_map(|id| read(paths, id).ok())
-        .map(|record| {
-            let alive = runtime::state::read(&paths.states(), &record.id)
-                .is_ok_and(|state| state.init.is_some_and(runtime::state::Init::is_alive));
-            (record, alive)
-        })
+        .map(|record| with_life(paths, record))
         .collect();
-    all.sort_by_key(|(record, _)| std::cmp::Reverse(record.created));
+    all.sort_by(|a, b| b.record.created.cmp(&a.record.created));
     Ok(all)
 }
 
+fn with_life(paths: &Paths, record: Record) -> Listed {
+    let life = life::read(paths, &record.id);
+    let status = life::status(paths, &record.id, &life);
+    Listed { record, life, status }
+}
+
+/// One container, by name, id, or the beginning of an id.
+pub fn get(paths: &Paths, wanted: &str) -> Result<Listed> {
+    Ok(with_life(paths, read(paths, &find(paths, wanted)?)?))
+}
+
 /// The id of a container by name, id, or the beginning of an id.
-fn find(paths: &Paths, wanted: &str) -> Result<String> {
+pub fn find(paths: &Paths, wanted: &str) -> Result<String> {
     let missing = || Error::new(Kind::Failed, format!("no such container: {wanted}"));
     if names::check(wanted).is_ok()
         && let Ok(id) = std::fs::read_link(paths.names().join(wanted))
@@ -103,29 +132,99 @@ pub fn running(paths: &Paths, wanted: &str) -> Option<i32> {
     state.init.filter(|init| init.is_alive()).map(|init| init.pid)
 }
 
-/// Stops a container by name or id: its stop signal, or the one given, and SIGKILL when it is still there after
-/// `patience`. Whoever waits for it sees its end; one that has ended already is fine.
-pub fn stop(paths: &Paths, wanted: &str, signal: Option<&str>, patience: Duration) -> Result<()> {
+/// Stops a container by name or id: its stop signal, or the one given, and SIGKILL when it is still there after `patience`, or
+/// after its own. Returns when everything of its run is put away; one that has ended already is fine.
+pub fn stop(paths: &Paths, wanted: &str, signal: Option<&str>, patience: Option<Duration>) -> Result<()> {
     let id = find(paths, wanted)?;
-    let own = read(paths, &id)?.stop_signal;
-    let name = signal.unwrap_or(&own);
-    let number = sys::signals::by_name(name).ok_or_else(|| {
-        Error::new(Kind::Usage, format!("invalid value {name:?} for --signal: no such signal"))
-    })?;
+    let record = read(paths, &id)?;
+    let number = match signal {
+        Some(name) => signal_number(name)?,
+        None => sys::signals::by_name(&record.stop_signal).unwrap_or(15),
+    };
+    let own = record.wish.stop_timeout.map(Duration::from_secs);
+    let patience = patience.or(own).unwrap_or(Duration::from_secs(10));
+    control::announce_stop(paths, &id)?;
     match runtime::state::stop(&paths.states(), &id, number, patience) {
-        Err(error) if error.kind == runtime::Kind::NoSuchContainer => Ok(()),
-        done => done.map_err(of_runtime).within(|| format!("stop container {wanted}")),
+        Err(error) if error.kind == runtime::Kind::NoSuchContainer => {}
+        done => done.map_err(of_runtime).within(|| format!("stop container {wanted}"))?,
+    }
+    match control::wait_lock(paths, &id)? {
+        Some(_lock) => settle(paths, &id),
+        // It was removed with its end.
+        None => Ok(()),
     }
 }
+
+fn signal_number(name: &str) -> Result<i32> {
+    sys::signals::by_name(name).ok_or_else(|| {
+        Error::new(Kind::Usage, format!("invalid value {name:?} for --signal: no such signal"))
+    })
+}
+
+/// Sends a signal to a container's PID 1. One that ends it is not followed by another start.
+pub fn kill(paths: &Paths, wanted: &str, signal: &str) -> Result<()> {
+    let number = signal_number(signal)?;
+    let id = find(paths, wanted)?;
+    let not_running = || Error::new(Kind::Failed, format!("container {wanted} is not running"));
+    let init = runtime::state::read(&paths.states(), &id)
+        .ok()
+        .and_then(|state| state.init)
+        .ok_or_else(not_running)?;
+    let pidfd = init.open().map_err(of_runtime)?.ok_or_else(not_running)?;
+    if number == 9 || Some(number) == sys::signals::by_name(&read(paths, &id)?.stop_signal) {
+        control::announce_stop(paths, &id)?;
+    }
+    match sys::signals::send(rustix::fd::AsFd::as_fd(&pidfd), number) {
+        Err(error) if error.errno == sys::Errno::SRCH => Err(not_running()),
+        other => Ok(other?),
+    }
+}
+
+/// With the lock held: what a supervisor that was killed could not do any more at the end of its container.
+pub fn settle(paths: &Paths, id: &str) -> Result<()> {
+    let Ok(record) = read(paths, id) else { return Ok(()) };
+    let mut life = life::read(paths, id);
+    if life::status(paths, id, &life) != Status::Exited || life.exit_code.is_some() {
+        return Ok(());
+    }
+    let failures = stop_using(paths, id, Some(&record));
+    if !failures.is_empty() {
+        return Err(Error::new(Kind::Failed, failures.join("; ")));
+    }
+    // Nobody has seen its end.
+    (life.exit_code, life.finished) = (Some(UNKNOWN), Some(runtime::timestamp::now()));
+    life.restarting = false;
+    life::write(paths, id, &life)
+}
+
+/// The exit code of a container whose end nobody has seen.
+const UNKNOWN: i32 = 255;
 
 /// Removes a container by name or id; one that runs only with `force`.
 pub fn remove(paths: &Paths, wanted: &str, force: bool) -> Result<String> {
     let id = find(paths, wanted)?;
-    let alive = runtime::state::read(&paths.states(), &id)
-        .is_ok_and(|state| state.init.is_some_and(runtime::state::Init::is_alive));
-    if alive && !force {
-        return Err(Error::new(Kind::Failed, format!("container {wanted} is running"))
-            .with_hint(format!("devoxx-container rm --force {wanted}")));
+    let running = || {
+        Error::new(Kind::Failed, format!("container {wanted} is running"))
+            .with_hint(format!("devoxx-container rm --force {wanted}"))
+    };
+    let is_up = || {
+        let life = life::read(paths, &id);
+        matches!(life::status(paths, &id, &life), Status::Running | Status::Paused | Status::Restarting)
+    };
+    if !force && is_up() {
+        return Err(running());
+    }
+    if force {
+        control::announce_stop(paths, &id)?;
+        let done = runtime::state::stop(&paths.states(), &id, 9, Duration::from_secs(10));
+        match done {
+            Err(error) if error.kind == runtime::Kind::NoSuchContainer => {}
+            other => other.map_err(of_runtime).within(|| format!("kill container {wanted}"))?,
+        }
+    }
+    let Some(_lock) = control::wait_lock(paths, &id)? else { return Ok(id) };
+    if !force && is_up() {
+        return Err(running());
     }
     discard(paths, &id, force)?;
     Ok(id)
@@ -150,11 +249,13 @@ pub fn discard(paths: &Paths, id: &str, own_volumes: bool) -> Result<()> {
     let directory = paths.container(id);
     match std::fs::remove_dir_all(&directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(called(|| format!("remove {directory:?}"))(error))
-                .within(|| format!("remove container {}", names::short(id)))
+            return Err(called(|| format!("remove {directory:?}"))(error))
+                .within(|| format!("remove container {}", names::short(id)));
         }
-        _ => Ok(()),
+        _ => {}
     }
+    // Last: with it goes the lock that the caller holds.
+    control::remove(paths, id)
 }
 
 /// Ends processes and gives back everything but the files: what a container that has ended no longer needs.

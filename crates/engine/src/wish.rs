@@ -2,11 +2,12 @@
 
 use crate::mount::VolumeMount;
 use network::PortMapping;
+use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// Where the root comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Source {
     /// An image, by name or id.
     Image(String),
@@ -15,7 +16,7 @@ pub enum Source {
 }
 
 /// `--rootfs DIR[:O]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootfsWish {
     /// The directory.
     pub directory: PathBuf,
@@ -24,7 +25,7 @@ pub struct RootfsWish {
 }
 
 /// `--network`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Network {
     /// A bridge of our own; rootless, pasta.
     #[default]
@@ -36,7 +37,7 @@ pub enum Network {
 }
 
 /// `--pull`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum PullPolicy {
     /// When the image is not here.
     #[default]
@@ -48,7 +49,7 @@ pub enum PullPolicy {
 }
 
 /// `--ulimit`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ulimit {
     /// As in `RLIMIT_NOFILE`.
     pub name: String,
@@ -59,7 +60,7 @@ pub struct Ulimit {
 }
 
 /// `--device HOST[:CONTAINER[:rwm]]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
     /// On the host.
     pub host: PathBuf,
@@ -69,8 +70,42 @@ pub struct Device {
     pub access: String,
 }
 
+/// `--restart`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Restart {
+    /// Never.
+    #[default]
+    No,
+    /// When it failed, at most so many times; without a number as often as it takes.
+    OnFailure(Option<u32>),
+    /// Whenever it ends, unless it is ended on purpose; after a reboot in any case.
+    Always,
+    /// Whenever it ends, unless it is ended on purpose.
+    UnlessStopped,
+}
+
+/// `--log-driver` and `--log-opt`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogDriver {
+    /// Nothing is kept.
+    None,
+    /// A file of ours, in docker's `json-file` form.
+    JsonFile {
+        /// Bytes of one file.
+        max_size: u64,
+        /// Files, the current one among them.
+        max_file: u32,
+    },
+}
+
+impl Default for LogDriver {
+    fn default() -> Self {
+        Self::JsonFile { max_size: 10 << 20, max_file: 3 }
+    }
+}
+
 /// Everything that `run` was asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Wish {
     /// The root.
     pub source: Source,
@@ -88,6 +123,12 @@ pub struct Wish {
     pub terminal: bool,
     /// `--rm`.
     pub remove: bool,
+    /// `--restart`.
+    pub restart: Restart,
+    /// `--log-driver`.
+    pub log: LogDriver,
+    /// `--stop-timeout`, in seconds.
+    pub stop_timeout: Option<u64>,
     /// `-e` and `--env-file`, in order.
     pub env: Vec<String>,
     /// `-w`.

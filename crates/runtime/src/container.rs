@@ -70,7 +70,7 @@ pub struct Stdio {
 
 impl Stdio {
     /// Puts them in place, in the child.
-    fn take(self) -> Result<()> {
+    pub(crate) fn take(&self) -> Result<()> {
         let done = |call: &str, result: rustix::io::Result<()>| {
             result.map_err(called::<Errno>(|| call.to_owned())).map_err(Error::from)
         };
@@ -286,7 +286,10 @@ fn make_init(inside: &Inside<'_>, stdio: Stdio) -> Result<(Child, Channel)> {
     let parents_end = &mut ours;
     let child = clone3(namespaces, inside.entry.unified.as_ref().map(AsFd::as_fd), move || {
         // A copy of the parent's end would hide its death from us.
-        if parents_end.close().and_then(|()| stdio.take()).is_err() {
+        let taken = parents_end.close().and_then(|()| stdio.take());
+        // Its descriptors are its own to close, before the rest is closed by number.
+        drop(stdio);
+        if taken.is_err() {
             return 71;
         }
         if let Err(failed) = inside.let_go(&theirs) {

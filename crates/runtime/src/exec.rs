@@ -3,7 +3,7 @@
 use crate::bundle::{self, Beyond};
 use crate::channel::{Channel, Message, pair};
 use crate::console;
-use crate::container::{end, go, pid_of, wait};
+use crate::container::{Stdio, end, go, pid_of, wait};
 use crate::create::{check_open, write_pid_file};
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::init::enter::{self, Entering};
@@ -33,6 +33,8 @@ pub struct Options {
     pub tty: bool,
     /// User and group.
     pub user: Option<(u32, Option<u32>)>,
+    /// A user to look up in the container's own files, instead of the numbers: `USER[:GROUP]`, as images have it.
+    pub user_by_name: Option<String>,
     /// Further groups.
     pub additional_gids: Vec<u32>,
     /// Capabilities beside the container's own.
@@ -71,8 +73,13 @@ pub struct Executed {
     pub warnings: Vec<String>,
 }
 
-/// Executes a process in container `id`; returns when its execve has worked.
+/// Executes a process in container `id`, with the caller's own streams; returns when its execve has worked.
 pub fn exec(root: &Path, id: &str, options: &Options) -> Result<Executed> {
+    exec_with(root, id, options, &Stdio::default())
+}
+
+/// As [`exec`], with these streams.
+pub fn exec_with(root: &Path, id: &str, options: &Options, stdio: &Stdio) -> Result<Executed> {
     check_open(options.preserve_fds)?;
     let record = state::read(root, id)?;
     may_enter(&record, root, options.ignore_paused)?;
@@ -83,6 +90,7 @@ pub fn exec(root: &Path, id: &str, options: &Options) -> Result<Executed> {
     let beyond = Beyond {
         preserved_fds: options.preserve_fds,
         seccomp_receiver: listener::of_environment(),
+        user: options.user_by_name.clone(),
         ..Beyond::default()
     };
     let (mut process, seccomp, answers) = bundle::exec(&spec, &beyond)?;
@@ -95,10 +103,10 @@ pub fn exec(root: &Path, id: &str, options: &Options) -> Result<Executed> {
     let entering = Entering { init: pidfd, namespaces, process, seccomp };
     let entry = way_in(&record, &options.cgroups)?;
     let mut warnings = Vec::new();
-    let (child, channel) = match make(&entering, &entry) {
+    let (child, channel) = match make(&entering, &entry, stdio) {
         // A container that hands controllers on keeps its own cgroup free of processes: then where its init is.
         Err(NotMade::CgroupBusy(_)) if options.cgroups.is_empty() => {
-            make(&entering, &where_init_is(&record, init.pid)?).map_err(NotMade::error)?
+            make(&entering, &where_init_is(&record, init.pid)?, stdio).map_err(NotMade::error)?
         }
         // Between cgroups of a user a process goes only where that user has what is above both: not from a login shell
         // into what the user's own manager has (cgroups(7), "Cgroups delegation: delegation containment"). The process
@@ -108,7 +116,7 @@ pub fn exec(root: &Path, id: &str, options: &Options) -> Result<Executed> {
                 "the process is not in the container's cgroup, and its limits do not hold for it: {error}"
             ));
             let outside = Entry { unified: None, tasks: entry.tasks };
-            make(&entering, &outside).map_err(NotMade::error)?
+            make(&entering, &outside, stdio).map_err(NotMade::error)?
         }
         other => other.map_err(NotMade::error)?,
     };
@@ -308,12 +316,12 @@ impl NotMade {
 }
 
 /// Clones the process, or a stage that does.
-fn make(entering: &Entering, entry: &Entry) -> Result<(Child, Channel), NotMade> {
+fn make(entering: &Entering, entry: &Entry, stdio: &Stdio) -> Result<(Child, Channel), NotMade> {
     let (mut ours, mut theirs) = pair().map_err(NotMade::Other)?;
     let parents_end = &mut ours;
     let child = clone3(Namespaces::NONE, entry.unified.as_ref().map(AsFd::as_fd), move || {
         // A copy of the parent's end would hide its death from us.
-        if parents_end.close().is_err() {
+        if parents_end.close().and_then(|()| stdio.take()).is_err() {
             return 71;
         }
         let mut kept = vec![theirs.as_fd(), entering.init.as_fd()];

@@ -5,7 +5,7 @@ mod terminal;
 
 use crate::container::{Running, Stdio, wait};
 use crate::error::{Error, Kind, Result};
-use flow::{Flow, nonblocking};
+use flow::Flow;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -15,7 +15,8 @@ use rustix::termios::isatty;
 use sys::clone3::Child;
 use sys::signals::{SignalFd, send};
 use sys::{Errno, called};
-use terminal::Raw;
+
+pub use terminal::Raw;
 
 /// SIGCHLD: ours, not the container's.
 const SIGCHLD: i32 = 17;
@@ -55,6 +56,17 @@ fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
     Ok(copy)
 }
 
+/// Makes a descriptor of ours return instead of wait.
+pub fn nonblocking(fd: impl AsFd) -> Result<()> {
+    flow::nonblocking(fd).map_err(called::<Errno>(|| "fcntl(O_NONBLOCK)".to_owned()))?;
+    Ok(())
+}
+
+/// The size of the person's terminal, as rows and columns.
+pub fn terminal_size() -> Option<(u16, u16)> {
+    terminal::size(rustix::stdio::stdin()).or_else(|| terminal::size(rustix::stdio::stdout()))
+}
+
 fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     let ends = pipe_with(PipeFlags::CLOEXEC).map_err(called::<Errno>(|| "pipe2".to_owned()))?;
     Ok(ends)
@@ -81,7 +93,7 @@ impl Foreground {
             stdio.input = Some(null);
         } else if isatty(stdin) {
             let (read, write) = pipe()?;
-            nonblocking(&write).map_err(called::<Errno>(|| "fcntl(O_NONBLOCK)".to_owned()))?;
+            nonblocking(&write)?;
             flows.push(Flow::new(duplicate(stdin)?, write));
             stdio.input = Some(read);
             inputs = 1;
@@ -113,11 +125,6 @@ impl Foreground {
         Self { reaps: true, ..self }
     }
 
-    /// The size of the person's terminal, as rows and columns.
-    pub fn terminal_size() -> Option<(u16, u16)> {
-        terminal::size(rustix::stdio::stdin()).or_else(|| terminal::size(rustix::stdio::stdout()))
-    }
-
     /// Stays with the container until it ends; returns its exit code.
     pub fn attend(self, running: &Running) -> Result<i32> {
         self.attend_child(&running.child, running.terminal.as_ref())
@@ -130,7 +137,7 @@ impl Foreground {
             let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
             // The window may have changed since the terminal was made.
             terminal::copy_size(if isatty(stdin) { stdin } else { stdout }, master.as_fd());
-            nonblocking(master).map_err(called::<Errno>(|| "fcntl(O_NONBLOCK)".to_owned()))?;
+            nonblocking(master)?;
             self.flows.push(Flow::new(duplicate(master.as_fd())?, duplicate(stdout)?));
             if self.streams.interactive {
                 raw = Some(Raw::set(stdin)?);

@@ -446,6 +446,17 @@ pub fn stop(run: &Path, id: &str, signal: i32, patience: Duration) -> Result<()>
     Err(Error::new(Kind::Other, format!("container {id} does not end, not even by SIGKILL")))
 }
 
+/// Waits for the end of a container's PID 1, however long that takes.
+pub fn wait(run: &Path, id: &str) -> Result<()> {
+    match read(run, id) {
+        Err(error) if error.kind == Kind::NoSuchContainer => Ok(()),
+        other => match other?.init.map(Init::open).transpose()?.flatten() {
+            Some(pidfd) => ends_within(&pidfd, Duration::MAX).map(drop),
+            None => Ok(()),
+        },
+    }
+}
+
 fn ends_within(pidfd: &OwnedFd, patience: Duration) -> Result<bool> {
     let end = Instant::now().checked_add(patience);
     loop {

@@ -1,9 +1,23 @@
-//! The parent of a running container: passes signals and streams on, reaps, and knows the exit code.
+//! The parent of a running container: keeps its streams and its log, reaps it, and knows its exit code.
 //!
-//! Today it is the command that a person typed, in the foreground. It makes nothing and removes nothing: what a
-//! container is made of stands in `runtime`, what it leaves behind in `engine`.
+//! ```text
+//! supervise   the loop of the parent; `log` what it keeps, `connection` whom it talks to, `frame` in which words
+//! visitor     the other side: a command that a person typed, attached for a while
+//! ```
+//! It makes nothing and removes nothing: what a container is made of stands in `runtime`, what it leaves behind in `engine`.
 
-pub use runtime::foreground::{Foreground, Streams};
+pub mod connection;
+pub mod frame;
+pub mod log;
+pub mod supervise;
+pub mod visitor;
+
+pub use connection::Connection;
+pub use frame::Frame;
+pub use log::{Log, Rotation};
+pub use runtime::foreground::Foreground;
+pub use supervise::{Aside, Nothing, Streams, Supervisor};
+pub use visitor::{Outcome, Visit, Visitor};
 
 /// The error of this crate is that of the runtime, whose child is attended.
 pub type Error = runtime::Error;

@@ -6,6 +6,7 @@ mod bad_input;
 mod demo;
 mod images;
 mod isolation;
+mod lifecycle;
 mod limits;
 mod network;
 mod readme;

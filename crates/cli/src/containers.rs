@@ -1,0 +1,317 @@
+//! The commands for containers that there are already: their words, and one call of the engine for each.
+
+use crate::commands::{Place, detach_keys, each, open, patience, place, print, warn};
+use crate::progress::Progress;
+use crate::run_arguments::RunArguments;
+use engine::{Attach, ExecWish, Host, LogWish, Result};
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Make a container without starting it
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container create --name web -p 8080:80 nginx\n  devoxx-container create -it --name shell debian:12 bash"
+)]
+pub struct Create {
+    #[command(flatten)]
+    run: RunArguments,
+}
+
+/// Start containers
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  devoxx-container start web db\n  devoxx-container start -ai shell")]
+pub struct Start {
+    /// Share its output, and pass signals on
+    #[arg(short, long)]
+    attach: bool,
+    /// Share its standard input
+    #[arg(short, long)]
+    interactive: bool,
+    /// Keys that end the visit
+    #[arg(long, value_name = "KEYS")]
+    detach_keys: Option<String>,
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+/// Stop containers and start them again
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container restart web\n  devoxx-container restart --time 2 web db"
+)]
+pub struct Restart {
+    /// Seconds to wait before SIGKILL
+    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", allow_hyphen_values = true)]
+    time: Option<i64>,
+    /// Send this signal instead
+    #[arg(short, long)]
+    signal: Option<String>,
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+/// Send a signal to containers
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  devoxx-container kill web\n  devoxx-container kill --signal HUP web")]
+pub struct Kill {
+    /// The signal
+    #[arg(short, long, default_value = "SIGKILL")]
+    signal: String,
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+/// Wait for containers to end, and print their exit codes
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  devoxx-container wait job\n  test $(devoxx-container wait job) = 0")]
+pub struct Wait {
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+/// Share the streams of a container that runs
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container attach shell\n  devoxx-container attach --no-stdin --sig-proxy=false web"
+)]
+pub struct AttachTo {
+    /// Keys that end the visit
+    #[arg(long, value_name = "KEYS")]
+    detach_keys: Option<String>,
+    /// Leave its standard input alone
+    #[arg(long)]
+    no_stdin: bool,
+    /// Pass signals on
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    sig_proxy: bool,
+    /// Name or id
+    container: String,
+}
+
+/// Run another command in a container
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container exec -it web sh\n  devoxx-container exec -u 0 -w /etc web cat hosts"
+)]
+pub struct Exec {
+    /// Keep standard input open
+    #[arg(short, long)]
+    interactive: bool,
+    /// Give it a terminal
+    #[arg(short, long)]
+    tty: bool,
+    /// Do not wait for it
+    #[arg(short, long)]
+    detach: bool,
+    /// Set an environment variable, or pass on ours
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    env: Vec<String>,
+    /// Read environment variables from a file
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// User, by name or id
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    user: Option<String>,
+    /// Working directory
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<PathBuf>,
+    /// Give it every capability
+    #[arg(long)]
+    privileged: bool,
+    /// Name or id
+    container: String,
+    /// Command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+/// Show what a container wrote
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  devoxx-container logs -f web\n  devoxx-container logs --tail 20 -t web")]
+pub struct Logs {
+    /// Go on as long as it runs
+    #[arg(short, long)]
+    follow: bool,
+    /// The last so many lines, or all
+    #[arg(short = 'n', long, default_value = "all", allow_hyphen_values = true)]
+    tail: String,
+    /// Show when each line was written
+    #[arg(short, long)]
+    timestamps: bool,
+    /// Name or id
+    container: String,
+}
+
+/// Freeze all processes of containers
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  devoxx-container pause web\n  devoxx-container pause web db")]
+pub struct Pause {
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+/// Let the processes of containers go on
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  devoxx-container unpause web\n  devoxx-container unpause web db")]
+pub struct Unpause {
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+/// Give a container another name
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container rename web www\n  devoxx-container rename 4c01db0b339c web"
+)]
+pub struct Rename {
+    /// Name or id
+    container: String,
+    /// The new name
+    name: String,
+}
+
+/// `create`.
+pub fn create(arguments: &Create) -> Result<i32> {
+    let wish = arguments.run.wish()?;
+    let place = place()?;
+    let progress = Progress::new(arguments.run.quiet);
+    let host = Host {
+        paths: &place.paths,
+        images: &place.images,
+        rootless: place.rootless,
+        progress: &|event| progress.hear(event),
+        warn: &warn,
+    };
+    let record = engine::create(&host, &wish)?;
+    print(&record.id)?;
+    Ok(0)
+}
+
+/// `start`.
+pub fn start(arguments: &Start) -> Result<i32> {
+    let keys = detach_keys(arguments.detach_keys.as_deref())?;
+    let attached = arguments.attach || arguments.interactive;
+    if attached && arguments.containers.len() > 1 {
+        return Err(engine::Error::new(engine::Kind::Usage, "only one container can be attached to"));
+    }
+    engine::protect()?;
+    if attached {
+        let name = &arguments.containers[0];
+        let attach = Attach { input: arguments.interactive, signals: true, detach: keys };
+        return start_one(&open(Some(name))?, name, Some(attach));
+    }
+    each(&arguments.containers, |place, name| start_one(place, name, None).map(drop))
+}
+
+fn start_one(place: &Place, name: &str, attach: Option<Attach>) -> Result<i32> {
+    let host = Host {
+        paths: &place.paths,
+        images: &place.images,
+        rootless: place.rootless,
+        progress: &|_| (),
+        warn: &warn,
+    };
+    engine::start_again(&host, name, attach)
+}
+
+/// `restart`.
+pub fn restart(arguments: &Restart) -> Result<i32> {
+    engine::protect()?;
+    each(&arguments.containers, |place, name| {
+        engine::stop(&place.paths, name, arguments.signal.as_deref(), patience(arguments.time))?;
+        start_one(place, name, None).map(drop)
+    })
+}
+
+/// `kill`.
+pub fn kill(arguments: &Kill) -> Result<i32> {
+    each(&arguments.containers, |place, name| engine::kill(&place.paths, name, &arguments.signal))
+}
+
+/// `wait`.
+pub fn wait(arguments: &Wait) -> Result<i32> {
+    let place = place()?;
+    let mut code = 0;
+    for container in &arguments.containers {
+        match engine::wait(&place.paths, container) {
+            Ok(ended) => print(&ended.to_string())?,
+            Err(error) => code = crate::report(&error),
+        }
+    }
+    Ok(code)
+}
+
+/// `attach`.
+pub fn attach(arguments: &AttachTo) -> Result<i32> {
+    let keys = detach_keys(arguments.detach_keys.as_deref())?;
+    let place = place()?;
+    engine::attach(&place.paths, &arguments.container, !arguments.no_stdin, arguments.sig_proxy, keys, &warn)
+}
+
+/// `exec`.
+pub fn exec(arguments: &Exec) -> Result<i32> {
+    let wish = ExecWish {
+        command: arguments.command.clone(),
+        interactive: arguments.interactive,
+        terminal: arguments.tty,
+        detached: arguments.detach,
+        env: crate::run_arguments::environment(&arguments.env_file, &arguments.env)?,
+        user: arguments.user.clone(),
+        workdir: arguments.workdir.clone(),
+        privileged: arguments.privileged,
+    };
+    engine::protect()?;
+    let place = open(Some(&arguments.container))?;
+    engine::exec(&place.paths, &arguments.container, &wish, &warn)
+}
+
+/// `logs`.
+pub fn logs(arguments: &Logs) -> Result<i32> {
+    let tail = match arguments.tail.as_str() {
+        "all" => None,
+        text => match text.parse::<i64>() {
+            Ok(count) => usize::try_from(count).ok(),
+            Err(_) => {
+                let message = format!("invalid value {text:?} for --tail: write a number, or all");
+                return Err(engine::Error::new(engine::Kind::Usage, message));
+            }
+        },
+    };
+    let wish = LogWish { follow: arguments.follow, tail, ..LogWish::default() };
+    let place = place()?;
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    engine::logs(&place.paths, &arguments.container, &wish, &mut |entry| {
+        let time = if arguments.timestamps { format!("{} ", entry.time) } else { String::new() };
+        let text = format!("{time}{}", entry.log);
+        let written = match entry.stream.as_str() {
+            "stderr" => err.write_all(text.as_bytes()).and_then(|()| err.flush()),
+            _ => out.write_all(text.as_bytes()).and_then(|()| out.flush()),
+        };
+        // Who reads no more wants no more.
+        written.is_ok()
+    })?;
+    Ok(0)
+}
+
+/// `pause`.
+pub fn pause(arguments: &Pause) -> Result<i32> {
+    each(&arguments.containers, |place, name| engine::pause(&place.paths, name))
+}
+
+/// `unpause`.
+pub fn unpause(arguments: &Unpause) -> Result<i32> {
+    each(&arguments.containers, |place, name| engine::unpause(&place.paths, name))
+}
+
+/// `rename`.
+pub fn rename(arguments: &Rename) -> Result<i32> {
+    let place = place()?;
+    engine::rename(&place.paths, &arguments.container, &arguments.name)?;
+    Ok(0)
+}

@@ -1,0 +1,339 @@
+//! Containers that live on their own: from `create` and `run -d` to `rm`, with everything in between.
+
+use crate::world::{BUSYBOX, FAILED, World, program};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::Write;
+use std::process::Stdio;
+use testkit::deadline::wait_for;
+use testkit::{Host, Outcome, Pty, Snapshot};
+
+/// `run -d --name NAME OPTIONS busybox sh -c SCRIPT`.
+#[track_caller]
+fn detached(world: &World, name: &str, options: &[&str], script: &str) -> String {
+    let arguments =
+        [&["run", "-d", "--net", "none", "--name", name], options, &[BUSYBOX, "sh", "-c", script]].concat();
+    let outcome = world.host.run(arguments).ok();
+    let id = outcome.line().to_owned();
+    assert!(
+        id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "an id and nothing else: {outcome}"
+    );
+    id
+}
+
+/// Waits until `ps -a` shows a status.
+#[track_caller]
+fn await_status(world: &World, name: &str, status: &str) {
+    wait_for(&format!("{name} is {status}"), || shows(world, name, status).then_some(()));
+}
+
+fn shows(world: &World, name: &str, status: &str) -> bool {
+    let table = world.host.run(["ps", "-a"]).ok();
+    table.stdout.lines().any(|line| line.split_whitespace().any(|word| word == name) && line.contains(status))
+}
+
+#[test]
+fn a_container_on_its_own() {
+    fn check(host: Host) {
+        let world = World::of(host);
+        world.host.run(["pull", BUSYBOX]).ok();
+        let before = Snapshot::take(&world.host);
+        let id = detached(
+            &world,
+            "web",
+            &[],
+            "echo out; echo err >&2; trap 'exit 7' TERM; while :; do usleep 10000; done",
+        );
+        let listed = world.host.run(["ps", "-q"]).ok();
+        listed.prints(&id[..12]);
+        wait_for("both lines", || {
+            let log = world.host.run(["logs", "web"]).ok();
+            (log.stdout == "out\n" && log.stderr == "err\n").then_some(())
+        });
+        world.host.run(["exec", &id[..6], "hostname"]).ok().prints(&id[..12]);
+        world.host.run(["stop", "web"]).ok().prints("web");
+        assert!(shows(&world, "web", "exited (7)"));
+        world.host.run(["wait", "web"]).ok().prints("7");
+        world.host.run(["start", "web"]).ok().prints("web");
+        world.host.run(["start", "web"]).ok().prints("web");
+        await_status(&world, "web", "running");
+        world.host.run(["restart", "-t", "5", "web"]).ok().prints("web");
+        world.host.run(["rm", "web"]).refuses(FAILED, &["web", "is running", "rm --force web"]);
+        world.host.run(["kill", "web"]).ok().prints("web");
+        world.host.run(["wait", "web"]).ok().prints("137");
+        let log = world.host.run(["logs", "web"]).ok();
+        assert_eq!(log.stdout, "out\n".repeat(3), "one for each start");
+        world.host.run(["logs", "--tail", "1", "web"]).ok();
+        world.host.run(["rm", "web"]).ok().prints("web");
+        before.assert_same(&world.host, "from run -d to rm");
+    }
+    check(Host::root(&program()));
+    check(Host::root_cgroup2_view(&program()));
+    check(Host::rootless(&program()));
+}
+
+#[test]
+fn what_is_made_and_started_later() {
+    let world = World::root();
+    let before = Snapshot::take(&world.host);
+    let created = world
+        .host
+        .run(["create", "-i", "--net", "none", "--name", "later", BUSYBOX, "sh", "-c", "cat; exit 3"])
+        .ok();
+    assert_eq!(created.line().len(), 64);
+    assert!(shows(&world, "later", "created"));
+    for _ in 0..2 {
+        let mut command = world.host.command(["start", "-ai", "later"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        child.stdin.take().expect("a pipe").write_all(b"typed\n").expect("write");
+        let output = child.wait_with_output().expect("the program ends");
+        assert_eq!((output.stdout.as_slice(), output.status.code()), (&b"typed\n"[..], Some(3)));
+    }
+    let failed =
+        world.host.run(["create", "--net", "none", "--name", "broken", BUSYBOX, "no-such-program"]).ok();
+    assert_eq!(failed.line().len(), 64);
+    world.host.run(["start", "broken"]).refuses(127, &["start broken", "no-such-program"]);
+    assert!(shows(&world, "broken", "created"));
+    world.host.run(["rm", "later", "broken"]).ok().prints("later\nbroken");
+    before.assert_same(&world.host, "create, start, rm");
+}
+
+#[test]
+fn a_run_that_never_started_leaves_nothing() {
+    let world = World::root();
+    let before = Snapshot::take(&world.host);
+    let check = |options: &[&str], command: &str, code: i32, words: &[&str]| {
+        world
+            .host
+            .run([&["run", "-d", "--net", "none"], options, &[BUSYBOX, command]].concat())
+            .refuses(code, words);
+        before.assert_same(&world.host, command);
+    };
+    check(&[], "no-such-program", 127, &["no-such-program"]);
+    check(&[], "/etc/passwd", 126, &["/etc/passwd"]);
+    check(&["-u", "nobody-knows"], "true", 125, &["nobody-knows"]);
+    check(&["--rm", "--restart", "always"], "true", 125, &["--rm and --restart contradict each other"]);
+    check(&["--restart", "sometimes"], "true", 125, &["--restart", "sometimes"]);
+    check(&["--log-driver", "carrier-pigeon"], "true", 125, &["--log-driver", "carrier-pigeon"]);
+    check(&["--log-opt", "max-file=0"], "true", 125, &["--log-opt"]);
+}
+
+#[test]
+fn further_commands_in_it() {
+    fn check(world: &World) {
+        detached(world, "box", &["-e", "A=of run", "-w", "/tmp"], "exec sleep 1000");
+        let exec = |options: &[&str], script: &str| -> Outcome {
+            world.host.run([&["exec"], options, &["box", "sh", "-c", script]].concat())
+        };
+        exec(&[], "echo out; echo err >&2; exit 42").code(42).prints("out");
+        exec(&[], "kill -TERM $$").code(143);
+        exec(&[], "id -u; pwd; echo $A; cat /proc/1/cmdline | tr '\\0' ' '")
+            .ok()
+            .prints("0\n/tmp\nof run\nsleep 1000 ");
+        exec(&["-e", "A=given", "--env", "B=b", "-w", "/etc"], "pwd; echo $A $B")
+            .ok()
+            .prints("/etc\ngiven b");
+        exec(&["-u", "app"], "id -u; id -g").ok().prints("1000\n1000");
+        exec(&["-u", "5:6"], "id -u; id -g").ok().prints("5\n6");
+        exec(&["--privileged"], "awk '/^CapEff/ {print ($2 > \"00000000a80425fb\")}' /proc/self/status")
+            .ok()
+            .prints("1");
+        exec(&[], "test -t 1 || echo none").ok().prints("none");
+        exec(&["-d"], "echo detached >/tmp/mark").ok().prints("");
+        wait_for("the detached command", || {
+            exec(&[], "cat /tmp/mark 2>/dev/null").stdout.contains("detached").then_some(())
+        });
+        let terminal = world.host.sh("script -qec '$C exec -it box sh -c \"tty; exit 5\"' /dev/null");
+        assert!(terminal.stdout.contains("/dev/pts/") && terminal.code == 5, "{terminal}");
+        let mut command = world.host.command(["exec", "-i", "box", "cat"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        child.stdin.take().expect("a pipe").write_all(b"through\n").expect("write");
+        assert_eq!(child.wait_with_output().expect("it ends").stdout, b"through\n");
+        exec(&[], "exit 0").ok();
+        world.host.run(["exec", "box", "no-such-program"]).refuses(127, &["no-such-program"]);
+        world.host.run(["exec", "box", "/etc/passwd"]).refuses(126, &["/etc/passwd"]);
+        world.host.run(["exec", "-u", "nobody-knows", "box", "true"]).refuses(FAILED, &["nobody-knows"]);
+        world.host.run(["rm", "-f", "box"]).ok();
+    }
+    check(&World::root());
+    check(&World::rootless());
+}
+
+#[test]
+fn the_wrong_state_is_said() {
+    let world = World::root();
+    detached(&world, "up", &[], "exec sleep 1000");
+    world.host.run(["run", "--net", "none", "--name", "down", BUSYBOX, "true"]).ok();
+    let check = |arguments: &[&str], words: &[&str]| drop(world.host.run(arguments).refuses(FAILED, words));
+    for command in ["start", "stop", "restart", "kill", "wait", "attach", "logs", "pause", "unpause", "rm"] {
+        check(&[command, "nobody"], &["no such container: nobody"]);
+        check(&[command], &["--help"]);
+    }
+    check(&["exec", "nobody", "true"], &["no such container: nobody"]);
+    check(&["exec", "down", "true"], &["down", "not running"]);
+    check(&["attach", "down"], &["down", "not running"]);
+    check(&["kill", "down"], &["down", "not running"]);
+    check(&["kill", "-s", "NOSUCH", "up"], &["--signal", "NOSUCH"]);
+    check(&["pause", "down"], &["down", "not running"]);
+    check(&["unpause", "up"], &["up", "not paused"]);
+    check(&["rename", "up", "down"], &["down", "already taken"]);
+    check(&["rename", "up", "a/b"], &["a/b"]);
+    check(&["rename", "nobody", "x1"], &["no such container: nobody"]);
+    check(&["logs", "--tail", "many", "up"], &["--tail", "many"]);
+    check(&["attach", "--detach-keys", "ctrl-1", "up"], &["--detach-keys", "ctrl-1"]);
+    check(&["start", "-a", "up", "down"], &["only one"]);
+    world.host.run(["pause", "up"]).ok().prints("up");
+    assert!(shows(&world, "up", "paused"));
+    check(&["exec", "up", "true"], &["up", "paused"]);
+    world.host.run(["unpause", "up"]).ok().prints("up");
+    world.host.run(["rename", "up", "other"]).ok();
+    world.host.run(["exec", "other", "true"]).ok();
+    check(&["stop", "up"], &["no such container: up"]);
+    world.host.run(["rm", "-f", "other", "down"]).ok().prints("other\ndown");
+}
+
+#[test]
+fn it_is_started_again() {
+    let world = World::root();
+    let before = Snapshot::take(&world.host);
+    let count = |name: &str| world.host.run(["logs", name]).ok().stdout.lines().count();
+    detached(&world, "thrice", &["--restart", "on-failure:2"], "echo again; exit 9");
+    await_status(&world, "thrice", "exited (9)");
+    assert_eq!(count("thrice"), 3, "once, and twice again");
+    detached(&world, "fine", &["--restart", "on-failure"], "echo once");
+    await_status(&world, "fine", "exited (0)");
+    assert_eq!(count("fine"), 1);
+    detached(&world, "always", &["--restart", "always"], "echo again");
+    wait_for("three starts", || (count("always") >= 3).then_some(()));
+    world.host.run(["stop", "always"]).ok();
+    assert!(shows(&world, "always", "exited"), "stop is for good");
+    let stays = count("always");
+    world.host.run(["start", "always"]).ok();
+    wait_for("started again", || (count("always") > stays).then_some(()));
+    world.host.run(["rm", "-f", "always"]).ok();
+    world.host.run(["rm", "thrice", "fine"]).ok();
+    before.assert_same(&world.host, "restart policies");
+}
+
+#[test]
+fn a_visit_can_be_left() {
+    let world = World::root();
+    detached(&world, "shell", &["-it"], "while read line; do echo got $line; done");
+    let visit = |keys: &str, options: &[&str]| {
+        let pty = Pty::new(24, 80);
+        let before = pty.modes();
+        let client = pty.start(&world.host.command([&["attach"], options, &["shell"]].concat()));
+        // What is typed before the terminal is raw is thrown away.
+        wait_for("raw mode", || (pty.modes() != before).then_some(()));
+        pty.types("hello\r");
+        pty.shows("got hello");
+        pty.types(keys);
+        assert_eq!(client.wait(), 0, "{}", pty.screen());
+        assert_eq!(pty.modes(), before);
+        assert!(shows(&world, "shell", "running"), "it runs on");
+    };
+    visit("\x10\x11", &[]);
+    visit("x", &["--detach-keys", "x"]);
+    world.host.run(["rm", "-f", "shell"]).ok();
+}
+
+#[test]
+fn several_see_the_same() {
+    let world = World::root();
+    detached(&world, "loud", &[], "while test ! -e /tmp/go; do usleep 10000; done; seq 1000; exit 4");
+    let attached = || world.host.spawn(["attach", "--no-stdin", "loud"]);
+    let followed = world.host.spawn(["logs", "-f", "loud"]);
+    let (one, other) = (attached(), attached());
+    let waits = world.host.spawn(["wait", "loud"]);
+    // Each is there before the first line: a visit is a connection to the supervisor's socket.
+    wait_for("three visitors", || {
+        let table = world.host.admin("grep -c '/proc/self/fd/.*/socket' /proc/net/unix || :");
+        (table.line().parse::<i32>().unwrap_or(0) >= 4).then_some(())
+    });
+    world.host.run(["exec", "loud", "touch", "/tmp/go"]).ok();
+    let all: String = (1..=1000).map(|number| format!("{number}\n")).collect();
+    for visitor in [one, other] {
+        let outcome = visitor.wait().code(4);
+        assert_eq!(outcome.stdout, all);
+    }
+    assert_eq!(followed.wait().ok().stdout, all);
+    waits.wait().ok().prints("4");
+    world.host.run(["rm", "loud"]).ok();
+}
+
+#[test]
+fn a_log_is_rotated_and_read_in_order() {
+    let world = World::root();
+    let options = ["--log-opt", "max-size=20k", "--log-opt", "max-file=3"];
+    detached(&world, "much", &options, "seq 100000 101999");
+    await_status(&world, "much", "exited (0)");
+    let log = world.host.run(["logs", "much"]).ok();
+    let lines: Vec<i32> = log.stdout.lines().map(|line| line.parse().expect("a number")).collect();
+    assert_eq!(lines.last(), Some(&101_999));
+    assert!(lines.windows(2).all(|pair| pair[1] == pair[0] + 1), "in order, nothing between them lost");
+    assert!((300..1500).contains(&lines.len()), "{} lines are about three files", lines.len());
+    world.host.run(["logs", "-n", "2", "much"]).ok().prints("101998\n101999");
+    world.host.run(["rm", "much"]).ok();
+    detached(&world, "none", &["--log-driver", "none"], "echo silent");
+    world.host.run(["wait", "none"]).ok();
+    world.host.run(["logs", "none"]).refuses(FAILED, &["none", "keeps no log"]);
+    world.host.run(["rm", "none"]).ok();
+}
+
+/// The supervisor of a container: the parent of its PID 1.
+fn supervisor_of(world: &World, name: &str) -> Pid {
+    let pid = world.host.run(["exec", name, "cat", "/proc/1/stat"]).ok();
+    drop(pid);
+    let state = world.host.admin("cat /tmp/run/containers/*/state.json").stdout;
+    let state: serde_json::Value = serde_json::from_str(state.trim()).expect("one container");
+    let init = state["init"]["pid"].as_i64().expect("a pid");
+    let status = std::fs::read_to_string(format!("/proc/{init}/status")).expect("it runs");
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a parent");
+    Pid::from_raw(parent.trim().parse().expect("a number")).expect("not 0")
+}
+
+#[test]
+fn a_supervisor_that_is_killed() {
+    for host in [Host::root(&program()), Host::rootless(&program())] {
+        let world = World::of(host);
+        world.host.run(["pull", BUSYBOX]).ok();
+        let before = Snapshot::take(&world.host);
+        for end in [&["stop", "-t", "0", "orphan"][..], &["kill", "orphan"], &["rm", "-f", "orphan"]] {
+            detached(&world, "orphan", &["--restart", "always"], "exec sleep 1000");
+            kill_process(supervisor_of(&world, "orphan"), Signal::KILL).expect("kill");
+            world.host.run(["exec", "orphan", "echo", "lives"]).ok().prints("lives");
+            assert!(shows(&world, "orphan", "running"));
+            world.host.run(["attach", "orphan"]).refuses(FAILED, &["supervisor of orphan"]);
+            world.host.run(end).ok().prints("orphan");
+            if end[0] != "rm" {
+                world.host.run(["wait", "orphan"]).ok();
+                assert!(shows(&world, "orphan", "exited"));
+                world.host.run(["start", "orphan"]).ok();
+                world.host.run(["exec", "orphan", "echo", "again"]).ok().prints("again");
+                world.host.run(["rm", "-f", "orphan"]).ok();
+            }
+            before.assert_same(&world.host, end[0]);
+        }
+    }
+}
+
+#[test]
+fn many_at_once() {
+    let world = World::root();
+    // The files of the network are made with the first container, and stay.
+    world.run(&[], &["true"]).ok();
+    let before = Snapshot::take(&world.host);
+    let names: Vec<String> = (0..20).map(|number| format!("one-{number}")).collect();
+    let all = |arguments: &dyn Fn(&str) -> Vec<String>| {
+        let running: Vec<_> = names.iter().map(|name| world.host.spawn(arguments(name))).collect();
+        running.into_iter().for_each(|one| drop(one.wait().ok()));
+    };
+    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    all(&|name| words(&["run", "-d", "--name", name, BUSYBOX, "sleep", "1000"]));
+    assert_eq!(world.host.run(["ps", "-q"]).ok().stdout.lines().count(), 20);
+    all(&|name| words(&["stop", "-t", "0", name]));
+    all(&|name| words(&["rm", name]));
+    before.assert_same(&world.host, "20 at once");
+}

@@ -1,0 +1,57 @@
+//! `attach` and `wait`: a visit at a container's supervisor.
+
+use crate::control;
+use crate::error::{Error, Kind, Result, of_runtime};
+use crate::life::Status;
+use crate::paths::Paths;
+use crate::record::{self, Listed};
+use crate::start::code_of;
+use supervisor::{Outcome, Visit, Visitor};
+
+/// Attaches this process to a container that runs; returns its exit code, or 0 when it was left.
+pub fn attach(
+    paths: &Paths,
+    wanted: &str,
+    input: bool,
+    signals: bool,
+    detach: Vec<u8>,
+    warn: &dyn Fn(&str),
+) -> Result<i32> {
+    let Listed { record, status, .. } = record::get(paths, wanted)?;
+    if !matches!(status, Status::Running | Status::Restarting) {
+        return Err(Error::new(Kind::Failed, format!("container {wanted} is not running: it is {status}")));
+    }
+    let socket = control::visit(paths, &record.id)?.ok_or_else(|| {
+        Error::new(Kind::Failed, format!("the supervisor of {wanted} was killed"))
+            .with_hint(format!("devoxx-container restart {wanted}"))
+    })?;
+    let visit = Visit {
+        input: input && record.wish.interactive,
+        output: true,
+        terminal: record.wish.terminal,
+        signals,
+        detach,
+    };
+    let outcome =
+        Visitor::new(socket).and_then(|mut visitor| visitor.stay(&visit, warn)).map_err(of_runtime)?;
+    code_of(outcome, &record.name)
+}
+
+/// Waits for the end of a container; its exit code, also of one that has ended already.
+pub fn wait(paths: &Paths, wanted: &str) -> Result<i32> {
+    let Listed { record, status, .. } = record::get(paths, wanted)?;
+    if matches!(status, Status::Running | Status::Paused | Status::Restarting) {
+        if let Some(socket) = control::visit(paths, &record.id)? {
+            match Visitor::new(socket).and_then(|mut visitor| visitor.until_ended()).map_err(of_runtime)? {
+                Outcome::Lost => {}
+                outcome => return code_of(outcome, &record.name),
+            }
+        }
+        // Without a supervisor only its end can be seen, and not how.
+        runtime::state::wait(&paths.states(), &record.id).map_err(of_runtime)?;
+        let _lock = control::wait_lock(paths, &record.id)?;
+        record::settle(paths, &record.id)?;
+    }
+    let life = crate::life::read(paths, &record.id);
+    Ok(life.exit_code.unwrap_or(0))
+}

@@ -1,0 +1,40 @@
+//! `pause`, `unpause` and `rename`: small changes of a container that there is.
+
+use crate::error::{Error, Kind, Result, of_runtime};
+use crate::life::Status;
+use crate::names;
+use crate::paths::Paths;
+use crate::record::{self, Listed};
+
+/// Freezes all processes of a container.
+pub fn pause(paths: &Paths, wanted: &str) -> Result<()> {
+    let id = that_is(paths, wanted, Status::Running)?;
+    runtime::pause::pause(&paths.states(), &id).map_err(of_runtime)
+}
+
+/// Lets them go on.
+pub fn unpause(paths: &Paths, wanted: &str) -> Result<()> {
+    let id = that_is(paths, wanted, Status::Paused)?;
+    runtime::pause::resume(&paths.states(), &id).map_err(of_runtime)
+}
+
+fn that_is(paths: &Paths, wanted: &str, needed: Status) -> Result<String> {
+    let Listed { record, status, .. } = record::get(paths, wanted)?;
+    if status == needed {
+        return Ok(record.id);
+    }
+    Err(Error::new(Kind::Failed, format!("container {wanted} is not {needed}: it is {status}")))
+}
+
+/// Gives a container another name. The old one is given up only when it has the new one.
+pub fn rename(paths: &Paths, wanted: &str, name: &str) -> Result<()> {
+    names::check(name)?;
+    let Listed { mut record, .. } = record::get(paths, wanted)?;
+    if record.name == name {
+        return Err(Error::new(Kind::Usage, format!("container {wanted} has the name {name} already")));
+    }
+    names::claim(paths, name, &record.id)?;
+    let old = std::mem::replace(&mut record.name, name.to_owned());
+    record::write(paths, &record)?;
+    names::release(paths, &old)
+}

@@ -1,0 +1,165 @@
+//! The way to a container's supervisor: the lock that it holds as long as it lives, and the socket that it listens at.
+//!
+//! ```text
+//! RUN/supervisors/ID/lock     held by whoever starts the container, then by its supervisor; free when that is gone
+//! RUN/supervisors/ID/socket   attach, wait, stop; see `supervisor::frame`
+//! ```
+
+use crate::error::{Error, Kind, Result};
+use crate::paths::{Paths, make};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+};
+use std::path::{Path, PathBuf};
+use supervisor::{Connection, Frame};
+use sys::{Errno, called};
+
+fn directory(paths: &Paths, id: &str) -> PathBuf {
+    paths.supervisors().join(id)
+}
+
+/// The right to start or to remove a container; given up when it is dropped, or its process ends.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "the kernel looks at it")] OwnedFd);
+
+fn open(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
+}
+
+fn lock(paths: &Paths, id: &str, how: FlockOperation) -> Result<Taken> {
+    let path = directory(paths, id).join("lock");
+    loop {
+        // With a container goes its lock: it is not made again.
+        if !paths.container(id).exists() {
+            return Ok(Taken::Gone);
+        }
+        make(&directory(paths, id))?;
+        let file = match open(&path) {
+            // Its last holder has just removed the directory.
+            Err(Errno::NOENT) => continue,
+            other => other.map_err(called::<Errno>(|| format!("open({path:?})")))?,
+        };
+        match rustix::fs::flock(&file, how) {
+            Ok(()) => {}
+            Err(Errno::AGAIN) => return Ok(Taken::Busy),
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(called::<Errno>(|| format!("flock({path:?})"))(errno).into()),
+        }
+        // Meanwhile another may have removed it, and made a new one.
+        let (ours, theirs) = (rustix::fs::fstat(&file), rustix::fs::stat(&path));
+        if let (Ok(ours), Ok(theirs)) = (ours, theirs)
+            && ours.st_ino == theirs.st_ino
+        {
+            return Ok(Taken::Ours(Lock(file)));
+        }
+    }
+}
+
+enum Taken {
+    Ours(Lock),
+    Busy,
+    Gone,
+}
+
+/// Takes the lock of a container that there is; none when somebody has it.
+pub fn try_lock(paths: &Paths, id: &str) -> Result<Option<Lock>> {
+    match lock(paths, id, FlockOperation::NonBlockingLockExclusive)? {
+        Taken::Ours(lock) => Ok(Some(lock)),
+        Taken::Busy => Ok(None),
+        Taken::Gone => {
+            Err(Error::new(Kind::Failed, format!("no such container: {}", crate::names::short(id))))
+        }
+    }
+}
+
+/// Waits for the lock: until the container's supervisor has ended. None when the container is gone then.
+pub fn wait_lock(paths: &Paths, id: &str) -> Result<Option<Lock>> {
+    match lock(paths, id, FlockOperation::LockExclusive)? {
+        Taken::Ours(lock) => Ok(Some(lock)),
+        Taken::Gone => Ok(None),
+        Taken::Busy => Err(Error::new(Kind::Failed, "flock: EAGAIN from a call that waits")),
+    }
+}
+
+/// Removes what is left of it; with the lock held.
+pub fn remove(paths: &Paths, id: &str) -> Result<()> {
+    let directory = directory(paths, id);
+    match std::fs::remove_dir_all(&directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(called(|| format!("remove {directory:?}"))(error).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a supervisor, or somebody about to be one, has the lock.
+pub fn is_attended(paths: &Paths, id: &str) -> bool {
+    let path = directory(paths, id).join("lock");
+    let Ok(file) = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
+        return false;
+    };
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::AGAIN)
+}
+
+/// The address of the socket: by descriptor, because a path of any length has to fit into 107 bytes.
+fn address(paths: &Paths, id: &str) -> Result<Option<(OwnedFd, SocketAddrUnix)>> {
+    let directory = directory(paths, id);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = match rustix::fs::open(&directory, flags, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(None),
+        other => other.map_err(called::<Errno>(|| format!("open({directory:?})")))?,
+    };
+    let path = format!("/proc/self/fd/{}/socket", opened.as_raw_fd());
+    let address = SocketAddrUnix::new(path).map_err(called::<Errno>(|| "sockaddr_un".to_owned()))?;
+    Ok(Some((opened, address)))
+}
+
+fn socket() -> Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let made = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+        .map_err(called::<Errno>(|| "socket(AF_UNIX)".to_owned()))?;
+    Ok(made)
+}
+
+/// Listens for visitors; with the lock held.
+pub fn listen_at(paths: &Paths, id: &str) -> Result<OwnedFd> {
+    make(&directory(paths, id))?;
+    let Some((_directory, address)) = address(paths, id)? else {
+        return Err(Error::new(Kind::Failed, "the supervisor's directory is gone"));
+    };
+    // Of an earlier supervisor.
+    match std::fs::remove_file(directory(paths, id).join("socket")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(called(|| "unlink(socket)".to_owned())(error).into());
+        }
+        _ => {}
+    }
+    let listener = socket()?;
+    bind(&listener, &address).map_err(called::<Errno>(|| format!("bind(supervisors/{id}/socket)")))?;
+    listen(&listener, 64).map_err(called::<Errno>(|| "listen".to_owned()))?;
+    Ok(listener)
+}
+
+/// A conversation with a container's supervisor; none when it has none.
+pub fn visit(paths: &Paths, id: &str) -> Result<Option<OwnedFd>> {
+    let Some((_directory, address)) = address(paths, id)? else { return Ok(None) };
+    let ours = socket()?;
+    match connect(&ours, &address) {
+        Ok(()) => Ok(Some(ours)),
+        Err(Errno::NOENT | Errno::CONNREFUSED) => Ok(None),
+        Err(errno) => Err(called::<Errno>(|| format!("connect(supervisors/{id}/socket)"))(errno).into()),
+    }
+}
+
+/// Tells a supervisor, if there is one, that its container is being ended on purpose.
+pub fn announce_stop(paths: &Paths, id: &str) -> Result<()> {
+    if let Some(socket) = visit(paths, id)? {
+        let mut connection = Connection::new(socket);
+        connection.say(&Frame::Stop);
+        connection.flush(Some(5));
+    }
+    Ok(())
+}

@@ -1,0 +1,117 @@
+//! `create`: a wish becomes a container that can be started; nothing of it runs yet.
+
+use crate::base;
+use crate::error::{Error, Kind, Result};
+use crate::host::Host;
+use crate::mount::VolumeMount;
+use crate::paths::{Paths, make};
+use crate::record::{self, Record};
+use crate::wish::{Network, Restart, Wish};
+use crate::{bundle, capabilities, cgroups, control, names, security};
+use oci_spec::image::Config;
+use std::path::{Path, PathBuf};
+use sys::{Errno, called};
+
+/// Makes a container. Everything that can be refused is refused here, before anything is made.
+pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
+    if wish.remove && wish.restart != Restart::No {
+        return Err(Error::new(Kind::Usage, "--rm and --restart contradict each other"));
+    }
+    cgroups::check(wish)?;
+    if let Some(name) = &wish.name {
+        names::check(name)?;
+    }
+    if let Some(signal) = &wish.stop_signal
+        && sys::signals::by_name(signal).is_none()
+    {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("invalid value {signal:?} for --stop-signal: no such signal"),
+        ));
+    }
+    let capabilities = capabilities::of(wish, own_capabilities()?)?;
+    security::of(wish, &capabilities)?;
+    let base = base::of_wish(host, wish)?;
+    let command = bundle::command(wish, &base.config)?;
+
+    let id = names::new_id()?;
+    let name = wish.name.clone().unwrap_or_else(|| names::from_id(&id));
+    let record = Record {
+        name: name.clone(),
+        image: base.image.clone(),
+        image_id: base.image_id.clone(),
+        command,
+        created: runtime::timestamp::now(),
+        labels: labels(wish, &base.config),
+        own_volumes: own_volumes(&id, wish, &base.config),
+        leased: wish.network == Network::Bridge && host.rootless.is_none(),
+        pasta: (wish.network == Network::Bridge && host.rootless.is_some())
+            .then(|| host.paths.run.join(format!("{}.pasta", names::short(&id)))),
+        stop_signal: stop_signal(wish, &base.config),
+        user: wish.user.clone().or_else(|| base.config.user().clone()).filter(|user| !user.is_empty()),
+        wish: wish.clone(),
+        id,
+    };
+    make(&host.paths.container(&record.id))?;
+    let done = record::write(host.paths, &record).and_then(|()| names::claim(host.paths, &name, &record.id));
+    match done {
+        Ok(()) => Ok(record),
+        Err(error) => Err(match discard_unclaimed(host.paths, &record) {
+            Ok(()) => error,
+            Err(left) => error.with_hint(format!("something is left behind: {left}")),
+        }),
+    }
+}
+
+/// Removes a container that did not come to be, but not the name when another has it.
+pub fn discard_unclaimed(paths: &Paths, record: &Record) -> Result<()> {
+    let owner = std::fs::read_link(paths.names().join(&record.name));
+    if owner.is_ok_and(|owner| owner != Path::new(&record.id)) {
+        let directory = paths.container(&record.id);
+        std::fs::remove_dir_all(&directory).map_err(called(|| format!("remove {directory:?}")))?;
+        return control::remove(paths, &record.id);
+    }
+    record::discard(paths, &record.id, true)
+}
+
+/// What this process may do, as bits of `CAP_*`.
+pub fn own_capabilities() -> Result<u64> {
+    let sets = rustix::thread::capabilities(None).map_err(called::<Errno>(|| "capget".to_owned()))?;
+    Ok(sets.permitted.bits())
+}
+
+/// What was typed has been checked; an image may say anything.
+fn stop_signal(wish: &Wish, config: &Config) -> String {
+    let of_image = config.stop_signal().clone().filter(|name| sys::signals::by_name(name).is_some());
+    wish.stop_signal.clone().or(of_image).unwrap_or_else(|| "SIGTERM".to_owned())
+}
+
+fn labels(wish: &Wish, config: &Config) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> =
+        config.labels().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
+    all.retain(|(key, _)| !wish.labels.iter().any(|(typed, _)| typed == key));
+    all.extend(wish.labels.iter().cloned());
+    all.sort();
+    all
+}
+
+/// Names for the volumes that were not given one: known before any is made.
+fn own_volumes(id: &str, wish: &Wish, config: &Config) -> Vec<String> {
+    let typed =
+        wish.mounts.iter().filter(|one| matches!(one, VolumeMount::Volume { name: None, .. })).count();
+    let count = typed + image_volumes(wish, config).len();
+    (0..count).map(|index| format!("{id}.{index}")).collect()
+}
+
+/// Paths that the image declares as volumes and nothing else is mounted at.
+pub fn image_volumes(wish: &Wish, config: &Config) -> Vec<PathBuf> {
+    let mut volumes: Vec<PathBuf> =
+        config.volumes().iter().flatten().map(|path| Path::new("/").join(path)).collect();
+    volumes.retain(|path| {
+        path.components().count() > 1
+            && path.components().all(|part| part.as_os_str() != "..")
+            && !wish.mounts.iter().any(|one| one.target() == path)
+    });
+    volumes.sort();
+    volumes
+}

@@ -1,0 +1,94 @@
+//! `exec`: another process in a container that runs, a child of this process.
+
+use crate::error::{Error, Kind, Result, of_runtime};
+use crate::life::Status;
+use crate::paths::Paths;
+use crate::record;
+use runtime::exec::Options;
+use runtime::foreground::Streams;
+use supervisor::Foreground;
+
+/// What is to be executed, and how.
+#[derive(Debug, Clone, Default)]
+pub struct ExecWish {
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// `-i`.
+    pub interactive: bool,
+    /// `-t`.
+    pub terminal: bool,
+    /// `-d`.
+    pub detached: bool,
+    /// `-e`.
+    pub env: Vec<String>,
+    /// `-u`; none for the container's own user.
+    pub user: Option<String>,
+    /// `-w`.
+    pub workdir: Option<std::path::PathBuf>,
+    /// `--privileged`.
+    pub privileged: bool,
+}
+
+/// Executes a process in container `wanted`; returns its exit code, or 0 at once for one that is on its own.
+pub fn exec(paths: &Paths, wanted: &str, wish: &ExecWish, warn: &dyn Fn(&str)) -> Result<i32> {
+    let listed = record::get(paths, wanted)?;
+    match listed.status {
+        Status::Running => {}
+        Status::Paused => {
+            return Err(Error::new(Kind::Failed, format!("container {wanted} is paused"))
+                .with_hint(format!("devoxx-container unpause {wanted}")));
+        }
+        other => {
+            return Err(Error::new(
+                Kind::Failed,
+                format!("container {wanted} is not running: it is {other}"),
+            ));
+        }
+    }
+    let user = wish.user.clone().or_else(|| listed.record.user.clone());
+    let mut env = wish.env.clone();
+    if wish.terminal {
+        env.insert(0, "TERM=xterm".to_owned());
+    }
+    let options = Options {
+        args: wish.command.clone(),
+        cwd: wish.workdir.clone(),
+        env,
+        tty: wish.terminal,
+        user_by_name: user,
+        capabilities: if wish.privileged {
+            crate::capabilities::all(crate::create::own_capabilities()?)
+        } else {
+            Vec::new()
+        },
+        detached: false,
+        ..Options::default()
+    };
+    let streams = Streams {
+        interactive: wish.interactive && !wish.detached,
+        terminal: wish.terminal && !wish.detached,
+    };
+    let (foreground, stdio) = Foreground::prepare(streams).map_err(of_runtime)?;
+    let stdio = if wish.detached { nothing()? } else { stdio };
+    let executed = runtime::exec::exec_with(&paths.states(), &listed.record.id, &options, &stdio)
+        .map_err(of_runtime)
+        .map_err(|error| error.within(format!("exec in {}", listed.record.name)))?;
+    executed.warnings.iter().for_each(|warning| warn(warning));
+    // Its own copies would keep a pipe of the process open.
+    drop(stdio);
+    if wish.detached {
+        return Ok(0);
+    }
+    foreground.attend_child(&executed.child, executed.terminal.as_ref()).map_err(of_runtime)
+}
+
+/// Streams that lead nowhere.
+fn nothing() -> Result<runtime::Stdio> {
+    use rustix::fs::{Mode, OFlags};
+    let null =
+        || {
+            rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+                .map_err(sys::called::<sys::Errno>(|| "open(\"/dev/null\")".to_owned()))
+        };
+    Ok(runtime::Stdio { input: Some(null()?), output: Some(null()?), error: Some(null()?) })
+}

@@ -1,0 +1,281 @@
+//! From a record to a running process: everything that a container gets at each start.
+
+use crate::base::{self, Base};
+use crate::bundle::{self, Settled};
+use crate::create::{image_volumes, own_capabilities};
+use crate::error::{Error, Kind, Result, of_network, of_runtime};
+use crate::host::Host;
+use crate::mount::VolumeMount;
+use crate::paths::make;
+use crate::record::Record;
+use crate::wish::{Network, Wish};
+use crate::{capabilities, cgroups, devices, etc, names, security, volume};
+use runtime::bundle::Beyond;
+use runtime::plan::{Overlay, Root, Upper};
+use runtime::{Running, Stdio};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use supervisor::Streams;
+use sys::{Errno, called};
+
+/// A container that runs, and what its supervisor holds of it.
+pub struct Launched {
+    /// Its PID 1.
+    pub running: Running,
+    /// Our ends of its streams.
+    pub streams: Streams,
+    /// Its ports, which nobody else may have meanwhile.
+    _held: Option<network::Reservation>,
+}
+
+/// Starts the container of a record; the caller is its parent.
+///
+/// # Errors
+/// Nothing of this start is left behind but what the record names.
+pub fn launch(host: &Host<'_>, record: &Record, size: Option<(u16, u16)>) -> Result<Launched> {
+    let wish = &record.wish;
+    let base = base::of_record(host, record)?;
+    let capabilities = capabilities::of(wish, own_capabilities()?)?;
+    let security = security::of(wish, &capabilities)?;
+    let id = record.id.clone();
+    let directory = host.paths.container(&id);
+    let (lease, held) = if record.leased {
+        let (lease, held) =
+            network::lease(&host.paths.network(), &id, wish.ports.clone()).map_err(of_network)?;
+        (Some(lease), Some(held))
+    } else {
+        (None, None)
+    };
+    let cgroups::Placed { cgroup, warning, wish } = cgroups::place(&id, host.rootless.is_some(), wish)?;
+    let wish = &wish;
+    if let Some(warning) = warning {
+        (host.warn)(&warning);
+    }
+    let hostname = hostname(wish, &id);
+    let mut ips: Vec<IpAddr> = lease
+        .iter()
+        .flat_map(|lease| [Some(IpAddr::from(lease.ipv4)), lease.ipv6.map(IpAddr::from)])
+        .flatten()
+        .collect();
+    if record.pasta.is_some() {
+        // The address is known to pasta alone, and later. As Debian does for a host in that case: a server that is
+        // asked for a name that only this container has answers late or never.
+        ips.push(IpAddr::from([127, 0, 1, 1]));
+    }
+    let local_dns = record.pasta.is_some() && etc::has_local_dns(wish);
+    let forwarder = local_dns.then_some(IpAddr::from(network::pasta::DNS));
+    let (binds, fill) = binds(host, wish, &base, record)?;
+    let filtered = cgroup.as_ref().is_some_and(|cgroup| cgroup.enforces_devices());
+    let no_devices = host.rootless.is_some() || (!wish.privileged && !filtered);
+    let devices = devices::of(wish, host.rootless.is_some(), filtered || wish.privileged)?;
+    let settled = Settled {
+        id: id.clone(),
+        etc: etc::write(&directory, &hostname, &record.name, &ips, forwarder, wish)?,
+        hostname,
+        binds,
+        capabilities,
+        security,
+        devices: devices.nodes,
+        device_rules: devices.rules,
+        rootless: host.rootless.is_some(),
+        no_devices,
+        has_cgroup: cgroup.is_some(),
+        has_tty_group: host.rootless.is_none_or(|ranges| ranges.subordinate),
+        size,
+    };
+    let spec = bundle::spec(wish, &base.config, &settled)?;
+    let beyond = Beyond {
+        root: Some(root(host, wish, &base, &directory)?),
+        user: Some(wish.user.clone().or_else(|| base.config.user().clone()).unwrap_or_default()),
+        reaper: wish.init,
+        make_cwd: true,
+        fill,
+        bind_devices: no_devices,
+        device_sources: devices.sources,
+        only_written_devices: true,
+        ..Beyond::default()
+    };
+    let plan = runtime::bundle::plan(&id, &spec, &directory, beyond).map_err(of_runtime)?;
+    let (stdio, mut streams) = streams(wish)?;
+    let given = runtime::Given { stdio, ..Default::default() };
+    let launch = runtime::launch(&host.paths.states(), &plan, cgroup, given).map_err(of_runtime)?;
+    // While init mounts, the network is made: neither waits for the other.
+    if let Err(error) = connect(host, wish, record, lease.as_ref(), &launch, local_dns) {
+        // The caller gives back what the record names, which ends init as well.
+        let failed = launch.discard(runtime::Error::new(runtime::Kind::Other, ""));
+        debug_assert!(failed.chain.len() == 1);
+        return Err(error);
+    }
+    // For processes that are executed in it later.
+    let config = serde_json::to_vec(&spec).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+    if let Err(error) = runtime::state::keep_config(&host.paths.states(), &id, &config) {
+        return Err(of_runtime(launch.discard(error)));
+    }
+    let created = launch
+        .ready()
+        .map_err(of_runtime)
+        .map_err(|error| error.within(format!("create {}", record.name)))?;
+    let mut running = created.start().map_err(of_runtime)?;
+    streams.terminal = running.terminal.take();
+    Ok(Launched { running, streams, _held: held })
+}
+
+/// The standard descriptors of the container, and our ends of them.
+fn streams(wish: &Wish) -> Result<(Stdio, Streams)> {
+    let (mut theirs, mut ours) = (Stdio::default(), Streams { input_ends: true, ..Streams::default() });
+    let null = || {
+        rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+            .map_err(called::<Errno>(|| "open(\"/dev/null\")".to_owned()))
+    };
+    let pipe = || -> Result<(OwnedFd, OwnedFd)> {
+        Ok(pipe_with(PipeFlags::CLOEXEC).map_err(called::<Errno>(|| "pipe2".to_owned()))?)
+    };
+    if wish.terminal {
+        // Init puts its own terminal in their place.
+        (theirs.input, theirs.output, theirs.error) = (Some(null()?), Some(null()?), Some(null()?));
+        return Ok((theirs, ours));
+    }
+    if wish.interactive {
+        let (read, write) = pipe()?;
+        (theirs.input, ours.input) = (Some(read), Some(write));
+    } else {
+        theirs.input = Some(null()?);
+    }
+    let (read, write) = pipe()?;
+    (ours.output, theirs.output) = (Some(read), Some(write));
+    let (read, write) = pipe()?;
+    (ours.error, theirs.error) = (Some(read), Some(write));
+    Ok((theirs, ours))
+}
+
+fn hostname(wish: &Wish, id: &str) -> String {
+    match (&wish.hostname, wish.network) {
+        (Some(typed), _) => typed.clone(),
+        (None, Network::Host) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        _ => names::short(id).to_owned(),
+    }
+}
+
+fn connect(
+    host: &Host<'_>,
+    wish: &Wish,
+    record: &Record,
+    lease: Option<&network::Lease>,
+    launch: &runtime::Launch,
+    local_dns: bool,
+) -> Result<()> {
+    if wish.network == Network::Host {
+        return Ok(());
+    }
+    let namespace = launch.network().map_err(of_runtime)?;
+    match (wish.network, lease, &record.pasta) {
+        (Network::Bridge, Some(lease), _) => network::attach(lease, namespace.as_fd()).map_err(of_network),
+        (Network::Bridge, None, Some(pid_file)) => {
+            let mut ports = wish.ports.clone();
+            network::pasta::resolve(&mut ports).map_err(of_network)?;
+            let copy = namespace.try_clone().map_err(called(|| "dup".to_owned()))?;
+            match network::pasta::start(copy, &ports, pid_file, local_dns) {
+                // A machine without a network still runs containers; they have what it has.
+                Err(error) if error.kind == network::Kind::NoRoute && ports.is_empty() => {
+                    (host.warn)("no network but loopback: this machine has no route to the outside");
+                    network::loopback(namespace.as_fd()).map_err(of_network)
+                }
+                done => done.map(drop).map_err(of_network),
+            }
+        }
+        _ => network::loopback(namespace.as_fd()).map_err(of_network),
+    }
+}
+
+fn root(host: &Host<'_>, wish: &Wish, base: &Base, directory: &Path) -> Result<Root> {
+    let Some(layers) = &base.layers else {
+        let path = base.directory.clone().unwrap_or_default();
+        return Ok(Root::Directory(path));
+    };
+    let mount_point = directory.join("root");
+    make(&mount_point)?;
+    let upper = if base.directory.is_some() {
+        Upper::Memory
+    } else {
+        let (upper, work) = (directory.join("upper"), directory.join("work"));
+        make(&upper)?;
+        make(&work)?;
+        // The upper directory is the container's "/": readable by all of its users.
+        rustix::fs::chmod(&upper, rustix::fs::Mode::from_raw_mode(0o755))
+            .map_err(called::<Errno>(|| format!("chmod({upper:?})")))?;
+        Upper::Directories { upper, work }
+    };
+    let lower = if layers.is_empty() {
+        // "FROM scratch" with no layer: an overlay needs one all the same.
+        let empty = directory.join("empty");
+        make(&empty)?;
+        vec![empty]
+    } else {
+        layers.clone()
+    };
+    Ok(Root::Overlay(Overlay {
+        lower,
+        upper,
+        mount_point,
+        user_xattr: host.rootless.is_some(),
+        volatile: wish.remove,
+    }))
+}
+
+type Binds = Vec<(PathBuf, PathBuf, Vec<String>)>;
+
+fn binds(host: &Host<'_>, wish: &Wish, base: &Base, record: &Record) -> Result<(Binds, Vec<PathBuf>)> {
+    let mut binds: Binds = Vec::new();
+    let mut fill = Vec::new();
+    let mut own = record.own_volumes.iter();
+    let access = |read_only: bool| if read_only { "ro" } else { "rw" }.to_owned();
+    let mut volume_at = |name: &str, target: &PathBuf, read_only: bool, fills: bool| -> Result<()> {
+        let source = volume::ensure(host.paths, name)?;
+        binds.push((source, target.clone(), vec!["rbind".into(), "rprivate".into(), access(read_only)]));
+        if fills {
+            fill.push(target.clone());
+        }
+        Ok(())
+    };
+    for wanted in &wish.mounts {
+        if let VolumeMount::Volume { name, target, read_only, fill } = wanted {
+            let name = name.as_ref().or_else(|| own.next()).cloned().unwrap_or_default();
+            volume_at(&name, target, *read_only, *fill)?;
+        }
+    }
+    for target in image_volumes(wish, &base.config) {
+        let name = own.next().cloned().unwrap_or_default();
+        volume_at(&name, &target, false, true)?;
+    }
+    for wanted in &wish.mounts {
+        if let VolumeMount::Bind { source, target, read_only, make_source, options } = wanted {
+            if !source.exists() {
+                if !make_source {
+                    return Err(Error::new(
+                        Kind::Failed,
+                        format!("bind source {} does not exist", source.display()),
+                    )
+                    .with_hint("--volume makes a missing directory, --mount does not"));
+                }
+                std::fs::create_dir_all(source).map_err(called(|| format!("mkdir({source:?})")))?;
+            }
+            let mut all = vec!["rbind".to_owned(), if *read_only { "rro" } else { "rw" }.to_owned()];
+            all.extend(options.iter().cloned());
+            if !options.iter().any(|option| {
+                option.ends_with("shared") || option.ends_with("slave") || option.ends_with("private")
+            }) {
+                all.push("rprivate".to_owned());
+            }
+            binds.push((source.clone(), target.clone(), all));
+        }
+    }
+    let mut targets: Vec<&PathBuf> = wish.mounts.iter().map(VolumeMount::target).collect();
+    targets.sort();
+    if let Some(twice) = targets.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(Error::new(Kind::Usage, format!("two mounts at {}", twice[0].display())));
+    }
+    Ok((binds, fill))
+}

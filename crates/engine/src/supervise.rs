@@ -1,0 +1,223 @@
+//! What the parent of a container does, in a process of its own, from the start to the end and to the next start.
+
+use crate::error::{Error, Kind, of_runtime};
+use crate::host::Host;
+use crate::launch::{Launched, launch};
+use crate::life::{self, Life};
+use crate::record::{self, Record};
+use crate::wish::{LogDriver, Restart};
+use crate::{control, create};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags};
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+use supervisor::{Connection, Frame, Log, Nothing, Rotation, Supervisor};
+use sys::Errno;
+
+/// The first pause before another start; each is twice the one before, up to the longest. As docker.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Whoever ran so long begins with the first pause again.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// How a container is started.
+#[derive(Debug, Clone, Copy)]
+pub struct Start {
+    /// Whether who starts it has its streams.
+    pub attached: bool,
+    /// Whether it was made for this start alone.
+    pub fresh: bool,
+    /// Rows and columns of the terminal of who starts it.
+    pub size: Option<(u16, u16)>,
+}
+
+/// An error on its way to another process.
+pub fn error_of(json: &[u8]) -> Error {
+    let torn = || Error::new(Kind::Failed, "the supervisor failed without a word");
+    let Ok((code, chain, hint)) = serde_json::from_slice::<(i32, Vec<String>, Option<String>)>(json) else {
+        return torn();
+    };
+    let kinds = [Kind::Usage, Kind::CommandNotFound, Kind::CommandNotExecutable, Kind::Cancelled];
+    let kind = kinds.into_iter().find(|kind| *kind as i32 == code).unwrap_or(Kind::Failed);
+    if chain.is_empty() { torn() } else { Error { kind, chain, hint } }
+}
+
+fn json_of(error: &Error) -> Vec<u8> {
+    serde_json::to_vec(&(error.kind as i32, &error.chain, &error.hint)).unwrap_or_default()
+}
+
+/// The life of a supervisor; returns its exit code. The lock of the container is held by this process.
+pub fn supervise(host: &Host<'_>, record: &Record, socket: OwnedFd, start: Start) -> i32 {
+    let mut first = Connection::new(socket);
+    first.attached = start.attached;
+    let prepared = detach().and_then(|()| {
+        let mut supervisor = Supervisor::new().map_err(of_runtime)?;
+        supervisor.listen(control::listen_at(host.paths, &record.id)?);
+        if let LogDriver::JsonFile { max_size, max_file } = record.wish.log {
+            let path = record::log(host.paths, &record.id);
+            let rotation = Rotation { max_size, max_files: max_file };
+            supervisor.keep(Log::open(&path, rotation).map_err(of_runtime)?);
+        }
+        Ok(supervisor)
+    });
+    match prepared {
+        Ok(mut supervisor) => {
+            supervisor.welcome(first);
+            Attendance { host, record, supervisor, life: life::read(host.paths, &record.id) }.run(start)
+        }
+        Err(error) => {
+            let error = give_up(host, record, start, error);
+            first.say(&Frame::Failed(json_of(&error)));
+            first.flush(None);
+            1
+        }
+    }
+}
+
+/// Away from whoever started it: a session of its own, no descriptor of theirs.
+fn detach() -> Result<(), Error> {
+    let called = |call: &'static str| sys::called::<Errno>(move || call.to_owned());
+    rustix::process::setsid().map_err(called("setsid"))?;
+    let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+        .map_err(called("open(\"/dev/null\")"))?;
+    rustix::stdio::dup2_stdin(&null).map_err(called("dup2(0)"))?;
+    rustix::stdio::dup2_stdout(&null).map_err(called("dup2(1)"))?;
+    rustix::stdio::dup2_stderr(&null).map_err(called("dup2(2)"))?;
+    sys::close_range::close_left_over(3)?;
+    // Shown by ps(1), and no more than its first 15 bytes.
+    rustix::thread::set_name(c"devoxx-supervis").map_err(called("prctl(PR_SET_NAME)"))?;
+    // The directory that it was started in may be unmounted.
+    std::env::set_current_dir("/").map_err(sys::called(|| "chdir(\"/\")".to_owned()))?;
+    Ok(())
+}
+
+/// What is left of a start that failed: nothing of a container that was made for it.
+fn give_up(host: &Host<'_>, record: &Record, start: Start, error: Error) -> Error {
+    let left = if start.fresh {
+        create::discard_unclaimed(host.paths, record).err().map(|left| left.to_string())
+    } else {
+        let failures = record::stop_using(host.paths, &record.id, Some(record));
+        (!failures.is_empty()).then(|| failures.join("; "))
+    };
+    match left {
+        None => error,
+        Some(left) => error.with_hint(format!("something is left behind: {left}")),
+    }
+}
+
+struct Attendance<'a> {
+    host: &'a Host<'a>,
+    record: &'a Record,
+    supervisor: Supervisor,
+    life: Life,
+}
+
+impl Attendance<'_> {
+    fn run(mut self, start: Start) -> i32 {
+        let launched = match self.launch(start.size) {
+            Ok(launched) => launched,
+            Err(error) => {
+                let error = give_up(self.host, self.record, start, error);
+                if !start.fresh {
+                    self.life.error = Some(error.to_string());
+                    self.write_life();
+                }
+                self.supervisor.end(&Frame::Failed(json_of(&error)));
+                return 1;
+            }
+        };
+        self.supervisor.say(&Frame::Started);
+        self.attend(launched);
+        0
+    }
+
+    fn launch(&mut self, size: Option<(u16, u16)>) -> Result<Launched, Error> {
+        let warnings = RefCell::new(Vec::new());
+        let host = Host {
+            paths: self.host.paths,
+            images: self.host.images,
+            rootless: self.host.rootless,
+            progress: &|_| (),
+            warn: &|text| warnings.borrow_mut().push(text.to_owned()),
+        };
+        let launched = launch(&host, self.record, size);
+        for warning in warnings.into_inner() {
+            self.supervisor.say(&Frame::Warning(warning));
+        }
+        let launched = launched?;
+        self.life.started = Some(runtime::timestamp::now());
+        (self.life.finished, self.life.exit_code, self.life.error) = (None, None, None);
+        (self.life.stopped, self.life.restarting, self.life.oom_killed) = (false, false, false);
+        self.write_life();
+        Ok(launched)
+    }
+
+    /// Nobody is there who could be told of a disk that is full, and the container runs all the same.
+    fn write_life(&self) {
+        let _unwritten = life::write(self.host.paths, &self.record.id, &self.life);
+    }
+
+    fn attend(mut self, mut launched: Launched) {
+        let stop_signal = sys::signals::by_name(&self.record.stop_signal).unwrap_or(15);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let began = Instant::now();
+            let Launched { running, streams, .. } = &mut launched;
+            let streams = std::mem::take(streams);
+            let code = self.supervisor.attend(&running.child, streams, stop_signal, &mut Nothing);
+            let kills = running.cgroup.as_ref().map(cgroup::Cgroup::memory_events);
+            self.life.oom_killed = matches!(kills, Some(Ok(1..)));
+            drop(launched);
+            let code = code.unwrap_or(255);
+            let failures = record::stop_using(self.host.paths, &self.record.id, Some(self.record));
+            self.life.finished = Some(runtime::timestamp::now());
+            self.life.exit_code = Some(code);
+            self.life.error = (!failures.is_empty()).then(|| failures.join("; "));
+            self.life.stopped = self.supervisor.stopping;
+            let again = !self.supervisor.stopping && !self.supervisor.terminated && self.starts_again(code);
+            self.life.restarting = again;
+            if self.record.wish.remove {
+                // What cannot be removed keeps its record, for whoever removes it next.
+                let _left = record::discard(self.host.paths, &self.record.id, true);
+            } else {
+                self.write_life();
+            }
+            self.supervisor.end(&Frame::Ended(code));
+            if !again {
+                return;
+            }
+            pause = if began.elapsed() > STABLE { FIRST_PAUSE } else { pause };
+            if !self.supervisor.pause(pause).unwrap_or(false) {
+                self.life.restarting = false;
+                self.life.stopped = self.supervisor.stopping;
+                self.write_life();
+                return;
+            }
+            pause = LONGEST_PAUSE.min(pause * 2);
+            self.life.restarts += 1;
+            launched = match self.launch(None) {
+                Ok(launched) => launched,
+                Err(error) => {
+                    let error = give_up(
+                        self.host,
+                        self.record,
+                        Start { attached: false, fresh: false, size: None },
+                        error,
+                    );
+                    self.life.error = Some(error.to_string());
+                    self.life.restarting = false;
+                    self.write_life();
+                    return;
+                }
+            };
+        }
+    }
+
+    fn starts_again(&self, code: i32) -> bool {
+        match self.record.wish.restart {
+            Restart::No => false,
+            Restart::OnFailure(most) => code != 0 && most.is_none_or(|most| self.life.restarts < most),
+            Restart::Always | Restart::UnlessStopped => true,
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! The loop of a supervisor: one thread that waits for everything at once, and sleeps when nothing happens.
+
+use crate::connection::Connection;
+use crate::frame::{Frame, LONGEST};
+use crate::log::{Log, Stream};
+use crate::{Error, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::net::{SocketFlags, accept_with};
+use rustix::termios::{Winsize, tcsetwinsize};
+use std::time::{Duration, Instant};
+use sys::clone3::Child;
+use sys::signals::{SignalFd, send};
+use sys::{Errno, called};
+
+/// SIGTERM: the machine is being shut down.
+const SIGTERM: i32 = 15;
+/// As much input as is held for a container that does not read.
+const FULL: usize = 64 * 1024;
+
+/// The ends of a container's streams that its supervisor has.
+#[derive(Debug, Default)]
+pub struct Streams {
+    /// Where its standard input comes from.
+    pub input: Option<OwnedFd>,
+    /// Where its standard output goes.
+    pub output: Option<OwnedFd>,
+    /// Where its standard error goes.
+    pub error: Option<OwnedFd>,
+    /// The master of its terminal, instead of all three.
+    pub terminal: Option<OwnedFd>,
+    /// Whether the end of the first visitor's input is the end of the container's.
+    pub input_ends: bool,
+}
+
+impl Streams {
+    fn input(&self) -> Option<&OwnedFd> {
+        self.terminal.as_ref().or(self.input.as_ref())
+    }
+
+    fn outputs(&self) -> [(Stream, Option<&OwnedFd>); 2] {
+        [
+            (Stream::Output, self.terminal.as_ref().or(self.output.as_ref())),
+            (Stream::Error, self.error.as_ref()),
+        ]
+    }
+
+    fn close(&mut self, stream: Stream) {
+        match stream {
+            Stream::Output if self.terminal.is_some() => self.terminal = None,
+            Stream::Output => self.output = None,
+            Stream::Error => self.error = None,
+        }
+    }
+}
+
+/// Something else that a supervisor does while its container runs: checks of its health.
+pub trait Aside {
+    /// When it wants to be called again; none for never.
+    fn due(&self) -> Option<Instant>;
+    /// What it waits for.
+    fn waits_for(&self) -> Vec<BorrowedFd<'_>>;
+    /// It is due, or one of its descriptors is ready. Whether the container is to be ended with this signal.
+    fn step(&mut self) -> Option<i32>;
+}
+
+/// Nothing else to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Nothing;
+
+impl Aside for Nothing {
+    fn due(&self) -> Option<Instant> {
+        None
+    }
+    fn waits_for(&self) -> Vec<BorrowedFd<'_>> {
+        Vec::new()
+    }
+    fn step(&mut self) -> Option<i32> {
+        None
+    }
+}
+
+/// The parent of a container.
+#[derive(Debug)]
+pub struct Supervisor {
+    signals: SignalFd,
+    listener: Option<OwnedFd>,
+    connections: Vec<Connection>,
+    log: Option<Log>,
+    input: Vec<u8>,
+    input_ended: bool,
+    /// Whether somebody ends the container on purpose.
+    pub stopping: bool,
+    /// Whether the machine is being shut down.
+    pub terminated: bool,
+}
+
+/// A container that is being attended.
+struct Attended<'a> {
+    child: &'a Child,
+    streams: Streams,
+    stop_signal: i32,
+}
+
+impl Supervisor {
+    /// Blocks signals into a descriptor.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            signals: SignalFd::block_all()?,
+            listener: None,
+            connections: Vec::new(),
+            log: None,
+            input: Vec::new(),
+            input_ended: false,
+            stopping: false,
+            terminated: false,
+        })
+    }
+
+    /// Somebody to talk to; the first is who wanted the container.
+    pub fn welcome(&mut self, connection: Connection) {
+        self.connections.push(connection);
+    }
+
+    /// Also listens at a socket, which must not block.
+    pub fn listen(&mut self, listener: OwnedFd) {
+        self.listener = Some(listener);
+    }
+
+    /// Keeps what the container writes.
+    pub fn keep(&mut self, log: Log) {
+        self.log = Some(log);
+    }
+
+    /// Says something to everybody.
+    pub fn say(&mut self, frame: &Frame) {
+        self.connections.iter_mut().for_each(|one| one.say(frame));
+    }
+
+    /// Says the last words to everybody, and waits until they are heard: without limit by who wanted the container, for some
+    /// seconds by others.
+    pub fn end(&mut self, frame: &Frame) {
+        for (index, mut one) in self.connections.drain(..).enumerate() {
+            one.say(frame);
+            one.flush((index > 0).then_some(5));
+        }
+    }
+
+    /// Stays with a container until it ends; returns its exit code.
+    pub fn attend(
+        &mut self,
+        child: &Child,
+        streams: Streams,
+        stop_signal: i32,
+        aside: &mut dyn Aside,
+    ) -> Result<i32> {
+        self.input.clear();
+        self.input_ended = false;
+        let mut attended = Attended { child, streams, stop_signal };
+        for fd in
+            [attended.streams.input(), attended.streams.output.as_ref(), attended.streams.error.as_ref()]
+                .into_iter()
+                .flatten()
+        {
+            runtime::foreground::nonblocking(fd)?;
+        }
+        let ended = self.until(Some(&mut attended), None, aside);
+        self.drain(&mut attended.streams);
+        if let Some(log) = &mut self.log {
+            log.end()?;
+        }
+        ended?;
+        runtime::container::wait(child)
+    }
+
+    /// Waits between two starts; whether the time was up before somebody wanted an end.
+    pub fn pause(&mut self, time: Duration) -> Result<bool> {
+        self.until(None, Instant::now().checked_add(time), &mut Nothing)?;
+        Ok(!self.stopping && !self.terminated)
+    }
+
+    fn until(
+        &mut self,
+        mut attended: Option<&mut Attended<'_>>,
+        end: Option<Instant>,
+        aside: &mut dyn Aside,
+    ) -> Result<()> {
+        loop {
+            if attended.is_none()
+                && (self.stopping || self.terminated || end.is_some_and(|end| end <= Instant::now()))
+            {
+                return Ok(());
+            }
+            let ready = self.wait(attended.as_deref(), end, aside)?;
+            if ready.signals {
+                self.hear_signals(attended.as_deref())?;
+            }
+            if ready.listener {
+                self.accept()?;
+            }
+            for index in ready.connections {
+                self.connections[index].send();
+                for frame in self.connections[index].receive() {
+                    self.hear(index, frame, attended.as_deref_mut())?;
+                }
+            }
+            if let Some(attended) = &mut attended {
+                if ready.input {
+                    self.feed(attended);
+                }
+                for stream in ready.outputs {
+                    self.read(&mut attended.streams, stream)?;
+                }
+                let due = aside.due().is_some_and(|due| due <= Instant::now());
+                if (ready.aside || due)
+                    && let Some(signal) = aside.step()
+                {
+                    signal_to(attended.child, signal)?;
+                }
+            }
+            self.connections.retain(|one| !one.gone);
+            if ready.ended {
+                return Ok(());
+            }
+        }
+    }
+
+    fn accept(&mut self) -> Result<()> {
+        let Some(listener) = &self.listener else { return Ok(()) };
+        // It may have hung up again, or there is no descriptor left for it.
+        if let Ok(socket) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            self.connections.push(Connection::new(socket));
+        }
+        Ok(())
+    }
+
+    fn hear_signals(&mut self, attended: Option<&Attended<'_>>) -> Result<()> {
+        while let Some(signal) = self.signals.next()? {
+            if signal == SIGTERM {
+                self.terminated = true;
+                if let Some(attended) = attended {
+                    signal_to(attended.child, attended.stop_signal)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, from: usize, frame: Frame, attended: Option<&mut Attended<'_>>) -> Result<()> {
+        match frame {
+            Frame::Attach => self.connections[from].attached = true,
+            Frame::Stop => self.stopping = true,
+            Frame::Wait => {}
+            Frame::Input(bytes) => {
+                if attended.is_some_and(|attended| attended.streams.input().is_some()) {
+                    self.input.extend_from_slice(&bytes);
+                }
+            }
+            Frame::InputEnd => {
+                if let Some(attended) = attended
+                    && attended.streams.input_ends
+                    && attended.streams.terminal.is_none()
+                {
+                    self.input_ended = true;
+                    self.feed(attended);
+                }
+            }
+            Frame::Resize { rows, columns } => {
+                if let Some(terminal) = attended.and_then(|attended| attended.streams.terminal.as_ref()) {
+                    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+                    // A terminal that has just hung up has no size.
+                    let _gone = tcsetwinsize(terminal, size);
+                }
+            }
+            Frame::Signal(signal) => {
+                if let Some(attended) = attended {
+                    signal_to(attended.child, signal)?;
+                }
+            }
+            // What only a supervisor says: not one of ours.
+            _ => self.connections[from].gone = true,
+        }
+        Ok(())
+    }
+
+    /// Writes what there is room for into the container's input.
+    fn feed(&mut self, attended: &mut Attended<'_>) {
+        let mut failed = false;
+        if let Some(input) = attended.streams.input()
+            && !self.input.is_empty()
+        {
+            match rustix::io::write(input, &self.input) {
+                Ok(count) => drop(self.input.drain(..count)),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                // Nobody reads it any more.
+                Err(_) => failed = true,
+            }
+        }
+        if failed {
+            self.input.clear();
+        }
+        if attended.streams.terminal.is_none() && (failed || (self.input_ended && self.input.is_empty())) {
+            attended.streams.input = None;
+        }
+    }
+
+    /// Reads from a stream once; whether there may be more.
+    fn read(&mut self, streams: &mut Streams, stream: Stream) -> Result<bool> {
+        let [output, error] = streams.outputs();
+        let (_, Some(fd)) = (if stream == Stream::Output { output } else { error }) else { return Ok(false) };
+        let mut buffer = [0u8; LONGEST];
+        match rustix::io::read(fd, &mut buffer) {
+            Err(Errno::INTR) => Ok(true),
+            Err(Errno::AGAIN) => Ok(false),
+            // EIO is how a terminal's master says that nobody has the other end open. Another process may open it again, so
+            // it is kept; what comes of it is read at the end.
+            Err(Errno::IO) if streams.terminal.is_some() => {
+                streams.close(stream);
+                Ok(false)
+            }
+            Ok(0) | Err(_) => {
+                streams.close(stream);
+                Ok(false)
+            }
+            Ok(count) => {
+                let bytes = &buffer[..count];
+                if let Some(log) = &mut self.log {
+                    log.write(stream, bytes)?;
+                }
+                let frame = match stream {
+                    Stream::Output => Frame::Output(bytes.to_vec()),
+                    Stream::Error => Frame::ErrorOutput(bytes.to_vec()),
+                };
+                self.connections.iter_mut().filter(|one| one.attached).for_each(|one| one.say(&frame));
+                Ok(true)
+            }
+        }
+    }
+
+    /// Reads what the container has left in its streams.
+    fn drain(&mut self, streams: &mut Streams) {
+        for stream in [Stream::Output, Stream::Error] {
+            while self.read(streams, stream).unwrap_or(false) {}
+        }
+    }
+
+    fn wait(
+        &self,
+        attended: Option<&Attended<'_>>,
+        end: Option<Instant>,
+        aside: &dyn Aside,
+    ) -> Result<Ready> {
+        let hungry = self.input.len() < FULL;
+        let mut waiting = vec![PollFd::new(&self.signals, PollFlags::IN)];
+        let mut what = vec![What::Signals];
+        if let Some(listener) = &self.listener {
+            waiting.push(PollFd::new(listener, PollFlags::IN));
+            what.push(What::Listener);
+        }
+        for (index, one) in self.connections.iter().enumerate() {
+            waiting.push(one.waits_for(hungry));
+            what.push(What::Connection(index));
+        }
+        let beside = aside.waits_for();
+        let mut next = end;
+        if let Some(attended) = attended {
+            waiting.push(PollFd::new(&attended.child.pidfd, PollFlags::IN));
+            what.push(What::End);
+            let full = self.connections.iter().any(|one| one.attached && one.is_full());
+            let input = attended.streams.input().filter(|_| !self.input.is_empty());
+            for (stream, fd) in attended.streams.outputs() {
+                if let (Some(fd), false) = (fd, full) {
+                    waiting.push(PollFd::new(fd, PollFlags::IN));
+                    what.push(What::Output(stream));
+                }
+            }
+            if let Some(fd) = input {
+                waiting.push(PollFd::new(fd, PollFlags::OUT));
+                what.push(What::Input);
+            }
+            for fd in &beside {
+                waiting.push(PollFd::new(fd, PollFlags::IN));
+                what.push(What::Aside);
+            }
+            next = next.into_iter().chain(aside.due()).min();
+        }
+        let limit = next.map(|next| {
+            let left = next.saturating_duration_since(Instant::now());
+            Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 })
+        });
+        match poll(&mut waiting, limit.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::from(called::<Errno>(|| "poll".to_owned())(errno))),
+        }
+        let mut ready = Ready::default();
+        for (one, what) in waiting.iter().zip(what) {
+            if one.revents().is_empty() {
+                continue;
+            }
+            match what {
+                What::Signals => ready.signals = true,
+                What::Listener => ready.listener = true,
+                What::Connection(index) => ready.connections.push(index),
+                What::End => ready.ended = true,
+                What::Output(stream) => ready.outputs.push(stream),
+                What::Input => ready.input = true,
+                What::Aside => ready.aside = true,
+            }
+        }
+        Ok(ready)
+    }
+}
+
+fn signal_to(child: &Child, signal: i32) -> Result<()> {
+    match send(child.pidfd.as_fd(), signal) {
+        // It has just ended; the next turn sees that. Or a number that is no signal was sent to us.
+        Err(error) if [Errno::SRCH, Errno::INVAL].contains(&error.errno) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum What {
+    Signals,
+    Listener,
+    Connection(usize),
+    End,
+    Output(Stream),
+    Input,
+    Aside,
+}
+
+#[derive(Debug, Default)]
+struct Ready {
+    signals: bool,
+    listener: bool,
+    connections: Vec<usize>,
+    ended: bool,
+    outputs: Vec<Stream>,
+    input: bool,
+    aside: bool,
+}

@@ -1,0 +1,279 @@
+//! The other side of a supervisor: a person's command, whose streams, signals and terminal are the container's for a while.
+
+use crate::connection::Connection;
+use crate::frame::{Frame, LONGEST};
+use crate::{Error, Result};
+use runtime::foreground::{Raw, terminal_size};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::termios::isatty;
+use std::collections::VecDeque;
+use sys::signals::SignalFd;
+use sys::{Errno, called};
+
+/// SIGPIPE, SIGCHLD, SIGURG: about this process alone.
+const OURS: [i32; 3] = [13, 17, 23];
+/// SIGWINCH: the window has another size.
+const SIGWINCH: i32 = 28;
+/// SIGTTIN, SIGTTOU, SIGTSTP, SIGCONT: what a shell tells its jobs.
+const JOBS: [i32; 4] = [21, 22, 20, 18];
+
+/// What a visitor shares with the container.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// Whether its standard input goes to the container.
+    pub input: bool,
+    /// Whether what the container writes comes to it.
+    pub output: bool,
+    /// Whether the container has a terminal.
+    pub terminal: bool,
+    /// Whether signals are passed on.
+    pub signals: bool,
+    /// The keys that end the visit and not the container; empty for none.
+    pub detach: Vec<u8>,
+}
+
+/// How a visit ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The container has ended with this code.
+    Ended(i32),
+    /// It could not be started; the error as JSON.
+    Failed(Vec<u8>),
+    /// The visitor wanted to go.
+    Detached,
+    /// The supervisor is gone without a word.
+    Lost,
+}
+
+/// A visitor: blocks its signals early, so that none is lost.
+#[derive(Debug)]
+pub struct Visitor {
+    connection: Connection,
+    signals: SignalFd,
+    /// What was heard and not yet looked at.
+    heard: VecDeque<Frame>,
+}
+
+/// Finds the keys that end a visit in what is typed; those that may begin them are held back.
+#[derive(Debug)]
+struct DetachKeys {
+    keys: Vec<u8>,
+    matched: usize,
+}
+
+impl DetachKeys {
+    /// What to pass on of `typed`, and whether all keys were in it.
+    fn filter(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
+        let mut passed = Vec::new();
+        for byte in typed {
+            if self.keys.is_empty() {
+                passed.push(*byte);
+                continue;
+            }
+            if *byte == self.keys[self.matched] {
+                self.matched += 1;
+                if self.matched == self.keys.len() {
+                    return (passed, true);
+                }
+                continue;
+            }
+            passed.extend_from_slice(&self.keys[..self.matched]);
+            self.matched = usize::from(*byte == self.keys[0]);
+            if self.matched == 0 {
+                passed.push(*byte);
+            } else if self.keys.len() == 1 {
+                return (passed, true);
+            }
+        }
+        (passed, false)
+    }
+}
+
+impl Visitor {
+    /// A visitor at this end of a socket, which must not block.
+    pub fn new(socket: OwnedFd) -> Result<Self> {
+        Ok(Self {
+            connection: Connection::new(socket),
+            signals: SignalFd::block_all()?,
+            heard: VecDeque::new(),
+        })
+    }
+
+    /// Waits for the word that the container runs.
+    ///
+    /// # Errors
+    /// Only those of this side; how it went otherwise is the outcome.
+    pub fn until_started(&mut self, warn: &dyn Fn(&str)) -> Result<Option<Outcome>> {
+        loop {
+            self.wait(false)?;
+            while let Some(signal) = self.signals.next()? {
+                if !OURS.contains(&signal) && signal != SIGWINCH && !JOBS.contains(&signal) {
+                    self.connection.say(&Frame::Signal(signal));
+                }
+            }
+            self.heard.extend(self.connection.receive());
+            while let Some(frame) = self.heard.pop_front() {
+                match frame {
+                    Frame::Warning(text) => warn(&text),
+                    Frame::Started => return Ok(None),
+                    Frame::Failed(error) => return Ok(Some(Outcome::Failed(error))),
+                    Frame::Ended(code) => return Ok(Some(Outcome::Ended(code))),
+                    _ => {}
+                }
+            }
+            if self.connection.gone {
+                return Ok(Some(Outcome::Lost));
+            }
+        }
+    }
+
+    /// Only waits for the end.
+    pub fn until_ended(&mut self) -> Result<Outcome> {
+        let visit =
+            Visit { input: false, output: false, terminal: false, signals: false, detach: Vec::new() };
+        self.stay(&visit, &|_| ())
+    }
+
+    /// Stays until the container ends, or the visitor wants to go.
+    pub fn stay(&mut self, visit: &Visit, warn: &dyn Fn(&str)) -> Result<Outcome> {
+        self.connection.say(if visit.output { &Frame::Attach } else { &Frame::Wait });
+        let (stdin, stdout, stderr) =
+            (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
+        let mut keys = DetachKeys { keys: visit.detach.clone(), matched: 0 };
+        let raw = match visit.terminal && visit.input && isatty(stdin) {
+            true => Some(Raw::set(stdin)?),
+            false => None,
+        };
+        if visit.terminal {
+            self.tell_size();
+        }
+        let mut reads = visit.input;
+        let mut open = [true, true];
+        let outcome = loop {
+            let mut outcome = None;
+            while let Some(frame) = self.heard.pop_front() {
+                match frame {
+                    Frame::Output(bytes) => open[0] = open[0] && write_all(stdout, &bytes),
+                    Frame::ErrorOutput(bytes) => open[1] = open[1] && write_all(stderr, &bytes),
+                    Frame::Warning(text) => warn(&text),
+                    Frame::Ended(code) => outcome = Some(Outcome::Ended(code)),
+                    Frame::Failed(error) => outcome = Some(Outcome::Failed(error)),
+                    _ => {}
+                }
+            }
+            if let Some(outcome) = outcome {
+                break outcome;
+            }
+            if self.connection.gone {
+                break Outcome::Lost;
+            }
+            let typed = self.wait(reads && !self.connection.is_full())?;
+            self.connection.send();
+            if self.pass_signals(visit)? {
+                break Outcome::Detached;
+            }
+            self.heard.extend(self.connection.receive());
+            if typed {
+                let mut buffer = [0u8; LONGEST];
+                match rustix::io::read(stdin, &mut buffer) {
+                    Err(Errno::AGAIN | Errno::INTR) => {}
+                    Ok(0) | Err(_) => {
+                        reads = false;
+                        self.connection.say(&Frame::InputEnd);
+                    }
+                    Ok(count) => {
+                        let (passed, leaves) = match visit.terminal {
+                            true => keys.filter(&buffer[..count]),
+                            false => (buffer[..count].to_vec(), false),
+                        };
+                        if !passed.is_empty() {
+                            self.connection.say(&Frame::Input(passed));
+                        }
+                        if leaves {
+                            self.connection.flush(Some(5));
+                            break Outcome::Detached;
+                        }
+                    }
+                }
+            }
+        };
+        drop(raw);
+        Ok(outcome)
+    }
+
+    fn tell_size(&mut self) {
+        if let Some((rows, columns)) = terminal_size() {
+            self.connection.say(&Frame::Resize { rows, columns });
+        }
+    }
+
+    /// Passes signals on; whether one of them ends a visit that passes none.
+    fn pass_signals(&mut self, visit: &Visit) -> Result<bool> {
+        while let Some(signal) = self.signals.next()? {
+            match signal {
+                SIGWINCH if visit.terminal => self.tell_size(),
+                _ if OURS.contains(&signal) || signal == SIGWINCH => {}
+                _ if visit.signals => self.connection.say(&Frame::Signal(signal)),
+                _ if JOBS.contains(&signal) => {}
+                _ => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
+    /// Waits for anything; whether there is something typed.
+    fn wait(&mut self, reads: bool) -> Result<bool> {
+        let stdin = rustix::stdio::stdin();
+        let mut waiting = vec![self.connection.waits_for(true), PollFd::new(&self.signals, PollFlags::IN)];
+        if reads {
+            waiting.push(PollFd::new(&stdin, PollFlags::IN));
+        }
+        match poll(&mut waiting, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::from(called::<Errno>(|| "poll".to_owned())(errno))),
+        }
+        Ok(waiting.get(2).is_some_and(|stdin| !stdin.revents().is_empty()))
+    }
+}
+
+/// Writes to a descriptor that may be full; whether anybody reads it.
+fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        match rustix::io::write(to, bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let _interrupted = poll(&mut [PollFd::new(&to, PollFlags::OUT)], None);
+            }
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_end_a_visit() {
+        fn check(keys: &[u8], typed: &[&[u8]], passed: &[u8], leaves: bool) {
+            let mut keys = DetachKeys { keys: keys.to_vec(), matched: 0 };
+            let (mut all, mut left) = (Vec::new(), false);
+            for part in typed {
+                let (some, leaves) = keys.filter(part);
+                all.extend(some);
+                left = left || leaves;
+            }
+            assert_eq!((all.as_slice(), left), (passed, leaves), "{typed:?}");
+        }
+        check(b"\x10\x11", &[b"ls\n"], b"ls\n", false);
+        check(b"\x10\x11", &[b"a\x10\x11"], b"a", true);
+        check(b"\x10\x11", &[b"a\x10", b"\x11"], b"a", true);
+        check(b"\x10\x11", &[b"\x10x"], b"\x10x", false);
+        check(b"\x10\x11", &[b"\x10\x10\x11"], b"\x10", true);
+        check(b"q", &[b"aq"], b"a", true);
+        check(b"", &[b"\x10\x11"], b"\x10\x11", false);
+    }
+}
