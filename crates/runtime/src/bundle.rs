@@ -101,7 +101,15 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
     };
     let mut warnings = Vec::new();
     let inside = mount::UserNamespace { own: user_namespace, maps: &id_maps };
-    let mounts = mounts(spec, linux, bundle, &beyond.fill, inside, &mut warnings)?;
+    let label = mount_label(spec, linux)?;
+    let around = mount::Around {
+        bundle,
+        fill: &beyond.fill,
+        user_namespace: inside,
+        label,
+        systemd_cgroup: annotation(spec, "run.oci.systemd.force_cgroup_v1").filter(|path| !path.is_empty()),
+    };
+    let mounts = mounts(spec, &around, &mut warnings)?;
     let paths = |list: &Option<Vec<String>>| list.iter().flatten().map(PathBuf::from).collect();
     let resources = linux.resources().clone().unwrap_or_default();
     let devices = devices(linux, &beyond.device_sources)?;
@@ -136,6 +144,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         root,
         root_read_only: spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false),
         mounts,
+        mount_label: label.map(|(option, label)| (option.to_owned(), label.to_owned())),
         warnings,
         root_propagation: root_propagation(linux, beyond.no_pivot)?,
         devices,
@@ -281,30 +290,25 @@ fn root_directory(bundle: &Path, written: &Path) -> Result<PathBuf> {
     Ok(resolved)
 }
 
+fn annotation<'a>(spec: &'a Spec, key: &str) -> Option<&'a str> {
+    spec.annotations().as_ref().and_then(|all| all.get(key)).map(String::as_str)
+}
+
+fn mount_label<'a>(spec: &'a Spec, linux: &'a Linux) -> Result<Option<(&'a str, &'a str)>> {
+    let label = linux.mount_label().as_deref().filter(|label| !label.is_empty());
+    label.map(|label| mount::label(label, annotation(spec, "run.oci.mount_context_type"))).transpose()
+}
+
 fn mounts(
     spec: &Spec,
-    linux: &Linux,
-    bundle: &Path,
-    fill: &[PathBuf],
-    user_namespace: mount::UserNamespace<'_>,
+    around: &mount::Around<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<crate::plan::Mount>> {
-    let annotation = |key: &str| spec.annotations().as_ref().and_then(|all| all.get(key)).map(String::as_str);
-    let label = linux.mount_label().as_deref().filter(|label| !label.is_empty());
-    let around = mount::Around {
-        bundle,
-        fill,
-        user_namespace,
-        label: label
-            .map(|label| mount::label(label, annotation("run.oci.mount_context_type")))
-            .transpose()?,
-        systemd_cgroup: annotation("run.oci.systemd.force_cgroup_v1").filter(|path| !path.is_empty()),
-    };
     let mut mounts = Vec::new();
     for (index, written) in spec.mounts().iter().flatten().enumerate() {
         let field = || format!("config.json: mounts[{index}]");
         let warn = |what| warnings.push(format!("{}: {what}", field()));
-        mounts.push(mount::plan(written, &around, warn).within(field)?);
+        mounts.push(mount::plan(written, around, warn).within(field)?);
     }
     Ok(mounts)
 }

@@ -173,7 +173,17 @@ fn may_enter(record: &Record, root: &Path, ignore_paused: bool) -> Result<()> {
 fn with_process(mut spec: Spec, options: &Options) -> Result<Spec> {
     let invalid = |why: &str| Error::new(Kind::Invalid, why);
     if let Some(path) = &options.process {
-        let process = bundle::read_process(path)?;
+        let mut process = bundle::read_process(path)?;
+        // A file that says no label must not lead out of that of the container.
+        let unless = |said: &Option<String>| said.as_ref().is_none_or(String::is_empty);
+        if let Some(container) = spec.process() {
+            if unless(process.apparmor_profile()) {
+                process.set_apparmor_profile(container.apparmor_profile().clone());
+            }
+            if unless(process.selinux_label()) {
+                process.set_selinux_label(container.selinux_label().clone());
+            }
+        }
         spec.set_process(Some(process));
         return Ok(spec);
     }

@@ -9,7 +9,7 @@ mod devices;
 pub mod enter;
 mod exec;
 mod fill;
-mod label;
+pub mod label;
 mod masks;
 pub mod mounts;
 mod overlay;
@@ -117,6 +117,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     // While /proc of the host is in reach, and privileges are there to lower the score.
     set_oom_score(process)?;
     let host_proc = label::host_proc(&process.attributes)?;
+    label::label_keys(host_proc.as_ref(), &process.attributes)?;
     attributes::join_keyring(process.attributes.keyring.as_deref())?;
 
     root::set_host_propagation(plan)?;

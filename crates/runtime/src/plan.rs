@@ -47,6 +47,8 @@ pub struct Plan {
     pub root_read_only: bool,
     /// What is mounted in it, in order.
     pub mounts: Vec<Mount>,
+    /// SELinux's option for file systems and its value, for those that nobody wrote down.
+    pub mount_label: Option<(String, String)>,
     /// What was found odd about its config.json.
     pub warnings: Vec<String>,
     /// Device nodes, in order.

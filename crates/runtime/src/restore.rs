@@ -10,6 +10,7 @@ use crate::criu::{Criu, Mounts, Notification, Surroundings, descriptors, explain
 use crate::delete::delete;
 use crate::error::{Error, Kind, Result};
 use crate::foreground::Foreground;
+use crate::init::label;
 use crate::place::{self, Manager};
 use crate::plan::Plan;
 use crate::state::{self, Init, Phase, Record, Status};
@@ -213,13 +214,35 @@ impl Restoration<'_> {
         let pidfd = pidfd_open(pid, PidfdFlags::empty())
             .map_err(called::<Errno>(|| format!("pidfd_open({pid:?})")))?;
         let child = Child { pid, pidfd };
-        match self.write_down(pid.as_raw_nonzero().get()) {
+        let number = pid.as_raw_nonzero().get();
+        match self.check_labels(number).and_then(|()| self.write_down(number)) {
             Ok(()) => Ok(child),
             Err(error) => {
                 end(&child)?;
                 Err(error)
             }
         }
+    }
+
+    /// CRIU brings labels along, where it is built to; a container without those that it was to have is none of ours.
+    fn check_labels(&self, pid: i32) -> Result<()> {
+        let named = self.options.lsm_profile.as_deref().and_then(|text| text.split_once(':'));
+        let mut wanted = self.plan.process.attributes.clone();
+        match named {
+            Some(("apparmor", name)) => wanted.apparmor = Some(name.to_owned()),
+            Some((_, name)) => wanted.selinux = Some(name.to_owned()),
+            None => {}
+        }
+        let Some((module, found)) = label::missing(pid, &wanted)? else { return Ok(()) };
+        let (asked, hint) = match (module, &wanted.apparmor, &wanted.selinux) {
+            ("apparmor", Some(name), _) => (name, format!("--lsm-profile apparmor:{name} changes it")),
+            (_, _, Some(label)) => {
+                (label, "is criu built with libselinux, and /etc/selinux/config there?".to_owned())
+            }
+            _ => return Ok(()),
+        };
+        let why = format!("{module}: {asked:?} was asked for, and from the image it has {found:?}");
+        Err(Error::new(Kind::Invalid, why).with_hint(hint))
     }
 
     fn write_down(&mut self, pid: i32) -> Result<()> {

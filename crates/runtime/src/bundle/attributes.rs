@@ -33,10 +33,20 @@ pub fn of_process(process: &Process) -> Result<Attributes> {
             "process.execCPUAffinity.final",
             affinity.and_then(|one| one.cpu_affinity_final().as_ref()),
         )?,
-        apparmor: process.apparmor_profile().clone().filter(|profile| !profile.is_empty()),
-        selinux: process.selinux_label().clone().filter(|label| !label.is_empty()),
+        apparmor: label("process.apparmorProfile", process.apparmor_profile().as_deref())?,
+        selinux: label("process.selinuxLabel", process.selinux_label().as_deref())?,
         ..Attributes::default()
     })
+}
+
+/// A name that the kernel takes as it is written: of white space and NUL it would take the part before.
+fn label(field: &str, text: Option<&str>) -> Result<Option<String>> {
+    match text.filter(|text| !text.is_empty()) {
+        Some(text) if text.contains(|sign: char| sign.is_ascii_control()) || text.trim() != text => Err(
+            invalid(field, &format!("{text:?} begins or ends with white space, or has a control character")),
+        ),
+        text => Ok(text.map(str::to_owned)),
+    }
 }
 
 /// Those that `linux` has.

@@ -46,10 +46,13 @@ pub struct Around<'a> {
     pub systemd_cgroup: Option<&'a str>,
 }
 
+/// SELinux's options of file systems (mount(8)).
+const CONTEXTS: [&str; 4] = ["context", "fscontext", "defcontext", "rootcontext"];
+
 /// The option of file systems that gives all of their files one label, and that label.
 pub fn label<'a>(label: &'a str, kind: Option<&'a str>) -> Result<(&'a str, &'a str)> {
     let kind = kind.unwrap_or("context");
-    if !["context", "fscontext", "defcontext", "rootcontext"].contains(&kind) {
+    if !CONTEXTS.contains(&kind) {
         return refuse(format!(
             "config.json: annotations: run.oci.mount_context_type: {kind:?} is none of context, fscontext, \
              defcontext, rootcontext"
@@ -201,6 +204,10 @@ impl<'a> Words<'a> {
     fn file_system_options(&self) -> Vec<(String, String)> {
         let flags = self.superblock.iter().map(|flag| ((*flag).to_owned(), String::new()));
         let data = self.data.iter().map(|option| match option.split_once('=') {
+            // In mount(2)'s one text, a label with a comma in it stands in quotes.
+            Some((key, value)) if CONTEXTS.contains(&key) => {
+                (key.to_owned(), value.trim_matches('"').to_owned())
+            }
             Some((key, value)) => (key.to_owned(), value.to_owned()),
             None => ((*option).to_owned(), String::new()),
         });
@@ -319,7 +326,9 @@ fn file_system(
         options.push(("ro".to_owned(), String::new()));
     }
     // Those that have a label of their own for each file take none for all.
-    let labelled = !["proc", "sysfs", "mqueue"].contains(&kind);
+    // And a mount that says its own has that.
+    let labelled = !["proc", "sysfs", "mqueue"].contains(&kind)
+        && !options.iter().any(|(key, _)| CONTEXTS.contains(&key.as_str()));
     if let Some((option, label)) = around.label.filter(|_| labelled) {
         options.push((option.to_owned(), label.to_owned()));
     }

@@ -78,6 +78,7 @@ fn set_up_and_execute(entering: &Entering, channel: &Channel, host_proc: Option<
     let root = super::root::open()?;
     let pty = terminal::pair(&root, process, channel)?;
     let identity = user::identify(&root, process)?;
+    label::label_keys(host_proc, &process.attributes)?;
     attributes::join_keyring(process.attributes.keyring.as_deref())?;
     let given = process::Given { identity: &identity, terminal: pty, seccomp: &entering.seccomp, host_proc };
     let command = process::take_on(process, given, channel)?;

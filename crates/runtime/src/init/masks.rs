@@ -45,8 +45,9 @@ pub fn prepare(plan: &Plan) -> Result<Option<Empty>> {
         return Ok(None);
     }
     let null = null()?;
-    let directory =
-        file_system("tmpfs", &[("nr_blocks".into(), "1".into()), ("nr_inodes".into(), "2".into())])?;
+    let mut options = vec![("nr_blocks".into(), "1".into()), ("nr_inodes".into(), "2".into())];
+    options.extend(plan.mount_label.clone());
+    let directory = file_system("tmpfs", &options)?;
     let attributes = MountAttributes { set: RDONLY | NOSUID | NODEV | NOEXEC, ..MountAttributes::default() };
     mount_setattr(directory.as_fd(), false, attributes)?;
     let fresh = |tree| Cover { tree, attached: false };

@@ -16,7 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::plan::{Bind, FileSystem, Mount, Plan, Root, Source};
 use cgroups::Below;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, XattrFlags};
 use rustix::mount::{MoveMountFlags, move_mount};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::CString;
@@ -99,7 +99,11 @@ fn prepare_one<'a>(
             let set = if is_filled_later(mount) { attributes.set & !RDONLY } else { attributes.set };
             // A new mount has none of them to be cleared.
             attributes = MountAttributes::default();
-            Made::Tree(new_file_system(plan, one, set, scratch(plan, only_given))?, Vec::new())
+            let tree = new_file_system(plan, one, set, scratch(plan, only_given))?;
+            if let Some((_, label)) = plan.mount_label.as_ref().filter(|_| one.kind == "mqueue") {
+                label_queues(plan, &tree, label)?;
+            }
+            Made::Tree(tree, Vec::new())
         }
         Source::Bind(_) if only_given => take(given.ok_or_else(|| Error::new(Kind::Other, "not opened"))?)?,
         Source::Bind(bind) => open_bind(bind, given)?,
@@ -113,12 +117,32 @@ fn prepare_one<'a>(
             Made::Tree(tree, below)
         }
         Source::SystemdCgroup => {
-            let (tree, below) = cgroups::systemd()?;
+            let (tree, below) = cgroups::systemd(plan)?;
             Made::Tree(tree, below)
         }
         Source::Remount(_) => Made::Nothing,
     };
     Ok(Prepared { mount, made, attributes })
+}
+
+/// Message queues have labels of their own, and their directory one that is set: it is no option of theirs. Those of another
+/// IPC namespace are not ours to label.
+fn label_queues(plan: &Plan, tree: &OwnedFd, label: &str) -> Result<()> {
+    if !plan.namespaces.has(Namespaces::IPC) {
+        return Ok(());
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let top = rustix::fs::openat(tree, ".", flags, Mode::empty())
+        .map_err(called::<Errno>(|| "open(mqueue)".to_owned()))?;
+    match rustix::fs::fsetxattr(&top, "security.selinux", label.as_bytes(), XattrFlags::empty()) {
+        // A policy that gives them all one label; and made together with a user namespace, the directory is of nobody
+        // there. Either way it is only denied more than it could be.
+        Ok(()) | Err(Errno::OPNOTSUPP) => Ok(()),
+        Err(Errno::PERM) if plan.has_user_namespace() => Ok(()),
+        Err(errno) => {
+            Err(called::<Errno>(|| format!("fsetxattr(mqueue, security.selinux={label})"))(errno).into())
+        }
+    }
 }
 
 /// Whether more is made in it after it is there: the targets of other mounts, devices, the terminal.

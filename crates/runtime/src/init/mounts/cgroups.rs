@@ -46,7 +46,7 @@ pub fn make(plan: &Plan) -> Result<Made> {
     if let Some(unified) = unified {
         below.push(Below::Mount(last_name(&unified), v2(plan, &unified, own_namespace)?));
     }
-    Ok((tmpfs()?, below))
+    Ok((tmpfs(plan)?, below))
 }
 
 /// Whether the cgroup namespace is the one that the kernel began with. To mount a hierarchy in there sets its options anew,
@@ -60,20 +60,20 @@ fn is_in_the_first_namespace() -> Result<bool> {
 }
 
 /// One v1 hierarchy for systemd alone, as it looks for it on an old host.
-pub fn systemd() -> Result<Made> {
+pub fn systemd(plan: &Plan) -> Result<Made> {
     let options = [("none", ""), ("name", "systemd"), ("xattr", "")];
     let options = options.map(|(key, value)| (key.to_owned(), value.to_owned()));
     let tree = with_attributes("cgroup", &options, NOSUID | NODEV | NOEXEC).map_err(|error| {
         error.with_hint("the host needs it mounted: mount -t cgroup -o none,name=systemd")
     })?;
-    Ok((tmpfs()?, vec![Below::Mount("systemd".to_owned(), tree)]))
+    Ok((tmpfs(plan)?, vec![Below::Mount("systemd".to_owned(), tree)]))
 }
 
-fn tmpfs() -> Result<OwnedFd> {
-    file_system(
-        "tmpfs",
-        &[("source".to_owned(), "cgroup".to_owned()), ("mode".to_owned(), "0755".to_owned())],
-    )
+fn tmpfs(plan: &Plan) -> Result<OwnedFd> {
+    let options =
+        [("source", "cgroup"), ("mode", "0755")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let options: Vec<_> = options.into_iter().chain(plan.mount_label.clone()).collect();
+    file_system("tmpfs", &options)
 }
 
 /// With a cgroup namespace the hierarchy begins at the container's own cgroup; without one that cgroup is bound.
