@@ -46,10 +46,11 @@ test-vm: test-vm-v2 test-vm-systemd ## tests in virtual machines: both of the fo
 test-vm-v2: fixtures ## the tests of the programs with cgroup v2 alone and every controller (TESTS=words to choose)
 	tests/vm.sh $(TESTS)
 
-test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1
+test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1; with AppArmor and with SELinux
 	$(CARGO) build -p devoxx-runtime
-	tests/vm-systemd.sh tests/vm-units.sh "$(TARGET)/debug/devoxx-runtime"
-	VM_KERNEL_ARGUMENTS=systemd.unified_cgroup_hierarchy=0 tests/vm-systemd.sh tests/vm-units-v1.sh "$(TARGET)/debug/devoxx-runtime"
+	tests/vm-systemd.sh sh -ec 'tests/vm-apparmor.sh "$$1"; tests/vm-units.sh "$$1"' sh "$(TARGET)/debug/devoxx-runtime"
+	VM_KERNEL_ARGUMENTS="systemd.unified_cgroup_hierarchy=0 security=selinux selinux=1" \
+	    tests/vm-systemd.sh sh -ec 'tests/vm-units-v1.sh "$$1"; tests/vm-selinux.sh "$$1"' sh "$(TARGET)/debug/devoxx-runtime"
 
 setup: ## what the tests need and this machine lacks, by apt
 	tests/setup.sh

@@ -44,6 +44,7 @@ inside_packages=(
     systemd systemd-sysv dbus dbus-user-session libpam-systemd  # what this machine is for
     busybox-static uidmap                                       # root file systems of containers, and users for them
     criu runc strace                                            # checkpoints, a peer, other eyes
+    apparmor secilc                                             # compilers of the policies of security modules
     procps iproute2 kmod jq                                     # tests look around
 )
 make_image() {
@@ -69,7 +70,7 @@ make_image() {
     for unit in getty@tty1.service serial-getty@ttyS0.service systemd-networkd.service systemd-timesyncd.service \
         systemd-update-utmp.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer \
         e2scrub_all.timer e2scrub_reap.service systemd-random-seed.service systemd-hwdb-update.service \
-        systemd-journal-flush.service keyboard-setup.service console-setup.service; do
+        systemd-journal-flush.service apparmor.service keyboard-setup.service console-setup.service; do
         ln -sf /dev/null "$root/etc/systemd/system/$unit"
     done
     install -m 755 /dev/stdin "$root/usr/local/sbin/devoxx-command" <<'COMMAND'

@@ -2,23 +2,15 @@
 # A container as a unit of systemd where that has cgroup v1 (a hybrid host): a short form of vm-units.sh, for
 # `VM_KERNEL_ARGUMENTS=systemd.unified_cgroup_hierarchy=0 tests/vm-systemd.sh tests/vm-units-v1.sh RUNTIME`.
 set -eu
-oci="$(realpath "${1:?usage: vm-units-v1.sh RUNTIME}") --systemd-cgroup"
-bundle=$(mktemp -d)
-mkdir -p "$bundle/rootfs/bin" "$bundle/rootfs/proc"
-cp /bin/busybox "$bundle/rootfs/bin/sleep"
-cd "$bundle"
-$oci spec
-jq '.process.terminal = false | .process.args = ["sleep", "1000"] |
-    .linux.resources = {memory: {limit: 67108864}, pids: {limit: 9}, cpu: {shares: 512}}' config.json >new
-mv new config.json
+runtime=$(realpath "${1:?usage: vm-units-v1.sh RUNTIME}")
+. "$(dirname "$(realpath "$0")")/vm-checks.sh"
+oci="$runtime --systemd-cgroup"
+work=$(mktemp -d)
+bundle "$work/v1" '.linux.resources = {memory: {limit: 67108864}, pids: {limit: 9}, cpu: {shares: 512}}'
 
-equal() { # equal WHAT FOUND EXPECTED
-    [ "$2" = "$3" ] || { echo "vm-units-v1.sh: $1: '$2', not '$3'" >&2; exit 1; }
-    echo "ok: $1"
-}
 property() { systemctl show --value -p "$1" devoxx-v1.scope; }
 
-$oci create v1 </dev/null >/dev/null 2>&1
+launched $oci create v1
 equal "its unit runs" "$(property ActiveState)" active
 pid=$($oci state v1 | jq .pid)
 equal "it is in its scope in every hierarchy" "$(cut -d: -f3 "/proc/$pid/cgroup" | sort -u)" /system.slice/devoxx-v1.scope
@@ -31,3 +23,4 @@ equal "an update" "$(cat $limit) $(property MemoryLimit)" "134217728 134217728"
 $oci delete --force v1
 equal "its unit is gone" "$(property LoadState)" not-found
 equal "and its cgroups" "$(find /sys/fs/cgroup -name 'devoxx-v1*')" ""
+rm -rf "$work"

@@ -4,36 +4,10 @@
 set -eu
 runtime=$(realpath "${1:?usage: vm-units.sh RUNTIME}")
 self=$(realpath "$0")
+. "$(dirname "$self")/vm-checks.sh"
 oci="$runtime --systemd-cgroup --root ${XDG_RUNTIME_DIR:-/run}/devoxx-units"
 work=$(mktemp -d)
 
-fail() {
-    echo "vm-units.sh: $*" >&2
-    exit 1
-}
-equal() { # equal WHAT FOUND EXPECTED
-    [ "$2" = "$3" ] || fail "$1: '$2', not '$3'"
-    echo "ok: $1"
-}
-refused() { # refused WHAT WORDS COMMAND...: it fails, and says these words
-    what=$1 words=$2
-    shift 2
-    if said=$("$@" 2>&1); then fail "$what: it was not refused"; fi
-    case $said in
-    *"$words"*) echo "ok: $what" ;;
-    *) fail "$what: it says: $said" ;;
-    esac
-}
-bundle() { # bundle NAME FILTER: a bundle that waits, with a change of its configuration
-    mkdir -p "$work/$1/rootfs/bin" "$work/$1/rootfs/proc"
-    cp /bin/busybox "$work/$1/rootfs/bin/"
-    for applet in sh sleep cat; do ln -sf busybox "$work/$1/rootfs/bin/$applet"; done
-    cd "$work/$1"
-    rm -f config.json
-    "$runtime" spec $rootless
-    jq ".process.terminal = false | .process.args = [\"sleep\", \"1000\"] | $2" config.json >new
-    mv new config.json
-}
 property() { systemctl $user show --value -p "$1" "$2"; }
 
 limits='.linux.resources = {memory: {limit: 67108864, swap: 67108864}, pids: {limit: 20}}'
@@ -46,7 +20,7 @@ else
 fi
 
 # --- a life -------------------------------------------------------------------------------------------------------------
-bundle one "$limits | .linux.cgroupsPath = \"$slice:units:one\""
+bundle "$work/one" "$limits | .linux.cgroupsPath = \"$slice:units:one\"" $rootless
 $oci create one </dev/null >/dev/null 2>&1 || $oci create one
 scope=$(property ControlGroup units-one.scope)
 cgroup=/sys/fs/cgroup$scope
@@ -83,7 +57,7 @@ equal "and that of tasks" "$(property TasksMax units-one.scope)" 30
 $oci pause one
 equal "it pauses" "$($oci state one | jq -r .status)" paused
 $oci resume one
-bundle two ".linux.cgroupsPath = \"$slice:units:one\""
+bundle "$work/two" ".linux.cgroupsPath = \"$slice:units:one\"" $rootless
 refused "a unit that is there is somebody's" "units-one.scope" $oci create two
 equal "and goes on" "$($oci state one | jq -r .status)" running
 $oci delete --force one
@@ -91,16 +65,16 @@ equal "its unit is gone" "$(property LoadState units-one.scope)" not-found
 [ ! -e "$cgroup" ] || fail "its cgroup is there: $cgroup"
 
 # --- ends by itself -----------------------------------------------------------------------------------------------------
-bundle short '.process.args = ["sh", "-c", "exit 3"]'
+bundle "$work/short" '.process.args = ["sh", "-c", "exit 3"]' $rootless
 code=0
 $oci run short </dev/null || code=$?
 equal "the exit code" "$code" 3
 equal "its unit, named by default, is gone" "$(property LoadState devoxx-short.scope)" not-found
 
 # --- annotations --------------------------------------------------------------------------------------------------------
-bundle noted '.annotations = {"org.systemd.property.TimeoutStopSec": "12",
+bundle "$work/noted" '.annotations = {"org.systemd.property.TimeoutStopSec": "12",
     "org.systemd.property.Description": "\u0027of my own\u0027", "org.systemd.property.CollectMode": "\u0027inactive-or-failed\u0027",
-    "run.oci.systemd.subgroup": "inner"}'
+    "run.oci.systemd.subgroup": "inner"}' $rootless
 $oci create noted </dev/null >/dev/null 2>&1
 equal "seconds" "$(property TimeoutStopUSec devoxx-noted.scope)" 12s
 equal "a text" "$(property CollectMode devoxx-noted.scope)" inactive-or-failed
@@ -108,7 +82,7 @@ equal "one of ours" "$(property Description devoxx-noted.scope)" "of my own"
 pid=$($oci state noted | jq .pid)
 equal "a subgroup" "$(sed -n 's|.*/||p' "/proc/$pid/cgroup")" inner
 $oci delete --force noted
-bundle none '.annotations = {"run.oci.systemd.subgroup": ""}'
+bundle "$work/none" '.annotations = {"run.oci.systemd.subgroup": ""}' $rootless
 $oci create none </dev/null >/dev/null 2>&1
 pid=$($oci state none | jq .pid)
 equal "no subgroup" "$(sed -n 's|.*/||p' "/proc/$pid/cgroup")" devoxx-none.scope
@@ -116,15 +90,15 @@ equal "and alone there" "$(cat "/sys/fs/cgroup$(property ControlGroup devoxx-non
 $oci delete --force none
 
 # --- refusals -----------------------------------------------------------------------------------------------------------
-bundle bad '.linux.cgroupsPath = "/not/of/systemd"'
+bundle "$work/bad" '.linux.cgroupsPath = "/not/of/systemd"' $rootless
 refused "a path" "SLICE:PREFIX:NAME" $oci create bad
-bundle bad '.annotations = {"org.systemd.property.CollectMode": "fly"}'
+bundle "$work/bad" '.annotations = {"org.systemd.property.CollectMode": "fly"}' $rootless
 refused "a value that is none" "org.systemd.property.CollectMode" $oci create bad
-bundle bad '.annotations = {"org.systemd.property.NoSuchThing": "true"}'
+bundle "$work/bad" '.annotations = {"org.systemd.property.NoSuchThing": "true"}' $rootless
 refused "a property that is none" "NoSuchThing" $oci create bad
-bundle bad '.annotations = {"org.systemd.property.PIDs": "[uint32 1]"}'
+bundle "$work/bad" '.annotations = {"org.systemd.property.PIDs": "[uint32 1]"}' $rootless
 refused "a property that is ours" "PIDs" $oci create bad
-bundle bad .
+bundle "$work/bad" . $rootless
 refused "no bus" "D-Bus" env DBUS_SYSTEM_BUS_ADDRESS=unix:path=/nonexistent DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent $oci create bad
 equal "nothing is left" "$($oci list -q)" ""
 equal "and no unit" "$(systemctl $user list-units --all --no-legend 'units-*' 'devoxx-*.scope')" ""
@@ -134,7 +108,7 @@ if [ "$(id -u)" = 0 ]; then
     loginctl enable-linger devoxx-test
     systemctl start user@1000.service
     install -m 755 "$runtime" /usr/local/bin/devoxx-runtime
-    install -m 755 "$self" /tmp/vm-units.sh
+    install -m 755 "$self" "$(dirname "$self")/vm-checks.sh" /tmp
     # From within his own manager: whoever is born in a cgroup must be allowed to leave the one before.
     exec setpriv --reuid 1000 --regid 1000 --clear-groups env -i "PATH=$PATH" HOME=/home/devoxx-test XDG_RUNTIME_DIR=/run/user/1000 \
         systemd-run --quiet --wait --pipe --user /tmp/vm-units.sh /usr/local/bin/devoxx-runtime

@@ -11,9 +11,10 @@ const CLAUSES: &str = include_str!("clauses.txt");
 
 const HEAD: &str = "# Conformance
 
-Clause by clause of the OCI runtime-spec 1.3.0 for Linux, in this project's words: the tests that show it, all of them in
-`crates/runtime/tests/oci/`. This file is made from the marks in those tests (`clause!`) and from `clauses.txt` beside them;
-a test says when it is old, and `DEVOXX_BLESS=1 cargo test -p devoxx-runtime --test oci conformance` makes it new.
+Clause by clause of the OCI runtime-spec 1.3.0 for Linux, in this project's words: the tests that show it, in
+`crates/runtime/tests/oci/`, and as scripts for a virtual machine in `tests/`. This file is made from the marks in them
+(`clause!`, `# clause:`) and from `clauses.txt`; a test says when it is old, and
+`DEVOXX_BLESS=1 cargo test -p devoxx-runtime --test oci conformance` makes it new.
 ";
 
 /// One line of clauses.txt.
@@ -94,7 +95,27 @@ fn shown() -> BTreeMap<String, Vec<String>> {
             }
         }
     }
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests");
+    let mut scripts: Vec<PathBuf> = fs::read_dir(&scripts)
+        .unwrap_or_else(|error| panic!("{scripts:?}: {error}"))
+        .map(|entry| entry.expect("readdir").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sh"))
+        .collect();
+    scripts.sort();
+    for path in scripts {
+        let source = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let name = path.file_name().expect("a file").display().to_string();
+        for id in marks_of_script(&source) {
+            shown.entry(id).or_default().push(name.clone());
+        }
+    }
     shown
+}
+
+/// The clauses that a script marks: `# clause: ID ID`.
+fn marks_of_script(source: &str) -> Vec<String> {
+    let lines = source.lines().filter_map(|line| line.strip_prefix("# clause: "));
+    lines.flat_map(str::split_ascii_whitespace).map(str::to_owned).collect()
 }
 
 fn rendered(shown: &BTreeMap<String, Vec<String>>) -> String {
