@@ -57,14 +57,14 @@ struct Moved {
 pub fn give(devices: &[NetDevice], namespace: OwnedFd) -> Result<Given> {
     let mut host = Route::open()?;
     let mut inside = within(&namespace)?;
-    let there = inside.links()?;
+    let (outside, there) = (host.links()?, inside.links()?);
     let mut moves = Vec::new();
     for device in devices {
         let field = || format!("config.json: linux.netDevices.{}", device.host);
         let link =
-            host.links().within(field)?.into_iter().find(|link| link.name == device.host).ok_or_else(
-                || Error::new(Kind::Invalid, format!("{}: no such device on the host", field())),
-            )?;
+            outside.iter().find(|link| link.name == device.host).cloned().ok_or_else(|| {
+                Error::new(Kind::Invalid, format!("{}: no such device on the host", field()))
+            })?;
         if there.iter().any(|other| other.name == device.name) {
             let why = format!("{}: a device {:?} is in the container already", field(), device.name);
             return Err(Error::new(Kind::Invalid, why));

@@ -4,6 +4,7 @@ use super::invalid;
 use crate::error::Result;
 use crate::net_devices::{NetDevice, is_name};
 use oci_spec::runtime::Linux;
+use std::collections::BTreeSet;
 
 /// Reads them, in the order of their names; `own_network` says whether there is a namespace for them to go to.
 pub fn net_devices(linux: &Linux, own_network: bool) -> Result<Vec<NetDevice>> {
@@ -16,7 +17,8 @@ pub fn net_devices(linux: &Linux, own_network: bool) -> Result<Vec<NetDevice>> {
         return Err(invalid("linux.netDevices", "unable to move network devices without a NET namespace"));
     }
     devices.sort_by(|one, other| one.host.cmp(&other.host));
-    for (index, device) in devices.iter().enumerate() {
+    let mut taken = BTreeSet::new();
+    for device in &devices {
         let field = format!("linux.netDevices.{}", device.host);
         let wrong = |name: &str| invalid(&field, &format!("{name:?} is not the name of a network device"));
         if !is_name(&device.host) {
@@ -27,7 +29,7 @@ pub fn net_devices(linux: &Linux, own_network: bool) -> Result<Vec<NetDevice>> {
         if !is_name(&device.name) || pattern > 1 || (pattern == 1 && !device.name.contains("%d")) {
             return Err(wrong(&device.name));
         }
-        if pattern == 0 && devices[..index].iter().any(|other| other.name == device.name) {
+        if pattern == 0 && !taken.insert(&device.name) {
             return Err(invalid(&field, &format!("{:?} is there twice", device.name)));
         }
     }
