@@ -7,7 +7,7 @@ use crate::criu::outside::{self, Seen};
 use crate::criu::{Criu, Notification, Surroundings, descriptors, explain};
 use crate::delete::delete;
 use crate::error::{Error, Kind, Result};
-use crate::plan::{Mount, Plan, Source};
+use crate::plan::Plan;
 use crate::state::{self, Init, Record, Status};
 use cgroup::{Cgroup, Entry};
 use rustix::fd::AsRawFd;
@@ -62,7 +62,6 @@ pub fn checkpoint(root: &Path, id: &str, options: &Options) -> Result<Vec<String
         .init
         .filter(|init| init.is_alive())
         .ok_or_else(|| Error::new(Kind::NotRunning, "container not running"))?;
-    refuse_mapped_mounts(&plan)?;
     let directories = options.choices.directories(true)?;
     let surroundings = Surroundings {
         directories: &directories,
@@ -72,30 +71,18 @@ pub fn checkpoint(root: &Path, id: &str, options: &Options) -> Result<Vec<String
         mounts: None,
     };
     let mut criu = Criu::start(&surroundings)?;
-    let done = ask(&mut criu, options, &record, &plan, init)
+    let done = state::write(root, &Record { criu: criu.process(), ..record.clone() })
+        .and_then(|()| ask(&mut criu, options, &record, &plan, init))
         .map_err(|error| explain(error, &directories.work, LOG))
         .within(|| format!("checkpoint {id}"));
-    if done.is_err() {
-        criu.abandon()?;
-        done?;
+    let ended = if done.is_ok() { criu.finish() } else { criu.abandon() };
+    if done.is_ok() && !options.leave_running && !options.pre_dump {
+        ended?;
+        return delete(root, id, true);
     }
-    criu.finish()?;
-    if options.leave_running || options.pre_dump {
-        return Ok(Vec::new());
-    }
-    delete(root, id, true)
-}
-
-/// CRIU knows no mounts with ids of their own, and would bring them back without: whose the files are would have changed.
-fn refuse_mapped_mounts(plan: &Plan) -> Result<()> {
-    let mapped = |mount: &&Mount| matches!(&mount.source, Source::Bind(bind) if bind.id_map.is_some());
-    match plan.mounts.iter().find(mapped) {
-        None => Ok(()),
-        Some(mount) => Err(Error::new(
-            Kind::Unsupported,
-            format!("mount {}: CRIU cannot checkpoint a mount with ids of its own", mount.target.display()),
-        )),
-    }
+    state::write(root, &record)?;
+    ended?;
+    done.map(|()| Vec::new())
 }
 
 /// CRIU looks into other processes and makes them anew: not without root.
@@ -144,7 +131,10 @@ fn ask(criu: &mut Criu, options: &Options, record: &Record, plan: &Plan, init: I
     if !options.pre_dump {
         wish = Wish::Dump;
         asked.mounts = mounts_outside(plan, &theirs, init.pid)?;
-        let names = descriptors::of(init.pid, &theirs)?;
+        let names = match record.streams.is_empty() {
+            false => record.streams.clone(),
+            true => descriptors::of_process(init.pid)?,
+        };
         asked.external.extend(descriptors::files(&names).cloned());
         descriptors::write(&options.choices.image, &names)?;
     }

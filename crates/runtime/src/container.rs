@@ -7,6 +7,7 @@
 //! Whatever fails, the record is worked off before the error is returned.
 
 use crate::channel::{Channel, Message, pair};
+use crate::criu::descriptors;
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::hooks::Hooks;
 use crate::init::mounts::{Opened, open_in_parent};
@@ -108,6 +109,18 @@ pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>)
     let record = Record { config_kept: given.config.is_some(), rdt, ..Record::of(plan, cgroup) };
     // Opened before anything is made: a path that leads nowhere is refused without a trace.
     let joined = namespace::open(&plan.joined)?;
+    let held = claim(run, plan, &record)?;
+    let launched = launch_claimed(run, plan, record, given, &joined);
+    // Before a removal, which waits for its end.
+    drop(held);
+    launched.map_err(|error| after_removal(run, &plan.id, error))
+}
+
+/// Takes the id of a record and makes its cgroup: what keeps that until a process is in it.
+///
+/// # Errors
+/// Nothing is left behind, and what another container uses is not touched.
+pub(crate) fn claim(run: &Path, plan: &Plan, record: &Record) -> Result<Held> {
     if record.config_kept
         && let Some(cgroup) = &record.cgroup
     {
@@ -115,19 +128,13 @@ pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>)
         // Its path is a caller's word, and may be another container's: a record that names it must never be.
         cgroup.check_unused().map_err(of_cgroup)?;
     }
-    state::claim(run, &record)?;
-    let held = match make(plan, &record) {
-        Ok(held) => held,
-        Err(error) => {
-            // It is somebody else's, with what is in it: only the record goes.
-            state::remove_recorded(run, &Record { cgroup: None, ..record })?;
-            return Err(error);
-        }
-    };
-    let launched = launch_claimed(run, plan, record, given, &joined);
-    // Before a removal, which waits for its end.
-    drop(held);
-    launched.map_err(|error| after_removal(run, &plan.id, error))
+    state::claim(run, record)?;
+    let made = make(plan, record);
+    if made.is_err() {
+        // It is somebody else's, with what is in it: only the record goes.
+        state::remove_recorded(run, &Record { cgroup: None, ..record.clone() })?;
+    }
+    made
 }
 
 /// Removes what an error left. A removal that fails too is told with it.
@@ -175,12 +182,6 @@ fn launch_claimed(
     })
 }
 
-/// Makes the cgroup of a record, if it has one: the way into it, and what keeps it until a process is in it.
-pub(crate) fn make_cgroup(plan: &Plan, record: &Record) -> Result<(Entry, Held)> {
-    let held = make(plan, record)?;
-    Ok((limit_cgroup(plan, record)?, held))
-}
-
 fn make(plan: &Plan, record: &Record) -> Result<Held> {
     let Some(cgroup) = &record.cgroup else { return Ok(Held::default()) };
     let held = cgroup.hold(&plan.limits).map_err(of_cgroup)?;
@@ -194,7 +195,7 @@ fn make_or_adopt(cgroup: &Cgroup, record: &Record) -> cgroup::Result<()> {
 }
 
 /// Gives the cgroup of a record, if it has one, its limits: the way into it.
-fn limit_cgroup(plan: &Plan, record: &Record) -> Result<Entry> {
+pub(crate) fn limit_cgroup(plan: &Plan, record: &Record) -> Result<Entry> {
     let Some(cgroup) = &record.cgroup else { return Ok(Entry::default()) };
     // Before the first process is in it: it must never run without its limits.
     cgroup.apply(&plan.limits).map_err(of_cgroup)?;
@@ -412,6 +413,7 @@ impl Launch {
                 Some((Message::Terminal, master)) => terminal = master,
                 Some((Message::Listener, descriptor)) => listener = descriptor,
                 Some((Message::Ready, _)) => {
+                    self.see_streams();
                     self.write_down(Phase::Created)?;
                     return Ok((terminal, listener));
                 }
@@ -419,6 +421,14 @@ impl Launch {
                 Some((other, _)) => return Err(unexpected(&other)),
                 None => return Err(self.died()),
             }
+        }
+    }
+
+    /// Notes what the standard descriptors are, for a checkpoint: later the command may have them elsewhere for a moment.
+    fn see_streams(&mut self) {
+        if self.record.config_kept && rustix::process::geteuid().is_root() {
+            // Most containers are never checkpointed; where it could not be seen, a checkpoint looks for itself.
+            self.record.streams = descriptors::of_process(self.pid()).unwrap_or_default();
         }
     }
 

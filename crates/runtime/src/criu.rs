@@ -12,6 +12,7 @@
 //! ```
 //! It does not decide what of a container lies outside of it; that is in [`outside`] and in the commands.
 
+pub mod cgroups;
 pub mod choices;
 pub mod descriptors;
 pub mod message;
@@ -22,13 +23,16 @@ mod wire;
 use crate::console;
 use crate::container::{end, wait};
 use crate::error::{Error, Kind, Result, of_cgroup};
+use crate::state::Init;
 use cgroup::Entry;
 use choices::Directories;
 use message::{Answer, Features, Options, Wish};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::FdFlags;
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind_recursive, mount_change};
+use rustix::mount::{
+    MountFlags, MountPropagationFlags, MoveMountFlags, mount, mount_bind_recursive, mount_change, move_mount,
+};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags, SocketType,
     recvmsg, send, socketpair,
@@ -89,6 +93,19 @@ pub struct Mounts<'a> {
     pub root_flags: u64,
     /// Where there is a directory that is empty and cannot be written to, for masked paths.
     pub empty_at: &'a Path,
+    /// What is mounted with ids of its own, detached, and where it goes: a bind of it has the same ids.
+    pub mapped: &'a [Mapped],
+}
+
+/// A bind with ids of its own.
+#[derive(Debug)]
+pub struct Mapped {
+    /// Where it is in the container, as config.json says.
+    pub target: PathBuf,
+    /// What is mounted, detached.
+    pub tree: OwnedFd,
+    /// Where it is mounted for CRIU.
+    pub at: PathBuf,
 }
 
 /// What CRIU says on its way.
@@ -213,6 +230,11 @@ impl Criu {
         rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both)
             .map_err(called::<Errno>(|| "shutdown(criu)".to_owned()))?;
         wait(&self.child).map(drop)
+    }
+
+    /// Its process, for the record of what it works on: it outlives its caller.
+    pub fn process(&self) -> Option<Init> {
+        Init::of(self.child.pid.as_raw_nonzero().get())
     }
 
     /// Ends it.
@@ -390,7 +412,7 @@ fn prepare(surroundings: &Surroundings<'_>, channel: &OwnedFd) -> Result<String>
 }
 
 fn prepare_mounts(mounts: &Mounts<'_>) -> Result<()> {
-    let Mounts { root, root_at, root_flags, empty_at } = mounts;
+    let Mounts { root, root_at, root_flags, empty_at, mapped } = mounts;
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).map_err(called::<
         Errno,
     >(
@@ -405,6 +427,10 @@ fn prepare_mounts(mounts: &Mounts<'_>) -> Result<()> {
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount("tmpfs", *empty_at, "tmpfs", flags, Some(c"nr_blocks=1,nr_inodes=1"))
         .map_err(called::<Errno>(|| format!("mount(tmpfs, {empty_at:?})")))?;
+    for Mapped { tree, at, .. } in *mapped {
+        move_mount(tree, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+            .map_err(called::<Errno>(|| format!("move_mount({at:?})")))?;
+    }
     Ok(())
 }
 

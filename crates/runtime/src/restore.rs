@@ -2,26 +2,33 @@
 
 use crate::bundle::{self, Beyond};
 use crate::checkpoint::{OUTSIDE, needs_root, require_lock};
-use crate::container::{after_removal, end, make_cgroup};
+use crate::container::{after_removal, claim, end, limit_cgroup};
 use crate::create::{absolute, make_root, write_pid_file};
 use crate::criu::choices::{Choices, Directories};
 use crate::criu::message::{CgroupsMode, Options as Asked, Wish};
-use crate::criu::{Criu, Mounts, Notification, Surroundings, descriptors, explain, outside, targets};
+use crate::criu::{
+    Criu, Mapped, Mounts, Notification, Surroundings, cgroups, descriptors, explain, outside, targets,
+};
 use crate::delete::delete;
 use crate::error::{Error, Kind, Result};
 use crate::foreground::Foreground;
-use crate::init::label;
+use crate::init::{label, mounts};
 use crate::place::{self, Manager};
 use crate::plan::Plan;
 use crate::state::{self, Init, Phase, Record, Status};
 use crate::{console, namespace};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::FileType;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::path::{Path, PathBuf};
-use sys::clone3::Child;
+use sys::clone3::{Child, Namespaces};
 use sys::mount_setattr::{NODEV, RDONLY};
 use sys::{Context, Errno, called};
 
+/// The kinds of namespaces that CRIU enters by path rather than to restore them, with their files in /proc/PID/ns. PID and
+/// network namespaces are inherited.
+const ENTERED: [(Namespaces, &str); 3] =
+    [(Namespaces::UTS, "uts"), (Namespaces::IPC, "ipc"), (Namespaces::TIME, "time")];
 /// The name of CRIU's log.
 const LOG: &str = "restore.log";
 
@@ -61,6 +68,7 @@ pub fn restore(root: &Path, id: &str, options: &Options, warn: &mut dyn FnMut(&s
     let bundle = absolute(&options.bundle)?;
     let written = bundle::read(&bundle.join("config.json"))?;
     let plan = bundle::plan(id, &written.spec, &bundle, Beyond::default())?;
+    check_joined(&plan)?;
     console::check(plan.process.terminal.is_some(), options.detached, options.console_socket.as_deref())?;
     let socket = options.console_socket.as_deref().map(console::connect).transpose()?;
     let directories = options.choices.directories(false).within(|| format!("restore {id}"))?;
@@ -73,20 +81,20 @@ pub fn restore(root: &Path, id: &str, options: &Options, warn: &mut dyn FnMut(&s
     let cgroup = place::decide(&plan, &options.manager, &mut warnings)?;
     warnings.iter().for_each(|warning| warn(warning));
     let record = Record { config_kept: true, ..Record::of(&plan, cgroup) };
-    state::claim(root, &record)?;
     // Blocked before anything runs: a signal that comes early is the container's.
     let foreground = match options.detached {
         true => None,
-        false => Some(
-            Foreground::inherit(plan.process.terminal.is_some())
-                .map_err(|error| after_removal(root, id, error))?,
-        ),
+        false => Some(Foreground::inherit(plan.process.terminal.is_some())?),
     };
-    let mut restored = Restoration { root, plan: &plan, options, record, socket, terminal: None };
-    let child = state::keep_config(root, id, &written.text)
+    let held = claim(root, &plan, &record)?;
+    let mut restored =
+        Restoration { root, plan: &plan, options, record, socket, terminal: None, streams: Vec::new() };
+    let made = state::keep_config(root, id, &written.text)
         .and_then(|()| restored.make(&directories))
-        .within(|| format!("restore {id}"))
-        .map_err(|error| after_removal(root, id, error))?;
+        .within(|| format!("restore {id}"));
+    // Before a removal, which waits for its end.
+    drop(held);
+    let child = made.map_err(|error| after_removal(root, id, error))?;
     let Some(foreground) = foreground else { return Ok(0) };
     let code = foreground.attend_child(&child, restored.terminal.as_ref())?;
     delete(root, id, true)?.iter().for_each(|warning| warn(warning));
@@ -103,18 +111,22 @@ struct Restoration<'a> {
     socket: Option<OwnedFd>,
     /// The master of the container's terminal, where it stays here.
     terminal: Option<OwnedFd>,
+    /// What its standard descriptors were when the image was made.
+    streams: Vec<String>,
 }
 
 impl Restoration<'_> {
     /// Has CRIU make it, and writes it down.
     fn make(&mut self, directories: &Directories) -> Result<Child> {
-        let (entry, _held) = make_cgroup(self.plan, &self.record)?;
+        let entry = limit_cgroup(self.plan, &self.record)?;
         let place = state::directory(self.root, &self.plan.id);
         let (root_at, empty_at) = (place.join("criu-root"), place.join("criu-empty"));
         for directory in [&root_at, &empty_at] {
             std::fs::create_dir(directory).map_err(called(|| format!("mkdir({directory:?})")))?;
         }
         targets::make(self.plan, &self.record.rootfs)?;
+        let mapped = open_mapped(self.plan, &place)?;
+        let joined = self.joined()?;
         let inherited = self.inherited()?;
         let surroundings = Surroundings {
             directories,
@@ -127,12 +139,20 @@ impl Restoration<'_> {
                 root_at: &root_at,
                 root_flags: self.root_flags(),
                 empty_at: &empty_at,
+                mapped: &mapped,
             }),
         };
-        let mut criu = Criu::start(&surroundings)?;
-        let mut asked = self.asked(&root_at, &empty_at)?;
+        let mut asked = self.asked(&root_at, &empty_at, &mapped)?;
         asked.inherited =
             inherited.iter().map(|(name, fd)| (name.clone(), fd.as_raw_fd().unsigned_abs())).collect();
+        asked.joined = joined
+            .iter()
+            .map(|(kind, open)| {
+                ((*kind).to_owned(), format!("/proc/{}/fd/{}", std::process::id(), open.as_fd().as_raw_fd()))
+            })
+            .collect();
+        let mut criu = Criu::start(&surroundings)?;
+        self.record.criu = criu.process();
         let made = self.carry_out(&mut criu, &asked).map_err(|error| explain(error, &directories.work, LOG));
         match made {
             Ok(child) => {
@@ -146,7 +166,9 @@ impl Restoration<'_> {
         }
     }
 
-    fn asked(&self, root_at: &Path, empty_at: &Path) -> Result<Asked> {
+    fn asked(&self, root_at: &Path, empty_at: &Path, mapped: &[Mapped]) -> Result<Asked> {
+        let mapped: Vec<(&Path, &Path)> =
+            mapped.iter().map(|one| (one.target.as_path(), one.at.as_path())).collect();
         let ours = outside::mounts_of("self")?;
         let choices = &self.options.choices;
         // None was there before: it was just made.
@@ -160,8 +182,8 @@ impl Restoration<'_> {
             log_file: LOG.to_owned(),
             root: root_at.display().to_string(),
             restore_sibling: true,
-            mounts: outside::sources(self.plan, &ours, &self.record, empty_at),
-            cgroup_root: self.cgroup_root(),
+            mounts: outside::sources(self.plan, &ours, &self.record, empty_at, &mapped),
+            cgroup_roots: self.cgroup_roots()?,
             tcp_close: self.options.tcp_close,
             lsm_profile: self.options.lsm_profile.clone(),
             lsm_mount_context: self.options.lsm_mount_context.clone(),
@@ -169,9 +191,19 @@ impl Restoration<'_> {
         })
     }
 
+    /// The namespaces that CRIU enters by path, each with its name; open, so that they are what was checked.
+    fn joined(&self) -> Result<Vec<(&'static str, namespace::Open)>> {
+        let mut joined = Vec::new();
+        for (kind, name) in ENTERED {
+            let of_kind: Vec<_> = self.plan.joined.iter().filter(|one| one.kind == kind).cloned().collect();
+            joined.extend(namespace::open(&of_kind)?.into_iter().map(|open| (name, open)));
+        }
+        Ok(joined)
+    }
+
     /// What stands outside for what the image names: the namespaces that are joined, and our own standard descriptors, under
     /// numbers that CRIU has no use for itself.
-    fn inherited(&self) -> Result<Vec<(String, OwnedFd)>> {
+    fn inherited(&mut self) -> Result<Vec<(String, OwnedFd)>> {
         let mut inherited = Vec::new();
         for (kind, _, name) in OUTSIDE {
             let joined: Vec<_> = self.plan.joined.iter().filter(|one| one.kind == kind).cloned().collect();
@@ -179,9 +211,9 @@ impl Restoration<'_> {
                 inherited.push((name.to_owned(), high(open.descriptor())?));
             }
         }
-        let names = descriptors::read(&self.options.choices.image)?;
+        self.streams = descriptors::read(&self.options.choices.image)?;
         let own = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
-        for (index, name) in descriptors::replaced(&names) {
+        for (index, name) in descriptors::replaced(&self.streams) {
             inherited.push((name.clone(), high(own[index])?));
         }
         Ok(inherited)
@@ -196,13 +228,17 @@ impl Restoration<'_> {
 
     /// The container's cgroup may have had another name when it was dumped. Where CRIU is to leave cgroups alone, its
     /// processes stay where CRIU is, which is there already.
-    fn cgroup_root(&self) -> Option<String> {
+    fn cgroup_roots(&self) -> Result<Vec<cgroups::Root>> {
         let managed = self.options.choices.cgroups != CgroupsMode::Ignore;
-        self.record.cgroup.as_ref().filter(|_| managed).map(|cgroup| cgroup.name.clone())
+        let Some(cgroup) = self.record.cgroup.as_ref().filter(|_| managed) else { return Ok(Vec::new()) };
+        let path = "/proc/self/cgroup";
+        let own = std::fs::read_to_string(path).map_err(called(|| format!("read({path:?})")))?;
+        Ok(cgroups::roots(cgroup, &own))
     }
 
     fn carry_out(&mut self, criu: &mut Criu, asked: &Asked) -> Result<Child> {
         require_lock(criu, self.options.choices.network_lock)?;
+        state::write(self.root, &self.record)?;
         if self.options.lsm_mount_context.is_some() {
             criu.require(31_600, "--lsm-mount-context")?;
         }
@@ -248,6 +284,8 @@ impl Restoration<'_> {
     fn write_down(&mut self, pid: i32) -> Result<()> {
         self.record.init = Init::of(pid);
         self.record.phase = Phase::Created;
+        self.record.streams = descriptors::of_restored(pid, &self.streams)?;
+        self.record.criu = None;
         state::write(self.root, &self.record)?;
         if let Some(path) = &self.options.pid_file {
             write_pid_file(path, pid)?;
@@ -260,6 +298,9 @@ impl Restoration<'_> {
         match (script.as_str(), descriptor) {
             // The namespaces are there and empty, as at a create.
             ("setup-namespaces", _) => {
+                // A hook may ask for the state; and if we end here, what there is of it is found.
+                self.record.init = Init::of(pid);
+                state::write(self.root, &self.record)?;
                 let hooks = &self.plan.hooks;
                 let state = self.record.state_json(Status::Creating, pid)?;
                 hooks.run("prestart", &hooks.prestart, &state)?;
@@ -277,6 +318,37 @@ impl Restoration<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Refuses to join what CRIU can only make anew.
+fn check_joined(plan: &Plan) -> Result<()> {
+    let refused = [(Namespaces::USER, "user"), (Namespaces::MOUNT, "mount"), (Namespaces::CGROUP, "cgroup")];
+    match refused.iter().find(|(kind, _)| plan.joins(*kind)) {
+        None => Ok(()),
+        Some((_, name)) => Err(Error::new(
+            Kind::Unsupported,
+            format!(
+                "linux.namespaces: {name}: path: CRIU cannot restore into a {name} namespace that is there"
+            ),
+        )),
+    }
+}
+
+/// Opens the binds with ids of their own, and makes what they are mounted on in a container's directory.
+fn open_mapped(plan: &Plan, place: &Path) -> Result<Vec<Mapped>> {
+    let mut mapped = Vec::new();
+    for (index, (target, tree)) in mounts::open_mapped(plan)?.into_iter().enumerate() {
+        let at = place.join(format!("criu-mapped-{index}"));
+        let about = rustix::fs::fstat(&tree).map_err(called::<Errno>(|| "fstat".to_owned()))?;
+        match FileType::from_raw_mode(about.st_mode) {
+            FileType::Directory => {
+                std::fs::create_dir(&at).map_err(called(|| format!("mkdir({at:?})")))?;
+            }
+            _ => drop(std::fs::File::create_new(&at).map_err(called(|| format!("open({at:?}, O_EXCL)")))?),
+        }
+        mapped.push(Mapped { target: target.to_owned(), tree, at });
+    }
+    Ok(mapped)
 }
 
 /// A copy under a number that is not one of the standard descriptors'.

@@ -59,6 +59,10 @@ pub struct Record {
     pub own_pid_namespace: bool,
     /// What is to run after its start and its end.
     pub hooks: Hooks,
+    /// What its standard descriptors were when it was made, as CRIU calls them; empty where nobody could look.
+    pub streams: Vec<String>,
+    /// The CRIU that is at work on it: nothing else ends with the command that has started it.
+    pub criu: Option<Init>,
 }
 
 /// How far a container has come on its way to its start.
@@ -154,6 +158,8 @@ impl Record {
                 stderr: plan.hooks.stderr.clone(),
                 ..Hooks::default()
             },
+            streams: Vec::new(),
+            criu: None,
         }
     }
 
@@ -388,10 +394,9 @@ pub fn remove(run: &Path, id: &str) -> Result<()> {
 pub fn remove_recorded(run: &Path, record: &Record) -> Result<()> {
     let id = &record.id;
     let mut failures = Vec::new();
-    if let Some(init) = record.init
-        && let Err(failure) = kill_and_wait(init)
-    {
-        failures.push(failure.to_string());
+    // CRIU first: it makes processes, or holds them.
+    for process in record.criu.into_iter().chain(record.init) {
+        failures.extend(kill_and_wait(process).err().map(|failure| failure.to_string()));
     }
     if let Some(cgroup) = &record.cgroup {
         for done in [cgroup.kill(), cgroup.remove()] {

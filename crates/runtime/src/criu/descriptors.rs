@@ -1,7 +1,7 @@
 //! The standard descriptors of a container: they lead outside. Beside the image stands what they were, so that a restore can
 //! put its own in their place.
 
-use super::outside::Seen;
+use super::outside::{self, Seen};
 use crate::error::{Error, Kind, Result};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -12,24 +12,50 @@ const NAME: &str = "descriptors.json";
 /// Longer than three paths are.
 const LONGEST: u64 = 64 * 1024;
 
-/// What the descriptors 0 to 2 of a process are, under the names that CRIU has for what is outside: `pipe:[INODE]`, or
-/// `file[MOUNT:INODE]` for a file on none of the container's mounts. Anything else is its path.
-pub fn of(pid: i32, mounts: &[Seen]) -> Result<Vec<String>> {
-    (0..3).map(|number| name(pid, number, mounts)).collect()
+/// What the descriptors 0 to 2 of a container's process are, under the names that CRIU has for what is outside:
+/// `pipe:[INODE]`, or `file[MOUNT:INODE]` for a file on none of the container's mounts. Anything else is its path.
+pub fn of_process(pid: i32) -> Result<Vec<String>> {
+    let process = pid.to_string();
+    let targets = (0..3).map(|number| target(&process, number)).collect::<Result<Vec<String>>>()?;
+    if targets.iter().all(|target| !target.starts_with('/')) {
+        return Ok(targets);
+    }
+    let mounts = outside::mounts_of(&process)?;
+    (0..3).map(|number| name(&process, number, &mounts)).collect()
 }
 
-fn name(pid: i32, number: u32, mounts: &[Seen]) -> Result<String> {
-    let path = format!("/proc/{pid}/fd/{number}");
-    let target = match std::fs::read_link(&path) {
-        Ok(target) => target.display().to_string(),
-        // The container may have closed it.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(String::new()),
-        Err(error) => return Err(called(|| format!("readlink({path:?})"))(error).into()),
+/// What they are in a container that was just restored with this process's own in the place of those that lay outside:
+/// `names` are those of its image.
+pub fn of_restored(pid: i32, names: &[String]) -> Result<Vec<String>> {
+    let replaced = replaced(names);
+    if replaced.is_empty() {
+        return Ok(names.to_owned());
+    }
+    let mounts = outside::mounts_of(&pid.to_string())?;
+    let now = |known: &String| match replaced.iter().find(|(_, name)| *name == known) {
+        Some((number, _)) => name("self", *number, &mounts),
+        None => Ok(known.clone()),
     };
+    names.iter().map(now).collect()
+}
+
+/// Where a descriptor leads; empty for one that is closed.
+fn target(process: &str, number: usize) -> Result<String> {
+    let path = format!("/proc/{process}/fd/{number}");
+    match std::fs::read_link(&path) {
+        Ok(target) => Ok(target.display().to_string()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(called(|| format!("readlink({path:?})"))(error).into()),
+    }
+}
+
+fn name(process: &str, number: usize, mounts: &[Seen]) -> Result<String> {
+    let path = format!("/proc/{process}/fd/{number}");
+    let target = target(process, number)?;
     if !target.starts_with('/') {
         return Ok(target);
     }
-    let about = format!("/proc/{pid}/fdinfo/{number}");
+    let about = format!("/proc/{process}/fdinfo/{number}");
     let text = std::fs::read_to_string(&about).map_err(called(|| format!("read({about:?})")))?;
     let mount: Option<u64> = text.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
     let Some(mount) = mount.filter(|mount| mounts.iter().all(|seen| seen.id != *mount)) else {
@@ -94,11 +120,14 @@ mod tests {
 
     #[test]
     fn a_file_on_no_mount_of_the_container_has_a_name() {
-        let own = std::process::id().cast_signed();
-        let names = of(own, &[]).unwrap();
+        let names: Vec<String> = (0..3).map(|number| name("self", number, &[]).unwrap()).collect();
         assert!(names.iter().all(|name| !name.starts_with('/')), "{names:?}");
-        let all = super::super::outside::mounts_of("self").unwrap();
-        let seen = of(own, &all).unwrap();
+        let own = std::process::id().cast_signed();
+        let seen = of_process(own).unwrap();
         assert!(seen.iter().all(|name| !name.starts_with("file[")), "{seen:?}");
+        // What was outside is ours now; the rest is what it was.
+        let old = ["file[1:2]", "/dev/pts/0", "file[1:2]"].map(str::to_owned);
+        let first = seen[0].clone();
+        assert_eq!(of_restored(own, &old).unwrap(), [first.clone(), old[1].clone(), first]);
     }
 }

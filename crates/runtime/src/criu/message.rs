@@ -1,5 +1,6 @@
 //! What is said to CRIU and what it answers: the messages of its `rpc.proto`, with the fields that a container takes.
 
+use super::cgroups::Root;
 use super::wire::{Value, Writer, fields};
 use crate::error::Result;
 
@@ -85,8 +86,8 @@ pub struct Options {
     pub link_remap: bool,
     /// Mounts that lead outside, with the name that stands for what is there; for a restore the other way round.
     pub mounts: Vec<(String, String)>,
-    /// The cgroup that takes the place of the one that was dumped, in every hierarchy.
-    pub cgroup_root: Option<String>,
+    /// The cgroups that take the place of those that were dumped.
+    pub cgroup_roots: Vec<Root>,
     /// The restored process becomes a child of who started CRIU.
     pub restore_sibling: bool,
     /// Descriptors that stand for what they are called.
@@ -99,6 +100,8 @@ pub struct Options {
     pub external: Vec<String>,
     /// The network namespace is dumped without what is in it.
     pub empty_network: bool,
+    /// Namespaces that are entered rather than restored: their files in /proc/PID/ns and their paths.
+    pub joined: Vec<(String, String)>,
     /// The cgroup to freeze, rather than to stop each process.
     pub freeze_cgroup: Option<String>,
     /// Connections that are being made are left out.
@@ -150,8 +153,11 @@ impl Options {
             });
         }
         to.flag(24, self.cgroups != CgroupsMode::Ignore);
-        if let Some(path) = &self.cgroup_root {
-            to.message(25, |root| root.bytes(2, path.as_bytes()));
+        for (controller, path) in &self.cgroup_roots {
+            to.message(25, |root| {
+                root.text(1, controller.as_deref());
+                root.bytes(2, path.as_bytes());
+            });
         }
         to.flag(26, self.restore_sibling);
         for (key, fd) in &self.inherited {
@@ -168,6 +174,12 @@ impl Options {
         }
         if self.empty_network {
             to.number(38, NETWORK);
+        }
+        for (kind, path) in &self.joined {
+            to.message(39, |joined| {
+                joined.bytes(1, kind.as_bytes());
+                joined.bytes(2, path.as_bytes());
+            });
         }
         to.text(44, self.freeze_cgroup.as_deref());
         to.flag(46, self.tcp_skip_in_flight);
@@ -303,6 +315,7 @@ mod tests {
             root: "/r".into(),
             mounts: vec![("/etc/hosts".into(), "/etc/hosts".into())],
             external: vec!["net[1]:extRootNetNS".into()],
+            joined: vec![("uts".into(), "/proc/1/fd/2".into())],
             ..Options::default()
         };
         let written = request(Wish::Dump, &options);
@@ -315,6 +328,8 @@ mod tests {
         assert_eq!(of(10).map(Value::text).as_deref(), Some("dump.log"));
         assert_eq!(of(34), Some(Value::Number(3)), "soft");
         assert_eq!(of(37).map(Value::text).as_deref(), Some("net[1]:extRootNetNS"));
+        let joined = fields(of(39).unwrap().message()).unwrap();
+        assert_eq!((joined[0].1.text(), joined[1].1.text()), ("uts".into(), "/proc/1/fd/2".into()));
         let mount = fields(of(23).unwrap().message()).unwrap();
         assert_eq!(mount[1].1.text(), "/etc/hosts");
         assert!(of(3).is_none() && of(38).is_none());

@@ -47,6 +47,17 @@ pub fn open_in_parent(plan: &Plan) -> Result<Opened> {
     open_all(plan, wanted, false)
 }
 
+/// Opens the sources of binds that have ids of their own, and no others: each with its target.
+pub fn open_mapped(plan: &Plan) -> Result<Vec<(&Path, OwnedFd)>> {
+    let wanted = |mount: &Mount| bind_of(mount).is_some_and(|bind| bind.id_map.is_some());
+    let opened = open_all(plan, wanted, false)?.sources;
+    let trees = plan.mounts.iter().zip(opened).filter_map(|(mount, source)| match source {
+        Some(bind::Opened::Tree(tree)) => Some((mount.target.as_path(), tree)),
+        _ => None,
+    });
+    Ok(trees.collect())
+}
+
 /// Opens the source of every bind, for a container that runs.
 pub fn open_for_running(plan: &Plan) -> Result<Opened> {
     open_all(plan, |mount| bind_of(mount).is_some(), true)
