@@ -13,7 +13,7 @@ mod remove;
 mod stats;
 mod unit;
 
-pub use entry::Entry;
+pub use entry::{Entry, Escort};
 pub use notice::{Notice, Scarcity};
 
 use crate::layout::{Layout, Scope};

@@ -19,7 +19,7 @@ mod stats;
 pub mod systemd;
 mod tree;
 
-pub use cgroup::{Cgroup, Entry, Notice, Scarcity};
+pub use cgroup::{Cgroup, Entry, Escort, Notice, Scarcity};
 pub use device::DeviceRule;
 pub use layout::{Delegation, Hierarchy, Layout, Scope, delegated};
 pub use limits::{

@@ -73,7 +73,8 @@ impl Unit {
         Ok(Self { name: names.unit, slice: names.slice, user, cgroup, properties })
     }
 
-    fn is_slice(&self) -> bool {
+    /// Whether it is a slice, and not a scope.
+    pub fn is_slice(&self) -> bool {
         self.name.ends_with(".slice")
     }
 
@@ -131,6 +132,19 @@ impl Unit {
             return Ok(());
         }
         manager.set(&self.name, all).within(doing)
+    }
+
+    /// Moves a process of this user into its cgroup, or one beneath it.
+    pub(crate) fn attach(&self, beneath: &str, pid: u32) -> Result<()> {
+        Manager::open(self.user)
+            .and_then(|mut manager| manager.attach(&self.name, beneath, pid))
+            .map_err(|error| match self.is_slice() {
+                true => {
+                    error.with_hint("without root into a scope alone, or from: systemd-run --user --scope")
+                }
+                false => error,
+            })
+            .within(|| format!("move process {pid} into unit {}", self.name))
     }
 
     /// Stops it, and has systemd forget that it failed. One that is gone is no error.

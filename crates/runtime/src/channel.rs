@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! parent                         stage, then init
+//!                    <- Outside --    not in its cgroup, where only systemd may put it
+//!   it is there ----- Proceed ->
 //!                    <- Map ------    in a new user namespace that has no ids yet
 //!   maps written --- Proceed ->
 //!                    <- Init -----    the stage has made init (with its pidfd), and ends
@@ -42,6 +44,8 @@ pub enum Message {
     Proceed,
     /// From the parent: written down; the start comes through the gate.
     Commit,
+    /// From the child that was cloned: it is to be brought into its cgroup.
+    Outside,
     /// From the stage: its user namespace needs ids.
     Map,
     /// From the stage: init is there, its pidfd is attached.

@@ -35,6 +35,8 @@ pub struct Launch {
     net_devices: Vec<NetDevice>,
     /// Those that have moved, as long as they would come back.
     given: Option<net_devices::Given>,
+    /// What keeps its unit of systemd until init is in it.
+    held: Held,
 }
 
 /// Everything is set up; the command has not been started.
@@ -110,10 +112,16 @@ pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>)
     // Opened before anything is made: a path that leads nowhere is refused without a trace.
     let joined = namespace::open(&plan.joined)?;
     let held = claim(run, plan, &record)?;
-    let launched = launch_claimed(run, plan, record, given, &joined);
-    // Before a removal, which waits for its end.
-    drop(held);
-    launched.map_err(|error| after_removal(run, &plan.id, error))
+    match launch_claimed(run, plan, record, given, &joined) {
+        Ok(launch) if launch.is_born_in_its_cgroup() => Ok(launch),
+        // It goes there by itself: a unit that is empty until then, systemd would end.
+        Ok(launch) => Ok(Launch { held, ..launch }),
+        Err(error) => {
+            // Before a removal, which waits for its end.
+            drop(held);
+            Err(after_removal(run, &plan.id, error))
+        }
+    }
 }
 
 /// Takes the id of a record and makes its cgroup: what keeps that until a process is in it.
@@ -179,6 +187,7 @@ fn launch_claimed(
         hooks: plan.hooks.clone(),
         net_devices: plan.net_devices.clone(),
         given: None,
+        held: Held::default(),
     })
 }
 
@@ -296,6 +305,9 @@ fn make_init(inside: &Inside<'_>, stdio: Stdio) -> Result<(Child, Channel)> {
         if let Err(failed) = inside.let_go(&theirs) {
             return crate::init::report(&theirs, failed.into());
         }
+        if let Err(failure) = be_brought(inside.entry, &theirs) {
+            return crate::init::report(&theirs, failure);
+        }
         let done = if staged {
             stage::run(plan, inside.joined, &mut theirs, |channel| match channel.proceed() {
                 Ok(()) => inside.init(channel),
@@ -307,6 +319,10 @@ fn make_init(inside: &Inside<'_>, stdio: Stdio) -> Result<(Child, Channel)> {
         };
         done.unwrap_or_else(|failure| crate::init::report(&theirs, failure))
     })?;
+    if let Err(error) = bring(inside.entry, &child, &ours) {
+        end(&child)?;
+        return Err(error);
+    }
     if !staged && !plan.namespaces.has(Namespaces::USER) {
         return Ok((child, ours));
     }
@@ -321,6 +337,30 @@ fn make_init(inside: &Inside<'_>, stdio: Stdio) -> Result<(Child, Channel)> {
             end(&child)?;
             Err(error)
         }
+    }
+}
+
+/// In the child: waits to be brought into its cgroup, where it could not be born in it. Before it has made or entered
+/// anything, so that all of that is in there too.
+pub(crate) fn be_brought(entry: &Entry, channel: &Channel) -> Result<()> {
+    if entry.escort.is_none() {
+        return Ok(());
+    }
+    channel.send(&Message::Outside, None)?;
+    channel.proceed()
+}
+
+/// In the parent: has the child brought into its cgroup.
+pub(crate) fn bring(entry: &Entry, child: &Child, channel: &Channel) -> Result<()> {
+    let Some(escort) = &entry.escort else { return Ok(()) };
+    match channel.receive()? {
+        Some((Message::Outside, _)) => {
+            escort.bring(child.pid.as_raw_nonzero().get().cast_unsigned()).map_err(of_cgroup)?;
+            channel.send(&Message::Proceed, None)
+        }
+        Some((Message::Failed { kind, chain, hint }, _)) => Err(Error { kind, chain, hint }),
+        Some((other, _)) => Err(unexpected(&other)),
+        None => Err(Error::new(Kind::Other, "init ended without a word")),
     }
 }
 
@@ -392,6 +432,12 @@ impl Launch {
         }
     }
 
+    /// systemd looks at the cgroup of v2, where there is one.
+    fn is_born_in_its_cgroup(&self) -> bool {
+        let places = self.record.cgroup.iter().flat_map(|cgroup| &cgroup.places);
+        places.into_iter().any(|place| place.version == cgroup::Version::V2)
+    }
+
     fn until_ready(&mut self) -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
         let (mut terminal, mut listener) = (None, None);
         loop {
@@ -403,6 +449,8 @@ impl Launch {
                 // Nobody has asked for it.
                 Some((Message::Network, _)) => {}
                 Some((Message::Hooks, _)) => {
+                    // Init is in its cgroup, and whoever looks at that finds it alone.
+                    self.held = Held::default();
                     // A hook may ask for the state.
                     self.write_down(Phase::Creating)?;
                     let state = self.record.state_json(Status::Creating, self.pid())?;
@@ -414,6 +462,7 @@ impl Launch {
                 Some((Message::Listener, descriptor)) => listener = descriptor,
                 Some((Message::Ready, _)) => {
                     self.see_streams();
+                    self.held = Held::default();
                     self.write_down(Phase::Created)?;
                     return Ok((terminal, listener));
                 }
@@ -446,6 +495,7 @@ impl Launch {
             Some(given) => given.after_return(error),
             None => error,
         };
+        drop(self.held);
         after_removal(&self.run, &self.record.id, error)
     }
 

@@ -3,7 +3,7 @@
 use crate::bundle::{self, Beyond};
 use crate::channel::{Channel, Message, pair};
 use crate::console;
-use crate::container::{Stdio, end, go, pid_of, wait};
+use crate::container::{Stdio, bring, end, go, pid_of, wait};
 use crate::create::{check_open, write_pid_file};
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::init::enter::{self, Entering};
@@ -115,7 +115,7 @@ pub fn exec_with(root: &Path, id: &str, options: &Options, stdio: &Stdio) -> Res
             warnings.push(format!(
                 "the process is not in the container's cgroup, and its limits do not hold for it: {error}"
             ));
-            let outside = Entry { unified: None, tasks: entry.tasks };
+            let outside = Entry { unified: None, ..entry };
             make(&entering, &outside, stdio).map_err(NotMade::error)?
         }
         other => other.map_err(NotMade::error)?,
@@ -288,6 +288,7 @@ fn way_in(record: &Record, beneath: &[(Vec<String>, String)]) -> Result<Entry> {
         let found = one.entry().map_err(of_cgroup)?;
         entry.unified = entry.unified.or(found.unified);
         entry.tasks.extend(found.tasks);
+        entry.escort = entry.escort.or(found.escort);
     }
     Ok(entry)
 }
@@ -309,9 +310,9 @@ fn where_init_is(record: &Record, pid: i32) -> Result<Entry> {
 /// Why a process was not made.
 enum NotMade {
     /// Its cgroup takes no processes.
-    CgroupBusy(sys::CallError),
+    CgroupBusy(Error),
     /// Its cgroup takes none from where we are.
-    CgroupClosed(sys::CallError),
+    CgroupClosed(Error),
     /// Anything else.
     Other(Error),
 }
@@ -319,8 +320,7 @@ enum NotMade {
 impl NotMade {
     fn error(self) -> Error {
         match self {
-            Self::CgroupBusy(error) | Self::CgroupClosed(error) => error.into(),
-            Self::Other(error) => error,
+            Self::CgroupBusy(error) | Self::CgroupClosed(error) | Self::Other(error) => error,
         }
     }
 }
@@ -342,10 +342,15 @@ fn make(entering: &Entering, entry: &Entry, stdio: &Stdio) -> Result<(Child, Cha
         }
     });
     let child = child.map_err(|error| match error.errno {
-        Errno::BUSY | Errno::OPNOTSUPP => NotMade::CgroupBusy(error),
-        Errno::ACCESS if entry.unified.is_some() => NotMade::CgroupClosed(error),
+        Errno::BUSY | Errno::OPNOTSUPP => NotMade::CgroupBusy(error.into()),
+        Errno::ACCESS if entry.unified.is_some() => NotMade::CgroupClosed(error.into()),
         _ => NotMade::Other(error.into()),
     })?;
+    if let Err(error) = bring(entry, &child, &ours) {
+        end(&child).map_err(NotMade::Other)?;
+        // systemd does not say why it could not.
+        return Err(NotMade::CgroupBusy(error));
+    }
     process_of(entering, child, ours).map_err(NotMade::Other)
 }
 

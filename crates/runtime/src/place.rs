@@ -36,8 +36,10 @@ pub fn decide(plan: &Plan, manager: &Manager, warnings: &mut Vec<String>) -> Res
     };
     if *manager == Manager::Systemd {
         let unit = Unit::plan(&plan.cgroup, &plan.id, rootless, &plan.annotations).map_err(of_cgroup)?;
-        // As crun does: what is beneath the unit's own cgroup, systemd leaves to the container alone.
-        let default = if matches!(layout, Layout::Unified { .. }) { "container" } else { "" };
+        // As crun does: what is beneath the unit's own cgroup, systemd leaves to the container alone. But not beneath a slice,
+        // which is never delegated: it takes controllers away again that none of its own units needs.
+        let delegated = matches!(layout, Layout::Unified { .. }) && !unit.is_slice();
+        let default = if delegated { "container" } else { "" };
         let subgroup = plan.annotations.get("run.oci.systemd.subgroup").map_or(default, String::as_str);
         return Cgroup::plan_unit(&layout, unit, subgroup).map(Some).map_err(of_cgroup);
     }

@@ -76,6 +76,14 @@ impl Manager {
         Ok(())
     }
 
+    /// Moves a process into the cgroup of a unit, or into one beneath it. What a user's manager may not, it asks the system's
+    /// to do.
+    pub(super) fn attach(&mut self, unit: &str, beneath: &str, pid: u32) -> Result<()> {
+        let pids = Value::Array("u".to_owned(), vec![Value::U32(pid)]);
+        self.call("AttachProcessesToUnit", vec![Value::text(unit), Value::text(beneath), pids])?;
+        Ok(())
+    }
+
     /// Stops a unit and waits until it has stopped.
     pub(super) fn stop(&mut self, unit: &str) -> Result<()> {
         self.subscribe()?;

@@ -3,6 +3,7 @@
 
 use super::{Message, attributes, exec, label, process, report, terminal, user};
 use crate::channel::Channel;
+use crate::container::be_brought;
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::plan::Process;
 use crate::stage;
@@ -40,6 +41,7 @@ fn stage(entering: &Entering, channel: &mut Channel, entry: &Entry) -> Result<i3
         .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG)".to_owned()))?;
     // Where it may run until it is in its cgroup, whose processors may be others (config.md, "execCPUAffinity").
     attributes::set_affinity(entering.process.attributes.initial_affinity.as_ref())?;
+    be_brought(entry, channel)?;
     // Before the cgroup namespace is joined, and before anything costs memory.
     entry.enter().map_err(of_cgroup)?;
     // While /proc of the host is in reach, and privileges are there to lower the score.
