@@ -51,6 +51,8 @@ test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1; with Ap
 	tests/vm-systemd.sh sh -ec 'tests/vm-apparmor.sh "$$1"; tests/vm-units.sh "$$1"' sh "$(TARGET)/debug/devoxx-runtime"
 	VM_KERNEL_ARGUMENTS="systemd.unified_cgroup_hierarchy=0 security=selinux selinux=1" \
 	    tests/vm-systemd.sh sh -ec 'tests/vm-units-v1.sh "$$1"; tests/vm-selinux.sh "$$1"' sh "$(TARGET)/debug/devoxx-runtime"
+	VM_KERNEL_ARGUMENTS="systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1" \
+	    tests/vm-systemd.sh tests/vm-units-v1.sh "$(TARGET)/debug/devoxx-runtime"
 
 setup: ## what the tests need and this machine lacks, by apt
 	tests/setup.sh

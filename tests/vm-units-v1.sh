@@ -1,6 +1,7 @@
 #!/bin/sh
-# A container as a unit of systemd where that has cgroup v1 (a hybrid host): a short form of vm-units.sh, for
-# `VM_KERNEL_ARGUMENTS=systemd.unified_cgroup_hierarchy=0 tests/vm-systemd.sh tests/vm-units-v1.sh RUNTIME`.
+# A container as a unit of systemd where that has cgroup v1, beside v2 (hybrid) or alone: a short form of vm-units.sh, for
+# `VM_KERNEL_ARGUMENTS=systemd.unified_cgroup_hierarchy=0 tests/vm-systemd.sh tests/vm-units-v1.sh RUNTIME`, and with
+# systemd.legacy_systemd_cgroup_controller=1 as well.
 set -eu
 runtime=$(realpath "${1:?usage: vm-units-v1.sh RUNTIME}")
 . "$(dirname "$(realpath "$0")")/vm-checks.sh"
@@ -23,4 +24,16 @@ equal "an update" "$(cat $limit) $(property MemoryLimit)" "134217728 134217728"
 $oci delete --force v1
 equal "its unit is gone" "$(property LoadState)" not-found
 equal "and its cgroups" "$(find /sys/fs/cgroup -name 'devoxx-v1*')" ""
+
+# Where init goes into its cgroups late, the unit is to wait for it: without v2, an empty one ends.
+bundle "$work/late" '.linux.netDevices = {"devoxx0": {}}'
+for round in 1 2 3 4 5; do
+    ip link add devoxx0 type dummy
+    launched $oci create late
+    pid=$($oci state late | jq .pid)
+    equal "it is in its scope, time $round" "$(cut -d: -f3 "/proc/$pid/cgroup" | sort -u)" /system.slice/devoxx-late.scope
+    equal "which runs" "$(systemctl show --value -p ActiveState devoxx-late.scope)" active
+    $oci delete --force late
+    ip link delete devoxx0 2>/dev/null || true
+done
 rm -rf "$work"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Containers as units of systemd, in a machine that it runs: `tests/vm-systemd.sh tests/vm-units.sh RUNTIME`, as root and
-# then as an ordinary user with a manager of his own. It ends with the first check that fails.
+# Containers as units of systemd, in a machine that it runs: `tests/vm-systemd.sh tests/vm-units.sh RUNTIME`, as root, then
+# as an ordinary user from within his own manager and from where he logs in. It ends with the first check that fails.
 set -eu
 runtime=$(realpath "${1:?usage: vm-units.sh RUNTIME}")
 self=$(realpath "$0")
@@ -17,6 +17,10 @@ if [ "$(id -u)" = 0 ]; then
         cpu: {shares: 512, quota: 50500, period: 100000, cpus: "0", mems: "0"}, unified: {"memory.high": "50331648"}}'
 else
     user=--user rootless=--rootless slice=
+fi
+
+if [ "${2:-}" = login ]; then
+    equal "where somebody logs in is not his manager's" "$(grep -c '^0::/user.slice/user-1000.slice/session-' /proc/self/cgroup)" 1
 fi
 
 # --- a life -------------------------------------------------------------------------------------------------------------
@@ -47,7 +51,7 @@ if [ -z "$user" ]; then
 fi
 $oci start one
 equal "it runs" "$($oci state one | jq -r .status)" running
-equal "what is executed is beneath it" "$($oci exec one cat /proc/self/cgroup)" "0::/"
+equal "what is executed is beneath it" "$($oci exec one cat /proc/self/cgroup 2>&1)" "0::/"
 systemctl $user daemon-reload
 equal "a reload changes nothing" "$(cat "$cgroup/memory.max" "$cgroup/container/memory.max" | uniq)" 67108864
 $oci update --memory 134217728 --memory-swap 134217728 --pids-limit 30 one
@@ -70,6 +74,42 @@ code=0
 $oci run short </dev/null || code=$?
 equal "the exit code" "$code" 3
 equal "its unit, named by default, is gone" "$(property LoadState devoxx-short.scope)" not-found
+
+# --- slices -------------------------------------------------------------------------------------------------------------
+bundle "$work/nested" "$limits | .linux.cgroupsPath = \"devoxx-deep.slice:units:nested\"" $rootless
+launched $oci create nested
+scope=$(property ControlGroup units-nested.scope)
+equal "a slice that was missing is there" "$(property ActiveState devoxx-deep.slice)" active
+equal "in the slice that its name says" "${scope##*/devoxx.slice}" /devoxx-deep.slice/units-nested.scope
+equal "with the limit" "$(cat "/sys/fs/cgroup$scope/memory.max")" 67108864
+pid=$($oci state nested | jq .pid)
+equal "and the container beneath" "$(sed -n 's/^0:://p' "/proc/$pid/cgroup")" "$scope/container"
+$oci delete --force nested
+equal "its scope is gone" "$(property LoadState units-nested.scope) $(ls -d "/sys/fs/cgroup$scope" 2>&1 | grep -c 'No such')" "not-found 1"
+systemctl $user stop devoxx.slice
+
+bundle "$work/slice" "$limits | .linux.cgroupsPath = \"devoxx.slice::devoxx-own.slice\"" $rootless
+if [ "${2:-}" = login ]; then
+    # Which systemd moves nobody into: it does so for what is delegated.
+    refused "a slice of its own, from where he logs in" "systemd-run --user --scope" $oci create slice
+    equal "it is not left behind" "$(property ActiveState devoxx-own.slice)" inactive
+else
+    launched $oci create slice
+    slice_cgroup=$(property ControlGroup devoxx-own.slice)
+    equal "a slice of its own" "${slice_cgroup##*/devoxx.slice}" /devoxx-own.slice
+    equal "systemd knows its limit" "$(property MemoryMax devoxx-own.slice)" 67108864
+    pid=$($oci state slice | jq .pid)
+    equal "the container is in it, not beneath: nothing there would last" "$(sed -n 's/^0:://p' "/proc/$pid/cgroup")" "$slice_cgroup"
+    $oci start slice
+    systemctl $user daemon-reload
+    equal "and stays there" "$(cat "/sys/fs/cgroup$slice_cgroup/memory.max" "/sys/fs/cgroup$slice_cgroup/pids.max" | xargs)" "67108864 20"
+    equal "what is executed too" "$($oci exec slice cat /proc/self/cgroup)" "0::/"
+    $oci update --pids-limit 30 slice
+    equal "an update" "$(property TasksMax devoxx-own.slice) $(cat "/sys/fs/cgroup$slice_cgroup/pids.max")" "30 30"
+    $oci delete --force slice
+    equal "it is stopped" "$(property ActiveState devoxx-own.slice) $(ls -d "/sys/fs/cgroup$slice_cgroup" 2>&1 | grep -c 'No such')" "inactive 1"
+fi
+systemctl $user stop devoxx.slice
 
 # --- annotations --------------------------------------------------------------------------------------------------------
 bundle "$work/noted" '.annotations = {"org.systemd.property.TimeoutStopSec": "12",
@@ -109,7 +149,11 @@ if [ "$(id -u)" = 0 ]; then
     systemctl start user@1000.service
     install -m 755 "$runtime" /usr/local/bin/devoxx-runtime
     install -m 755 "$self" "$(dirname "$self")/vm-checks.sh" /tmp
+    as_user="--quiet --wait --pipe -E PATH=$PATH"
+    units="/tmp/vm-units.sh /usr/local/bin/devoxx-runtime"
     # From within his own manager: whoever is born in a cgroup must be allowed to leave the one before.
-    exec setpriv --reuid 1000 --regid 1000 --clear-groups env -i "PATH=$PATH" HOME=/home/devoxx-test XDG_RUNTIME_DIR=/run/user/1000 \
-        systemd-run --quiet --wait --pipe --user /tmp/vm-units.sh /usr/local/bin/devoxx-runtime
+    setpriv --reuid 1000 --regid 1000 --clear-groups env -i "PATH=$PATH" HOME=/home/devoxx-test XDG_RUNTIME_DIR=/run/user/1000 \
+        systemd-run --user $as_user $units
+    # And from where he logs in, which is none of his manager's: that has him moved.
+    systemd-run -p User=devoxx-test -p PAMName=login -p WorkingDirectory=/tmp $as_user $units login
 fi
