@@ -4,9 +4,9 @@ use crate::complain;
 use crate::progress::Progress;
 use crate::run_arguments::RunArguments;
 use engine::user_namespace::{self, Ranges};
-use engine::{Error, Host, Images, Kind, Paths, Result};
+use engine::{Attach, Error, Host, Images, Kind, Paths, Result};
 use std::io::{IsTerminal, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use sys::called;
 use sys::clone3::{Namespaces, clone3};
@@ -203,13 +203,52 @@ pub fn run(arguments: &RunArguments) -> Result<i32> {
         progress: &|event| progress.hear(event),
         warn: &warn,
     };
+    let keys = detach_keys(arguments.detach_keys.as_deref())?;
+    let file = arguments.cidfile.as_deref().map(IdFile::make).transpose()?;
+    let told = |id: &str| file.as_ref().map_or(Ok(()), |file| file.write(id));
     if arguments.detach {
-        let id = engine::run_detached(&host, &wish)?;
+        let id = engine::run_detached(&host, &wish, &told)?;
         print(&id)?;
         return Ok(0);
     }
-    let keys = detach_keys(arguments.detach_keys.as_deref())?;
-    engine::run(&host, &wish, keys)
+    engine::run(
+        &host,
+        &wish,
+        Attach { input: wish.interactive, signals: arguments.sig_proxy, detach: keys },
+        &told,
+    )
+}
+
+/// The file of `--cidfile`: made before the container is, and gone again when that does not come to be.
+pub struct IdFile {
+    path: PathBuf,
+    file: std::fs::File,
+    written: std::cell::Cell<bool>,
+}
+
+impl IdFile {
+    /// Makes it.
+    pub fn make(path: &Path) -> Result<Self> {
+        let file = std::fs::File::create_new(path)
+            .map_err(|error| Error::new(Kind::Failed, format!("--cidfile {}: {error}", path.display())))?;
+        Ok(Self { path: path.to_owned(), file, written: std::cell::Cell::new(false) })
+    }
+
+    /// Writes the id into it.
+    pub fn write(&self, id: &str) -> Result<()> {
+        self.written.set(true);
+        (&self.file).write_all(id.as_bytes()).map_err(called(|| format!("write({:?})", self.path)))?;
+        Ok(())
+    }
+}
+
+impl Drop for IdFile {
+    fn drop(&mut self) {
+        if !self.written.get() {
+            // Nobody reads what names no container.
+            let _gone = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// `--detach-keys`: letters, and `ctrl-` with a letter or one of `@[\\]^_`, parted by commas.

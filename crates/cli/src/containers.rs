@@ -1,6 +1,6 @@
 //! The commands for containers that there are already: their words, and one call of the engine for each.
 
-use crate::commands::{Place, detach_keys, each, open, patience, place, print, warn};
+use crate::commands::{IdFile, Place, detach_keys, each, open, patience, place, print, warn};
 use crate::progress::Progress;
 use crate::run_arguments::RunArguments;
 use engine::{Attach, ExecWish, Host, LogWish, Result};
@@ -188,7 +188,11 @@ pub fn create(arguments: &Create) -> Result<i32> {
         progress: &|event| progress.hear(event),
         warn: &warn,
     };
+    let file = arguments.run.cidfile.as_deref().map(IdFile::make).transpose()?;
     let record = engine::create(&host, &wish)?;
+    if let Some(file) = file {
+        file.write(&record.id)?;
+    }
     print(&record.id)?;
     Ok(0)
 }

@@ -8,6 +8,9 @@ mod demo;
 mod interrupt;
 mod progress;
 mod run_arguments;
+mod run_health;
+mod run_limits;
+mod run_sharing;
 
 use clap::{Parser, Subcommand};
 use engine::{Error, Kind};

@@ -1,5 +1,8 @@
 //! The options of `run`, with docker's names, as a wish.
 
+use crate::run_health::RunHealth;
+use crate::run_limits::RunLimits;
+use crate::run_sharing::RunSharing;
 use engine::{
     Device, Error, Kind, LogDriver, Network, PullPolicy, Restart, Result, RootfsWish, Source, Ulimit, Wish,
     parse_mount, parse_publish, parse_tmpfs, parse_volume, size,
@@ -148,15 +151,36 @@ pub struct RunArguments {
     /// Say nothing of a pull
     #[arg(short, long)]
     pub quiet: bool,
+    /// Read labels from a file
+    #[arg(long, value_name = "FILE")]
+    label_file: Vec<PathBuf>,
+    /// Write the container's id into a file, which must not be there yet
+    #[arg(long, value_name = "FILE")]
+    pub cidfile: Option<PathBuf>,
+    /// Pass signals on
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub sig_proxy: bool,
+    /// Shut as far as it goes: no capabilities, no new privileges, a read-only root
+    #[arg(long)]
+    hardened: bool,
+    #[command(flatten)]
+    limits: RunLimits,
+    #[command(flatten)]
+    sharing: RunSharing,
+    #[command(flatten)]
+    health: RunHealth,
 }
 
-fn usage(option: &str, text: &str, why: &str) -> Error {
+pub fn usage(option: &str, text: &str, why: &str) -> Error {
     Error::new(Kind::Usage, format!("invalid value {text:?} for {option}: {why}"))
 }
 
 impl RunArguments {
     /// The wish that these words mean.
     pub fn wish(&self) -> Result<Wish> {
+        if self.hardened && (self.privileged || !self.cap_add.is_empty()) {
+            return Err(Error::new(Kind::Usage, "--hardened contradicts --privileged and --cap-add"));
+        }
         let (source, command) = self.source()?;
         let mounts = [
             (&self.volume, parse_volume as fn(&str) -> Result<engine::VolumeMount>),
@@ -190,7 +214,7 @@ impl RunArguments {
             workdir: self.workdir.clone(),
             user: self.user.clone(),
             mounts,
-            read_only: self.read_only,
+            read_only: self.read_only || self.hardened,
             memory: size_of("--memory", &self.memory)?,
             memory_swap: match self.memory_swap.as_deref() {
                 Some("-1") => Some(-1),
@@ -204,13 +228,19 @@ impl RunArguments {
             ulimits: self.ulimit.iter().map(|text| ulimit(text)).collect::<Result<_>>()?,
             sysctls: pairs("--sysctl", &self.sysctl)?,
             cap_add: self.cap_add.clone(),
-            cap_drop: self.cap_drop.clone(),
+            cap_drop: match self.hardened {
+                true => vec!["ALL".to_owned()],
+                false => self.cap_drop.clone(),
+            },
             privileged: self.privileged,
             devices: self.device.iter().map(|text| device(text)).collect::<Result<_>>()?,
-            security_opt: self.security_opt.clone(),
+            security_opt: match self.hardened {
+                true => [vec!["no-new-privileges".to_owned()], self.security_opt.clone()].concat(),
+                false => self.security_opt.clone(),
+            },
             init: self.init,
             stop_signal: self.stop_signal.clone(),
-            labels: self.label.iter().map(|text| split_label(text)).collect(),
+            labels: self.labels()?,
             network: match self.network.as_str() {
                 "host" => Network::Host,
                 "none" => Network::None,
@@ -225,6 +255,9 @@ impl RunArguments {
                 _ => PullPolicy::Missing,
             },
             platform: self.platform.clone(),
+            limits: self.limits.limits()?,
+            sharing: self.sharing.sharing()?,
+            health: self.health.wish()?,
         })
     }
 
@@ -244,6 +277,26 @@ impl RunArguments {
             None => Err(Error::new(Kind::Usage, "run needs an image, or --rootfs DIR")
                 .with_hint("devoxx-container run --help")),
         }
+    }
+
+    /// Files first, then options, so that an option wins.
+    fn labels(&self) -> Result<Vec<(String, String)>> {
+        let mut all = Vec::new();
+        for path in &self.label_file {
+            let text = std::fs::read_to_string(path).map_err(|error| {
+                Error::new(Kind::Failed, format!("--label-file {}: {error}", path.display()))
+            })?;
+            let lines =
+                text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with('#'));
+            all.extend(lines.map(split_label));
+        }
+        all.extend(self.label.iter().map(|text| split_label(text)));
+        let mut labels: Vec<(String, String)> = Vec::new();
+        for (key, value) in all {
+            labels.retain(|(earlier, _)| *earlier != key);
+            labels.push((key, value));
+        }
+        Ok(labels)
     }
 
     fn hostname(&self) -> Result<Option<String>> {
@@ -327,7 +380,7 @@ fn split_label(text: &str) -> (String, String) {
     (key.to_owned(), value.to_owned())
 }
 
-fn pairs(option: &str, texts: &[String]) -> Result<Vec<(String, String)>> {
+pub fn pairs(option: &str, texts: &[String]) -> Result<Vec<(String, String)>> {
     let split = |text: &String| match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(usage(option, text, "write KEY=VALUE")),

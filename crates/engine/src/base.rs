@@ -12,6 +12,8 @@ use sys::{Context, called};
 pub struct Base {
     /// The image's configuration; empty for a directory.
     pub config: Config,
+    /// Its configuration as it is written, with what docker adds to the specification.
+    pub raw: Option<serde_json::Value>,
     /// The image's name, or the directory.
     pub image: String,
     /// The image's id; empty for a directory.
@@ -58,6 +60,7 @@ fn base(host: &Host<'_>, wish: &Wish) -> Result<Base> {
             let layers = rootfs.overlay.then(|| vec![directory.clone()]);
             Ok(Base {
                 config: Config::default(),
+                raw: None,
                 image,
                 image_id: String::new(),
                 layers,
@@ -75,7 +78,8 @@ fn image_base(host: &Host<'_>, wish: &Wish, name: &str, must_run_here: bool) -> 
     }
     let config = image.config.config().clone().unwrap_or_default();
     let shown = image.reference.clone();
-    Ok(Base { config, image: shown, image_id: image.id, layers: Some(image.layers), directory: None })
+    let raw = serde_json::from_slice(&image.raw_config).ok();
+    Ok(Base { config, raw, image: shown, image_id: image.id, layers: Some(image.layers), directory: None })
 }
 
 /// An image for another kind of machine is refused, unless its platform was asked for.

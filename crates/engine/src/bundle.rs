@@ -3,11 +3,11 @@
 use crate::error::{Error, Kind, Result};
 use crate::mount::VolumeMount;
 use crate::security::Security;
-use crate::wish::{Network, Wish};
+use crate::wish::{Namespace, Network, Wish};
 use oci_spec::image::Config;
 use oci_spec::runtime::Spec;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The PATH of an image that has none.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -58,6 +58,12 @@ pub struct Settled {
     pub has_tty_group: bool,
     /// Size of the terminal.
     pub size: Option<(u16, u16)>,
+    /// The directory on the host for memory that is shared by name, where it is not the container's alone.
+    pub shm: Option<PathBuf>,
+    /// Namespaces of others: kind and path.
+    pub joined: Vec<(&'static str, PathBuf)>,
+    /// Limits of block devices, by the names of the specification.
+    pub block_io: Value,
 }
 
 /// The command: what was typed, else the image's. An entrypoint that was typed discards the image's command.
@@ -115,13 +121,28 @@ fn mounts(wish: &Wish, settled: &Settled) -> Vec<Value> {
     if settled.no_devices {
         dev.push("nodev");
     }
-    let mut mounts = vec![
-        mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
-        mount("/dev", "tmpfs", &dev),
-        mount("/dev/pts", "devpts", &pts),
-        mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
-        mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
-    ];
+    // A proc of the host's processes belongs to the host: in a user namespace it can only be bound.
+    let proc = match settled.rootless && wish.sharing.pid == Namespace::Host {
+        true => json!({"destination": "/proc", "type": "bind", "source": "/proc",
+            "options": ["rbind", "nosuid", "noexec", "nodev"]}),
+        false => mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+    };
+    let mut mounts = vec![proc, mount("/dev", "tmpfs", &dev), mount("/dev/pts", "devpts", &pts)];
+    // The messages are those of the namespace; a user's root may only bind what the host has of the host's.
+    let absent =
+        wish.sharing.ipc == Namespace::Host && settled.rootless && !Path::new("/dev/mqueue").is_dir();
+    if !absent {
+        mounts.push(mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]));
+    }
+    match &settled.shm {
+        Some(shared) => mounts.push(json!({"destination": "/dev/shm", "type": "bind", "source": shared,
+            "options": ["rbind", "rprivate", "nosuid", "noexec", "nodev"]})),
+        None => {
+            let size = format!("size={}k", wish.limits.shm_size.unwrap_or(64 << 20).div_ceil(1024));
+            mounts.push(mount("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &size]));
+        }
+    }
+    let fixed = mounts.len();
     if settled.rootless && wish.network == Network::Host {
         // sysfs belongs to the network namespace: in a user namespace the host's can only be bound.
         mounts.push(json!({"destination": "/sys", "type": "bind", "source": "/sys",
@@ -152,7 +173,6 @@ fn mounts(wish: &Wish, settled: &Settled) -> Vec<Value> {
         }
     }
     // A mount inside another comes after it, whatever the order in which they were typed.
-    let fixed = 5;
     mounts[fixed..]
         .sort_by_key(|mount| mount["destination"].as_str().unwrap_or_default().matches('/').count());
     mounts
@@ -161,8 +181,23 @@ fn mounts(wish: &Wish, settled: &Settled) -> Vec<Value> {
 fn resources(wish: &Wish, settled: &Settled) -> Value {
     let mut resources = json!({});
     let memory = wish.memory.filter(|bytes| *bytes > 0);
-    if memory.is_some() || wish.memory_swap.is_some_and(|swap| swap != 0) {
+    let limits = &wish.limits;
+    if memory.is_some()
+        || wish.memory_swap.is_some_and(|swap| swap != 0)
+        || limits.memory_reservation.is_some()
+        || limits.memory_swappiness.is_some()
+        || limits.oom_kill_disable
+    {
         resources["memory"] = json!({});
+        for (key, value) in [
+            ("reservation", limits.memory_reservation.map(|bytes| json!(bytes))),
+            ("swappiness", limits.memory_swappiness.map(|percent| json!(percent))),
+            ("disableOOMKiller", limits.oom_kill_disable.then_some(Value::Bool(true))),
+        ] {
+            if let Some(value) = value {
+                resources["memory"][key] = value;
+            }
+        }
         if let Some(memory) = memory {
             resources["memory"]["limit"] = json!(memory);
             // As docker: as much swap again, unless said otherwise.
@@ -171,8 +206,23 @@ fn resources(wish: &Wish, settled: &Settled) -> Value {
                 json!(swap.unwrap_or_else(|| i64::try_from(memory.saturating_mul(2)).unwrap_or(i64::MAX)));
         }
     }
-    if wish.milli_cpus.is_some() || wish.cpu_shares.is_some() || wish.cpuset_cpus.is_some() {
+    if wish.milli_cpus.is_some()
+        || wish.cpu_shares.is_some()
+        || wish.cpuset_cpus.is_some()
+        || limits.cpuset_mems.is_some()
+        || limits.cpu_period.is_some()
+        || limits.cpu_quota.is_some()
+    {
         let mut cpu = json!({});
+        if let Some(period) = limits.cpu_period {
+            cpu["period"] = json!(period);
+        }
+        if let Some(quota) = limits.cpu_quota {
+            cpu["quota"] = json!(quota);
+        }
+        if let Some(mems) = &limits.cpuset_mems {
+            cpu["mems"] = json!(mems);
+        }
         if let Some(milli) = wish.milli_cpus {
             cpu["period"] = json!(100_000);
             cpu["quota"] = json!(milli * 100);
@@ -187,6 +237,9 @@ fn resources(wish: &Wish, settled: &Settled) -> Value {
     }
     if let Some(limit) = wish.pids_limit.filter(|limit| *limit > 0) {
         resources["pids"] = json!({"limit": limit});
+    }
+    if settled.block_io.as_object().is_some_and(|all| !all.is_empty()) {
+        resources["blockIO"] = settled.block_io.clone();
     }
     resources["devices"] = Value::Array(device_rules(wish, settled));
     resources
@@ -207,15 +260,30 @@ fn device_rules(wish: &Wish, settled: &Settled) -> Vec<Value> {
     }
     rules.push(json!({"allow": true, "type": "c", "major": 136, "access": "rwm"}));
     rules.extend(settled.device_rules.iter().cloned());
+    for (kind, major, minor, access) in &wish.limits.device_rules {
+        let mut rule = json!({"allow": true, "type": kind, "access": access});
+        for (key, number) in [("major", major), ("minor", minor)] {
+            if let Some(number) = number {
+                rule[key] = json!(number);
+            }
+        }
+        rules.push(rule);
+    }
     rules
 }
 
-fn namespaces(wish: &Wish) -> Value {
-    let mut kinds = vec!["pid", "uts", "mount", "ipc", "cgroup"];
-    if wish.network != Network::Host {
-        kinds.push("network");
-    }
-    kinds.into_iter().map(|kind| json!({"type": kind})).collect()
+fn namespaces(wish: &Wish, settled: &Settled) -> Value {
+    let own = |one: &Namespace| *one == Namespace::Own;
+    let kinds = [
+        ("mount", true),
+        ("pid", own(&wish.sharing.pid)),
+        ("uts", own(&wish.sharing.uts)),
+        ("ipc", own(&wish.sharing.ipc)),
+        ("cgroup", !wish.sharing.host_cgroup),
+        ("network", wish.network != Network::Host),
+    ];
+    let new = kinds.into_iter().filter(|(_, own)| *own).map(|(kind, _)| json!({"type": kind}));
+    new.chain(settled.joined.iter().map(|(kind, path)| json!({"type": kind, "path": path}))).collect()
 }
 
 /// The config.json of a container.
@@ -261,12 +329,26 @@ pub fn spec(wish: &Wish, config: &Config, settled: &Settled) -> Result<Spec> {
         "linux": {
             "sysctl": sysctls,
             "resources": resources(wish, settled),
-            "namespaces": namespaces(wish),
+            "namespaces": namespaces(wish, settled),
             "devices": settled.devices,
             "maskedPaths": masked,
             "readonlyPaths": read_only,
         },
     });
+    if wish.sharing.uts != Namespace::Own {
+        // The name is that of whose namespace it is.
+        written["hostname"] = Value::Null;
+    }
+    if let Some(name) = &wish.sharing.domainname {
+        written["domainname"] = json!(name);
+    }
+    if let Some(adjustment) = wish.limits.oom_score_adj {
+        written["process"]["oomScoreAdj"] = json!(adjustment);
+    }
+    if !wish.sharing.annotations.is_empty() {
+        written["annotations"] =
+            wish.sharing.annotations.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+    }
     if let Some(profile) = &settled.security.seccomp {
         written["linux"]["seccomp"] = json!(profile);
     }

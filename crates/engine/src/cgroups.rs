@@ -47,7 +47,9 @@ pub fn place(id: &str, rootless: bool, wish: &Wish) -> Result<Placed> {
             given.make_room(&layout).map_err(of_cgroup)?;
         }
     }
-    let cgroup = Cgroup::plan(&layout, &format!("/devoxx/{id}"), &scope).map_err(of_cgroup)?;
+    let parent = wish.limits.cgroup_parent.as_deref().unwrap_or("/devoxx").trim_end_matches('/');
+    let path = format!("/{}/{id}", parent.trim_start_matches('/'));
+    let cgroup = Cgroup::plan(&layout, &path, &scope).map_err(of_cgroup)?;
     Ok(Placed { cgroup: Some(cgroup), warning, wish: enforced })
 }
 
@@ -66,15 +68,26 @@ fn without_any(wish: &Wish, layout: &Layout) -> Placed {
 }
 
 /// Those that limits need.
-const CONTROLLERS: [&str; 4] = ["memory", "cpu", "cpuset", "pids"];
+const CONTROLLERS: [&str; 5] = ["memory", "cpu", "cpuset", "pids", "io"];
 
 /// The controllers that the limits of a wish need.
 fn needed(wish: &Wish) -> Vec<&'static str> {
+    let limits = &wish.limits;
     let asked = [
-        wish.memory.is_some_and(|bytes| bytes > 0) || wish.memory_swap.is_some_and(|bytes| bytes != 0),
-        wish.milli_cpus.is_some() || wish.cpu_shares.is_some(),
-        wish.cpuset_cpus.is_some(),
+        wish.memory.is_some_and(|bytes| bytes > 0)
+            || wish.memory_swap.is_some_and(|bytes| bytes != 0)
+            || limits.memory_reservation.is_some()
+            || limits.memory_swappiness.is_some()
+            || limits.oom_kill_disable,
+        wish.milli_cpus.is_some()
+            || wish.cpu_shares.is_some()
+            || limits.cpu_period.is_some()
+            || limits.cpu_quota.is_some(),
+        wish.cpuset_cpus.is_some() || limits.cpuset_mems.is_some(),
         wish.pids_limit.is_some_and(|limit| limit > 0),
+        limits.blkio_weight.is_some()
+            || !limits.blkio_weight_devices.is_empty()
+            || !limits.throttles.is_empty(),
     ];
     CONTROLLERS.into_iter().zip(asked).filter_map(|(name, asked)| asked.then_some(name)).collect()
 }
@@ -82,10 +95,23 @@ fn needed(wish: &Wish) -> Vec<&'static str> {
 fn without(wish: &Wish, controllers: &[&str]) -> Wish {
     let mut wish = wish.clone();
     for controller in controllers {
+        let limits = &mut wish.limits;
         match *controller {
-            "memory" => (wish.memory, wish.memory_swap) = (None, None),
-            "cpu" => (wish.milli_cpus, wish.cpu_shares) = (None, None),
-            "cpuset" => wish.cpuset_cpus = None,
+            "memory" => {
+                (wish.memory, wish.memory_swap) = (None, None);
+                (limits.memory_reservation, limits.memory_swappiness) = (None, None);
+                limits.oom_kill_disable = false;
+            }
+            "cpu" => {
+                (wish.milli_cpus, wish.cpu_shares) = (None, None);
+                (limits.cpu_period, limits.cpu_quota) = (None, None);
+            }
+            "cpuset" => (wish.cpuset_cpus, limits.cpuset_mems) = (None, None),
+            "io" => {
+                limits.blkio_weight = None;
+                limits.blkio_weight_devices.clear();
+                limits.throttles.clear();
+            }
             _ => wish.pids_limit = None,
         }
     }
@@ -97,6 +123,16 @@ pub fn check(wish: &Wish) -> Result<()> {
     let wrong = |message: &str| Err(Error::new(Kind::Usage, message.to_owned()));
     if wish.memory.is_some_and(|bytes| bytes > 0 && bytes < 6 << 20) {
         return wrong("--memory: the minimum is 6m");
+    }
+    let limits = &wish.limits;
+    if wish.milli_cpus.is_some() && (limits.cpu_period.is_some() || limits.cpu_quota.is_some()) {
+        return wrong("--cpus says what --cpu-period and --cpu-quota say: give one or the other");
+    }
+    if let (Some(memory), Some(reserved)) = (wish.memory, limits.memory_reservation)
+        && memory > 0
+        && reserved > memory
+    {
+        return wrong("--memory-reservation cannot be above --memory");
     }
     match (wish.memory, wish.memory_swap) {
         (None | Some(0), Some(swap)) if swap > 0 => return wrong("--memory-swap needs --memory"),

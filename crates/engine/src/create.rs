@@ -7,7 +7,7 @@ use crate::mount::VolumeMount;
 use crate::paths::{Paths, make};
 use crate::record::{self, Record};
 use crate::wish::{Network, Restart, Wish};
-use crate::{bundle, capabilities, cgroups, control, names, security};
+use crate::{bundle, capabilities, cgroups, control, health, names, security};
 use oci_spec::image::Config;
 use std::path::{Path, PathBuf};
 use sys::{Errno, called};
@@ -33,6 +33,7 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
     security::of(wish, &capabilities)?;
     let base = base::of_wish(host, wish)?;
     let command = bundle::command(wish, &base.config)?;
+    let check = health::check_of(&wish.health, base.raw.as_ref())?;
 
     let id = names::new_id()?;
     let name = wish.name.clone().unwrap_or_else(|| names::from_id(&id));
@@ -44,11 +45,13 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
         created: runtime::timestamp::now(),
         labels: labels(wish, &base.config),
         own_volumes: own_volumes(&id, wish, &base.config),
+        image_volumes: image_volumes(wish, &base.config),
         leased: wish.network == Network::Bridge && host.rootless.is_none(),
         pasta: (wish.network == Network::Bridge && host.rootless.is_some())
             .then(|| host.paths.run.join(format!("{}.pasta", names::short(&id)))),
         stop_signal: stop_signal(wish, &base.config),
         user: wish.user.clone().or_else(|| base.config.user().clone()).filter(|user| !user.is_empty()),
+        check,
         wish: wish.clone(),
         id,
     };

@@ -16,6 +16,28 @@ pub fn has_local_dns(wish: &Wish) -> bool {
     wish.dns.is_empty() && local("/etc/resolv.conf") && (local(SYSTEMD) || !Path::new(SYSTEMD).exists())
 }
 
+/// The host's resolv.conf with the words that were typed in place of its own.
+fn searching(host: &str, wish: &Wish) -> String {
+    let sharing = &wish.sharing;
+    let replaced = |line: &&str| match line.split_whitespace().next() {
+        Some("search" | "domain") => !sharing.dns_search.is_empty(),
+        Some("options") => !sharing.dns_options.is_empty(),
+        _ => false,
+    };
+    let mut text: String =
+        host.lines().filter(|line| !replaced(line)).map(|line| format!("{line}\n")).collect();
+    let searched: Vec<&str> =
+        sharing.dns_search.iter().map(String::as_str).filter(|name| *name != ".").collect();
+    for (word, list) in
+        [("search", searched), ("options", sharing.dns_options.iter().map(String::as_str).collect())]
+    {
+        if !list.is_empty() {
+            text += &format!("{word} {}\n", list.join(" "));
+        }
+    }
+    text
+}
+
 /// Writes them into the container's directory; returns where each is mounted.
 pub fn write(
     directory: &Path,
@@ -35,7 +57,8 @@ pub fn write(
         read("/etc/resolv.conf")
     } else {
         let systemd = std::fs::read_to_string(SYSTEMD).ok();
-        network::files::resolv_conf(&read("/etc/resolv.conf"), systemd.as_deref(), &wish.dns, forwarder)
+        let host = searching(&read("/etc/resolv.conf"), wish);
+        network::files::resolv_conf(&host, systemd.as_deref(), &wish.dns, forwarder)
     };
     let files = [
         ("hostname", format!("{hostname}\n"), "/etc/hostname"),

@@ -9,7 +9,7 @@ use crate::mount::VolumeMount;
 use crate::paths::make;
 use crate::record::Record;
 use crate::wish::{Network, Wish};
-use crate::{capabilities, cgroups, devices, etc, names, security, volume};
+use crate::{capabilities, cgroups, devices, etc, names, security, share, volume};
 use runtime::bundle::Beyond;
 use runtime::plan::{Overlay, Root, Upper};
 use runtime::{Running, Stdio};
@@ -36,7 +36,10 @@ pub struct Launched {
 /// # Errors
 /// Nothing of this start is left behind but what the record names.
 pub fn launch(host: &Host<'_>, record: &Record, size: Option<(u16, u16)>) -> Result<Launched> {
-    let wish = &record.wish;
+    let mut wish = record.wish.clone();
+    wish.mounts = share::mounts(host.paths, &wish)?;
+    let wish = &wish;
+    let joined = share::namespaces(host.paths, wish)?;
     let base = base::of_record(host, record)?;
     let capabilities = capabilities::of(wish, own_capabilities()?)?;
     let security = security::of(wish, &capabilities)?;
@@ -85,11 +88,15 @@ pub fn launch(host: &Host<'_>, record: &Record, size: Option<(u16, u16)>) -> Res
         has_cgroup: cgroup.is_some(),
         has_tty_group: host.rootless.is_none_or(|ranges| ranges.subordinate),
         size,
+        shm: share::memory(host.paths, &id, wish, wish.sharing.shareable)?,
+        joined,
+        block_io: share::block_io(wish)?,
     };
     let spec = bundle::spec(wish, &base.config, &settled)?;
     let beyond = Beyond {
         root: Some(root(host, wish, &base, &directory)?),
         user: Some(wish.user.clone().or_else(|| base.config.user().clone()).unwrap_or_default()),
+        groups: wish.sharing.groups.clone(),
         reaper: wish.init,
         make_cwd: true,
         fill,

@@ -17,6 +17,7 @@ mod devices;
 mod error;
 mod etc;
 mod exec;
+pub mod health;
 mod host;
 mod images;
 mod launch;
@@ -28,6 +29,7 @@ mod paths;
 mod record;
 mod run;
 mod security;
+mod share;
 pub mod size;
 mod start;
 mod supervise;
@@ -51,7 +53,10 @@ pub use paths::Paths;
 pub use record::{Listed, Record, get, kill, list, log, remove, running, stop};
 pub use run::{run, run_detached};
 pub use start::{Attach, start_again};
-pub use wish::{Device, LogDriver, Network, PullPolicy, Restart, RootfsWish, Source, Ulimit, Wish};
+pub use wish::{
+    Device, Limits, LogDriver, Namespace, Network, PullPolicy, Restart, RootfsWish, Sharing, Source,
+    Throttle, Ulimit, Wish,
+};
 
 /// Waits for the end of a child of this process: its exit code, or 128 and its signal.
 pub fn wait_for(child: &sys::clone3::Child) -> Result<i32> {

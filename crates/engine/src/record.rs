@@ -2,6 +2,7 @@
 
 use crate::control;
 use crate::error::{Error, Kind, Result, of_network, of_runtime};
+use crate::health::Check;
 use crate::life::{self, Life, Status};
 use crate::names;
 use crate::paths::Paths;
@@ -28,8 +29,11 @@ pub struct Record {
     pub created: String,
     /// Labels.
     pub labels: Vec<(String, String)>,
-    /// Volumes that go with it.
+    /// Volumes that go with it: those that were typed without a name, then those of the image.
     pub own_volumes: Vec<String>,
+    /// Where the image's volumes are.
+    #[serde(default)]
+    pub image_volumes: Vec<PathBuf>,
     /// Whether it has a lease of the bridge.
     pub leased: bool,
     /// Where pasta wrote its id.
@@ -38,6 +42,9 @@ pub struct Record {
     pub stop_signal: String,
     /// Its user, as typed or as the image has it: that of further processes too.
     pub user: Option<String>,
+    /// The check of its health.
+    #[serde(default)]
+    pub check: Option<Check>,
     /// What was asked for.
     pub wish: Wish,
 }

@@ -3,29 +3,39 @@
 use crate::create::{create, discard_unclaimed};
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
+use crate::record::Record;
+use crate::start::Attach;
 use crate::wish::Wish;
 use crate::{control, start};
 use supervisor::Visit;
 
+/// Who hears of the id of a container that has just been made; an error of theirs ends it.
+pub type Told<'a> = &'a dyn Fn(&str) -> Result<()>;
+
 /// Runs a container with this process attached to it; returns its exit code.
-pub fn run(host: &Host<'_>, wish: &Wish, detach: Vec<u8>) -> Result<i32> {
+pub fn run(host: &Host<'_>, wish: &Wish, attach: Attach, told: Told<'_>) -> Result<i32> {
     check_terminal(wish)?;
     let record = create(host, wish)?;
-    let started = begin(host, &record, true)?;
-    let visit =
-        Visit { input: wish.interactive, output: true, terminal: wish.terminal, signals: true, detach };
+    let started = begin(host, &record, true, told)?;
+    let visit = Visit {
+        input: attach.input,
+        output: true,
+        terminal: wish.terminal,
+        signals: attach.signals,
+        detach: attach.detach,
+    };
     started.stay(&visit, host.warn)
 }
 
 /// Runs a container on its own; returns its id when it has started.
-pub fn run_detached(host: &Host<'_>, wish: &Wish) -> Result<String> {
+pub fn run_detached(host: &Host<'_>, wish: &Wish, told: Told<'_>) -> Result<String> {
     let record = create(host, wish)?;
-    begin(host, &record, false)?;
+    begin(host, &record, false, told)?;
     Ok(record.id)
 }
 
-fn begin(host: &Host<'_>, record: &crate::record::Record, attached: bool) -> Result<start::Started> {
-    let lock = control::try_lock(host.paths, &record.id).and_then(|lock| {
+fn begin(host: &Host<'_>, record: &Record, attached: bool, told: Told<'_>) -> Result<start::Started> {
+    let lock = told(&record.id).and_then(|()| control::try_lock(host.paths, &record.id)).and_then(|lock| {
         lock.ok_or_else(|| Error::new(Kind::Failed, format!("container {} is in use", record.name)))
     });
     match lock {

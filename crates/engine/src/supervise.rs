@@ -1,6 +1,7 @@
 //! What the parent of a container does, in a process of its own, from the start to the end and to the next start.
 
 use crate::error::{Error, Kind, of_runtime};
+use crate::health::Checks;
 use crate::host::Host;
 use crate::launch::{Launched, launch};
 use crate::life::{self, Life};
@@ -11,7 +12,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
-use supervisor::{Connection, Frame, Log, Nothing, Rotation, Supervisor};
+use supervisor::{Aside, Connection, Frame, Log, Nothing, Rotation, Supervisor};
 use sys::Errno;
 
 /// The first pause before another start; each is twice the one before, up to the longest. As docker.
@@ -164,7 +165,14 @@ impl Attendance<'_> {
             let began = Instant::now();
             let Launched { running, streams, .. } = &mut launched;
             let streams = std::mem::take(streams);
-            let code = self.supervisor.attend(&running.child, streams, stop_signal, &mut Nothing);
+            let mut checks = self.record.check.clone().map(|check| {
+                Checks::new(self.host.paths, &self.record.id, self.record.user.clone(), check, &|_| ())
+            });
+            let aside: &mut dyn Aside = match &mut checks {
+                Some(checks) => checks,
+                None => &mut Nothing,
+            };
+            let code = self.supervisor.attend(&running.child, streams, stop_signal, aside);
             let kills = running.cgroup.as_ref().map(cgroup::Cgroup::memory_events);
             self.life.oom_killed = matches!(kills, Some(Ok(1..)));
             drop(launched);

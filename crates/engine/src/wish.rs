@@ -1,5 +1,6 @@
 //! What a person asks of `run`: parsed, not yet checked against any image or host.
 
+use crate::health::HealthWish;
 use crate::mount::VolumeMount;
 use network::PortMapping;
 use serde::{Deserialize, Serialize};
@@ -104,6 +105,89 @@ impl Default for LogDriver {
     }
 }
 
+/// Whose a namespace is: `--pid`, `--ipc`, `--uts`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Namespace {
+    /// The container's own.
+    #[default]
+    Own,
+    /// The host's.
+    Host,
+    /// That of another container, by name or id.
+    Container(String),
+}
+
+/// A rate of a block device: `--device-read-bps` and its kin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Throttle {
+    /// The list of the specification that it belongs to, such as `throttleReadBpsDevice`.
+    pub list: String,
+    /// The device on the host.
+    pub device: PathBuf,
+    /// Bytes or operations in a second.
+    pub rate: u64,
+}
+
+/// Limits that few ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Limits {
+    /// `--memory-reservation`, in bytes.
+    pub memory_reservation: Option<u64>,
+    /// `--memory-swappiness`, in percent.
+    pub memory_swappiness: Option<u64>,
+    /// `--oom-kill-disable`.
+    pub oom_kill_disable: bool,
+    /// `--cpu-period` and `--cpu-quota`, in microseconds.
+    pub cpu_period: Option<u64>,
+    /// See above.
+    pub cpu_quota: Option<i64>,
+    /// `--cpuset-mems`.
+    pub cpuset_mems: Option<String>,
+    /// `--blkio-weight`.
+    pub blkio_weight: Option<u16>,
+    /// `--blkio-weight-device`.
+    pub blkio_weight_devices: Vec<(PathBuf, u16)>,
+    /// `--device-read-bps` and its kin.
+    pub throttles: Vec<Throttle>,
+    /// `--oom-score-adj`.
+    pub oom_score_adj: Option<i32>,
+    /// `--shm-size`, in bytes.
+    pub shm_size: Option<u64>,
+    /// `--cgroup-parent`.
+    pub cgroup_parent: Option<String>,
+    /// `--device-cgroup-rule`: the letters `a`, `b` or `c`, the numbers (none for any), and the access.
+    pub device_rules: Vec<(char, Option<i64>, Option<i64>, String)>,
+}
+
+/// How the container shares what is usually its own.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Sharing {
+    /// `--pid`.
+    pub pid: Namespace,
+    /// `--ipc`.
+    pub ipc: Namespace,
+    /// `--ipc shareable`.
+    pub shareable: bool,
+    /// `--uts`.
+    pub uts: Namespace,
+    /// `--cgroupns host`.
+    pub host_cgroup: bool,
+    /// `--domainname`.
+    pub domainname: Option<String>,
+    /// `--group-add`.
+    pub groups: Vec<String>,
+    /// `--annotation`.
+    pub annotations: Vec<(String, String)>,
+    /// `--dns-search`.
+    pub dns_search: Vec<String>,
+    /// `--dns-option`.
+    pub dns_options: Vec<String>,
+    /// `--volumes-from`: a container, and whether its volumes are read-only here.
+    pub volumes_from: Vec<(String, bool)>,
+}
+
 /// Everything that `run` was asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Wish {
@@ -183,4 +267,13 @@ pub struct Wish {
     pub pull: PullPolicy,
     /// `--platform`.
     pub platform: Option<String>,
+    /// Further limits.
+    #[serde(default)]
+    pub limits: Limits,
+    /// What is shared.
+    #[serde(default)]
+    pub sharing: Sharing,
+    /// `--health-cmd` and its kin.
+    #[serde(default)]
+    pub health: HealthWish,
 }

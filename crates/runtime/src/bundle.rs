@@ -37,6 +37,8 @@ pub struct Beyond {
     pub root: Option<Root>,
     /// A user to look up in the container's own files.
     pub user: Option<String>,
+    /// Further groups of that user, names or numbers.
+    pub groups: Vec<String>,
     /// A small init as PID 1.
     pub reaper: bool,
     /// Makes the working directory when it is missing.
@@ -455,7 +457,7 @@ fn process(spec: &Spec, beyond: &Beyond) -> Result<Process> {
         return Err(invalid("process.cwd", &format!("{:?}: Cwd must be an absolute path", written.cwd())));
     }
     let user = match &beyond.user {
-        Some(user) => User::Written(user.clone()),
+        Some(user) => User::Written { user: user.clone(), groups: beyond.groups.clone() },
         None => User::Ids {
             uid: written.user().uid(),
             gid: written.user().gid(),

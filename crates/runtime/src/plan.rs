@@ -208,8 +208,13 @@ pub enum User {
         /// Further groups.
         groups: Vec<u32>,
     },
-    /// As docker writes it, `name|uid[:group|gid]`, looked up in the container's own /etc/passwd and /etc/group.
-    Written(String),
+    /// Looked up in the container's own /etc/passwd and /etc/group.
+    Written {
+        /// As docker writes it, `name|uid[:group|gid]`.
+        user: String,
+        /// Further groups, each a name or a number.
+        groups: Vec<String>,
+    },
 }
 
 /// The process of a container.

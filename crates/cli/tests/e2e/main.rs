@@ -9,6 +9,7 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod network;
+mod options;
 mod readme;
 mod registries;
 mod rootfs;

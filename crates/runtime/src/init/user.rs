@@ -37,8 +37,31 @@ pub fn identify(root: &OwnedFd, process: &Process) -> Result<Identity> {
         User::Ids { uid, gid, groups } => {
             Ok(Identity { uid: *uid, gid: *gid, groups: groups.clone(), home: home_of(&passwd, *uid) })
         }
-        User::Written(written) => written_identity(written, &passwd, &read(root, "/etc/group")?),
+        User::Written { user, groups } => {
+            let group = read(root, "/etc/group")?;
+            let mut identity = written_identity(user, &passwd, &group)?;
+            for name in groups {
+                let id = group_id(name, &group)?;
+                if !identity.groups.contains(&id) {
+                    identity.groups.push(id);
+                }
+            }
+            Ok(identity)
+        }
     }
+}
+
+/// The id of a group, by name or number.
+fn group_id(name: &str, group: &str) -> Result<u32> {
+    let unknown =
+        || Error::new(Kind::Invalid, format!("unable to find group {name:?} in the container's /etc/group"));
+    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
+        return name.parse().ok().filter(|id| *id != u32::MAX).ok_or_else(unknown);
+    }
+    fields(group)
+        .find(|fields| fields.first() == Some(&name))
+        .and_then(|fields| fields.get(2)?.parse().ok())
+        .ok_or_else(unknown)
 }
 
 fn read(root: &OwnedFd, path: &str) -> Result<String> {

@@ -1,0 +1,273 @@
+//! Options of `run` beyond the everyday ones: limits, what is shared, health.
+
+use crate::world::{BUSYBOX, World};
+use testkit::deadline::wait_for;
+
+#[test]
+fn what_is_shared_and_what_is_not() {
+    fn check(world: &World) {
+        let rootless = world.host.is_rootless();
+        let check = |options: &[&str], script: &str, expected: &str| {
+            drop(world.sh(&[&["--net", "none"], options].concat(), script).ok().prints(expected));
+        };
+        check(&[], "df -k /dev/shm | awk 'NR == 2 {print $2}'", "65536");
+        check(&["--shm-size", "3m"], "df -k /dev/shm | awk 'NR == 2 {print $2}'", "3072");
+        check(
+            &["--group-add", "daemon", "--group-add", "1234"],
+            "id -G | tr ' ' '\n' | grep -xE '1|1234'",
+            "1\n1234",
+        );
+        check(&["-u", "app", "--group-add", "77"], "id -G", "1000 77 2000");
+        check(&["--domainname", "example.org"], "cat /proc/sys/kernel/domainname", "example.org");
+        check(
+            &["--dns-search", "a.test", "--dns-search", "b.test", "--dns-option", "ndots:3"],
+            "grep -E '^(search|options)' /etc/resolv.conf",
+            "search a.test b.test\noptions ndots:3",
+        );
+        check(&["--oom-score-adj", "500"], "cat /proc/self/oom_score_adj", "500");
+        let own = "test $(readlink /proc/self/ns/$N) = $HOST && echo same || echo other";
+        for (option, kind) in [("--pid", "pid"), ("--ipc", "ipc"), ("--uts", "uts"), ("--cgroupns", "cgroup")]
+        {
+            let host = world.host.sh(&format!("readlink /proc/self/ns/{kind}")).ok();
+            let variables = [format!("N={kind}"), format!("HOST={}", host.line())];
+            let env = ["-e", &variables[0], "-e", &variables[1]];
+            check(&env, own, "other");
+            check(&[&[option, "private"], &env[..]].concat(), own, "other");
+            check(&[&[option, "host"], &env[..]].concat(), own, "same");
+        }
+        if !rootless {
+            check(&["--annotation", "org.test.key=value"], "true", "");
+        }
+    }
+    check(&World::root());
+    check(&World::rootless());
+}
+
+#[test]
+fn namespaces_of_another_container() {
+    let world = World::root();
+    world
+        .host
+        .run([
+            "run",
+            "-d",
+            "--net",
+            "none",
+            "--name",
+            "first",
+            "--ipc",
+            "shareable",
+            BUSYBOX,
+            "sh",
+            "-c",
+            "echo kept >/dev/shm/file; exec sleep 1000",
+        ])
+        .ok();
+    wait_for("the file", || {
+        (world.host.run(["exec", "first", "cat", "/dev/shm/file"]).stdout == "kept\n").then_some(())
+    });
+    let check = |options: &[&str], script: &str, expected: &str| {
+        drop(world.sh(&[&["--net", "none"], options].concat(), script).ok().prints(expected));
+    };
+    check(&["--pid", "container:first"], "cat /proc/1/cmdline | tr '\\0' ' '", "sleep 1000 ");
+    check(&["--ipc", "container:first"], "cat /dev/shm/file", "kept");
+    check(&["--uts", "container:first"], "hostname | wc -c", "13");
+    world.host.run(["run", "-d", "--net", "none", "--name", "second", BUSYBOX, "sleep", "1000"]).ok();
+    let refuses = |options: &[&str], words: &[&str]| {
+        drop(world.sh(&[&["--net", "none"], options].concat(), "true").refuses(125, words));
+    };
+    refuses(&["--ipc", "container:second"], &["second", "shareable"]);
+    refuses(&["--pid", "container:nobody"], &["--pid container:nobody", "no such container"]);
+    refuses(&["--pid", "container:"], &["--pid"]);
+    refuses(&["--ipc", "sometimes"], &["--ipc", "sometimes"]);
+    world.host.run(["rm", "-f", "first", "second"]).ok();
+}
+
+#[test]
+fn volumes_of_another_container() {
+    let world = World::root();
+    world.host.admin("mkdir /tmp/given; echo bound >/tmp/given/file");
+    world
+        .host
+        .run([
+            "run",
+            "--net",
+            "none",
+            "--name",
+            "data",
+            "-v",
+            "/own",
+            "-v",
+            "named:/named",
+            "-v",
+            "/tmp/given:/given",
+            BUSYBOX,
+            "sh",
+            "-c",
+            "echo own >/own/file; echo named >/named/file",
+        ])
+        .ok();
+    world
+        .sh(
+            &["--net", "none", "--volumes-from", "data"],
+            "cat /own/file /named/file /given/file; echo new >/given/new",
+        )
+        .ok()
+        .prints("own\nnamed\nbound");
+    world
+        .sh(&["--net", "none", "--volumes-from", "data:ro"], "touch /own/x 2>/dev/null || echo read-only")
+        .ok()
+        .prints("read-only");
+    world.sh(&["--net", "none", "--volumes-from", "nobody"], "true").refuses(125, &["--volumes-from nobody"]);
+    world.host.run(["rm", "data"]).ok();
+}
+
+#[test]
+fn further_limits() {
+    let world = World::root();
+    let file = |name: &str| format!("cat /sys/fs/cgroup/*/{name}");
+    let check = |options: &[&str], script: &str, expected: &str| {
+        drop(world.sh(&[&["--net", "none"], options].concat(), script).ok().prints(expected));
+    };
+    if std::path::Path::new("/sys/fs/cgroup/memory").exists() {
+        check(&["--memory-reservation", "20m"], &file("memory.soft_limit_in_bytes"), "20971520");
+        check(&["--memory-swappiness", "7"], &file("memory.swappiness"), "7");
+        check(
+            &["--cpu-period", "50000", "--cpu-quota", "25000"],
+            "cd /sys/fs/cgroup/cpu*; cat cpu.cfs_period_us cpu.cfs_quota_us",
+            "50000\n25000",
+        );
+        check(&["--cpuset-mems", "0"], &file("cpuset.mems"), "0");
+        check(
+            &["--device-cgroup-rule", "c 10:229 rw"],
+            "grep 'c 10:229 rw' /sys/fs/cgroup/devices/devices.list",
+            "c 10:229 rwm",
+        );
+        check(&["--cgroup-parent", "/above"], "grep -c memory /proc/self/cgroup", "1");
+    }
+    let refuses = |options: &[&str], words: &[&str]| {
+        drop(world.sh(&[&["--net", "none"], options].concat(), "true").refuses(125, words));
+    };
+    refuses(&["--memory-swappiness", "101"], &["--memory-swappiness", "101"]);
+    refuses(&["--oom-score-adj", "1001"], &["--oom-score-adj"]);
+    refuses(&["--cpu-period", "1"], &["--cpu-period"]);
+    refuses(&["--cpu-quota", "1"], &["--cpu-quota"]);
+    refuses(&["--cpus", "1", "--cpu-quota", "5000"], &["--cpus", "--cpu-quota"]);
+    refuses(&["-m", "10m", "--memory-reservation", "20m"], &["--memory-reservation"]);
+    refuses(&["--blkio-weight", "5"], &["--blkio-weight"]);
+    refuses(&["--blkio-weight-device", "/dev/null:100"], &["/dev/null", "not a block device"]);
+    refuses(&["--device-read-bps", "/dev/null"], &["--device-read-bps"]);
+    refuses(&["--device-read-iops", "/dev/null:many"], &["--device-read-iops", "many"]);
+    refuses(&["--device-cgroup-rule", "x 1:2 r"], &["--device-cgroup-rule"]);
+    refuses(&["--device-cgroup-rule", "c 1:2 q"], &["--device-cgroup-rule"]);
+    refuses(&["--cgroup-parent", "/a/../b"], &["--cgroup-parent"]);
+    refuses(&["--shm-size", "large"], &["--shm-size"]);
+    refuses(&["--group-add", "nobody-knows"], &["nobody-knows"]);
+    refuses(&["--dns-search", "two words"], &["--dns-search"]);
+}
+
+#[test]
+fn files_of_ids_and_labels() {
+    let world = World::root();
+    world.host.admin("printf '# labels\\na=file\\nb=file\\n' >/tmp/labels");
+    let id = world
+        .host
+        .run([
+            "create",
+            "--net",
+            "none",
+            "--cidfile",
+            "/tmp/cid",
+            "--label-file",
+            "/tmp/labels",
+            "-l",
+            "a=option",
+            BUSYBOX,
+            "true",
+        ])
+        .ok();
+    assert_eq!(world.host.admin("cat /tmp/cid").line(), id.line());
+    let record = world.host.admin(&format!("cat /tmp/data/containers/{}/container.json", id.line())).stdout;
+    let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+    assert_eq!(record["labels"], serde_json::json!([["a", "option"], ["b", "file"]]));
+    let refused = world.host.run(["run", "--rm", "--net", "none", "--cidfile", "/tmp/cid", BUSYBOX, "true"]);
+    refused.refuses(125, &["--cidfile", "/tmp/cid"]);
+    world
+        .host
+        .run(["run", "--rm", "--net", "none", "--cidfile", "/tmp/other", "no/such/image:at-all"])
+        .refuses(125, &[]);
+    world.host.admin("test ! -e /tmp/other");
+    world
+        .host
+        .run(["run", "--rm", "--label-file", "/tmp/none", BUSYBOX])
+        .refuses(125, &["--label-file", "/tmp/none"]);
+    world.host.run(["rm", id.line()]).ok();
+}
+
+#[test]
+fn shut_as_far_as_it_goes() {
+    let world = World::root();
+    let script = "awk '/^(CapBnd|CapEff|NoNewPrivs)/ {print $2}' /proc/self/status; touch /x 2>/dev/null || echo read-only";
+    world
+        .sh(&["--net", "none", "--hardened"], script)
+        .ok()
+        .prints("0000000000000000\n0000000000000000\n1\nread-only");
+    world.sh(&["--hardened", "--privileged"], "true").refuses(125, &["--hardened"]);
+}
+
+#[test]
+fn health() {
+    fn check(world: &World) {
+        let health = |id: &str| -> serde_json::Value {
+            let text = world.host.admin(&format!("cat /tmp/data/containers/{id}/health.json")).stdout;
+            serde_json::from_str(&text).expect("JSON")
+        };
+        let run = |options: &[&str]| {
+            let quick = ["run", "-d", "--net", "none", "--health-interval", "50ms", "--health-retries", "2"];
+            let words = [&quick[..], options, &[BUSYBOX, "sleep", "1000"]].concat();
+            world.host.run(words).ok().line().to_owned()
+        };
+        let until = |id: &str, status: &str| {
+            wait_for(status, || (health(id)["status"] == status).then_some(()));
+            health(id)
+        };
+        let one = run(&["--health-cmd", "echo looked; test ! -e /tmp/ill"]);
+        let fine = until(&one, "healthy");
+        assert_eq!(
+            (&fine["log"][0]["output"], &fine["log"][0]["exit_code"]),
+            (&"looked\n".into(), &0.into())
+        );
+        world.host.run(["exec", &one, "touch", "/tmp/ill"]).ok();
+        let ill = until(&one, "unhealthy");
+        assert!(ill["failing_streak"].as_u64() >= Some(2), "{ill}");
+        world.host.run(["exec", &one, "rm", "/tmp/ill"]).ok();
+        until(&one, "healthy");
+        let slow = run(&["--health-cmd", "sleep 1000", "--health-timeout", "50ms"]);
+        let late = until(&slow, "unhealthy");
+        assert!(late["log"][0]["output"].as_str().is_some_and(|text| text.contains("took longer")), "{late}");
+        let young = run(&[
+            "--health-cmd",
+            "exit 1",
+            "--health-start-period",
+            "1h",
+            "--health-start-interval",
+            "20ms",
+        ]);
+        wait_for("five results", || {
+            (health(&young)["log"].as_array().map(Vec::len) == Some(5)).then_some(())
+        });
+        assert_eq!(
+            (&health(&young)["status"], &health(&young)["failing_streak"]),
+            (&"starting".into(), &0.into())
+        );
+        world.host.run(["rm", "-f", &one, &slow, &young]).ok();
+    }
+    check(&World::root());
+    check(&World::rootless());
+    let world = World::root();
+    world.sh(&["--health-interval", "1s"], "true").refuses(125, &["--health-cmd"]);
+    world
+        .sh(&["--health-cmd", "true", "--health-interval", "soon"], "true")
+        .refuses(125, &["--health-interval", "soon"]);
+    world.sh(&["--health-cmd", "true", "--health-retries", "0"], "true").refuses(125, &["--health-retries"]);
+}
