@@ -86,4 +86,9 @@ install: build ## the programs, man pages and completions below DESTDIR/PREFIX (
 	bin/devoxx-runtime completion bash > "$$share/bash-completion/completions/devoxx-runtime"; \
 	bin/devoxx-runtime completion zsh > "$$share/zsh/site-functions/_devoxx-runtime"; \
 	bin/devoxx-runtime completion fish > "$$share/fish/vendor_completions.d/devoxx-runtime.fish"; \
-	echo "$$share: man pages and completions of devoxx-runtime"
+	install -d "$$share/man/man1"; \
+	bin/devoxx-container man "$$share/man/man1"; \
+	bin/devoxx-container completion bash > "$$share/bash-completion/completions/devoxx-container"; \
+	bin/devoxx-container completion zsh > "$$share/zsh/site-functions/_devoxx-container"; \
+	bin/devoxx-container completion fish > "$$share/fish/vendor_completions.d/devoxx-container.fish"; \
+	echo "$$share: man pages and completions"

@@ -136,6 +136,17 @@ pub fn place() -> Result<Place> {
     open(None)
 }
 
+/// Where everything that stays is, for whoever only looks.
+pub fn data() -> Option<PathBuf> {
+    variable("DEVOXX_ROOT").or_else(|| match user_namespace::is_needed() {
+        true => {
+            let home = variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")));
+            home.map(|home| home.join("devoxx-container"))
+        }
+        false => Some("/var/lib/devoxx-container".into()),
+    })
+}
+
 /// As [`place`], in the user namespace of a container that runs.
 pub fn open(container: Option<&str>) -> Result<Place> {
     let uid = rustix::process::getuid().as_raw();
@@ -205,9 +216,10 @@ pub fn run(arguments: &RunArguments) -> Result<i32> {
     };
     let keys = detach_keys(arguments.detach_keys.as_deref())?;
     let file = arguments.cidfile.as_deref().map(IdFile::make).transpose()?;
+    let trace = engine::explain(arguments.explain, arguments.trace.as_deref())?;
     let told = |id: &str| file.as_ref().map_or(Ok(()), |file| file.write(id));
     if arguments.detach {
-        let id = engine::run_detached(&host, &wish, &told)?;
+        let id = engine::run_detached(&host, &wish, &told, &trace)?;
         print(&id)?;
         return Ok(0);
     }
@@ -216,6 +228,7 @@ pub fn run(arguments: &RunArguments) -> Result<i32> {
         &wish,
         Attach { input: wish.interactive, signals: arguments.sig_proxy, detach: keys },
         &told,
+        &trace,
     )
 }
 

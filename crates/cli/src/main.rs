@@ -3,6 +3,7 @@
 //! What a container is stands in the crates below; this one only reads words and prints.
 
 mod commands;
+mod completion;
 mod containers;
 mod demo;
 mod interrupt;
@@ -12,7 +13,7 @@ mod run_health;
 mod run_limits;
 mod run_sharing;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use engine::{Error, Kind};
 use run_arguments::RunArguments;
 use std::io::Write;
@@ -78,18 +79,26 @@ enum Command {
     Login(commands::Login),
     /// Forget credentials of a registry
     Logout(commands::Logout),
+    /// Print what a shell needs to complete commands, options and names
+    Completion(completion::Completion),
+    /// Write the man pages into a directory
+    #[command(hide = true)]
+    Man(completion::Manual),
     /// The demonstration's child; started by the program itself
     #[command(hide = true)]
     Child(demo::ChildArguments),
 }
 
 fn main() {
+    completion::answer(Arguments::command);
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => std::process::exit(usage(&error)),
     };
     let done = match arguments.command {
         None => demo::parent(&arguments.demo),
+        Some(Command::Completion(wanted)) => completion::completion(&wanted, Arguments::command),
+        Some(Command::Man(wanted)) => completion::manual(&wanted, Arguments::command),
         Some(Command::Child(child)) => demo::child(&child),
         Some(Command::Run(wanted)) => commands::run(&wanted),
         Some(Command::Create(wanted)) => containers::create(&wanted),

@@ -160,6 +160,12 @@ pub struct RunArguments {
     /// Pass signals on
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub sig_proxy: bool,
+    /// Show each step of the start: what is isolated, by which call, in what time
+    #[arg(long)]
+    pub explain: bool,
+    /// Write the steps of the start for a viewer of traces, and a picture of them to FILE.svg
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// Shut as far as it goes: no capabilities, no new privileges, a read-only root
     #[arg(long)]
     hardened: bool,

@@ -154,12 +154,18 @@ pub fn visit(paths: &Paths, id: &str) -> Result<Option<OwnedFd>> {
     }
 }
 
-/// Tells a supervisor, if there is one, that its container is being ended on purpose.
+/// Tells a supervisor, if there is one, that its container is being ended on purpose; returns when it knows. One that is just at the
+/// end of a run of its container, and hears nobody any more, is told again: it may start the next.
 pub fn announce_stop(paths: &Paths, id: &str) -> Result<()> {
-    if let Some(socket) = visit(paths, id)? {
+    while let Some(socket) = visit(paths, id)? {
         let mut connection = Connection::new(socket);
         connection.say(&Frame::Stop);
-        connection.flush(Some(5));
+        connection.flush(None);
+        while !connection.gone {
+            if connection.listen().contains(&Frame::Stopping) {
+                return Ok(());
+            }
+        }
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::wish::{Network, Wish};
 use crate::{capabilities, cgroups, devices, etc, names, security, share, volume};
 use runtime::bundle::Beyond;
 use runtime::plan::{Overlay, Root, Upper};
+use runtime::steps::step;
 use runtime::{Running, Stdio};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -40,14 +41,17 @@ pub fn launch(host: &Host<'_>, record: &Record, size: Option<(u16, u16)>) -> Res
     wish.mounts = share::mounts(host.paths, &wish)?;
     let wish = &wish;
     let joined = share::namespaces(host.paths, wish)?;
-    let base = base::of_record(host, record)?;
+    let base =
+        step("the image: its layers and its configuration", "open(2)", || base::of_record(host, record))?;
     let capabilities = capabilities::of(wish, own_capabilities()?)?;
     let security = security::of(wish, &capabilities)?;
     let id = record.id.clone();
     let directory = host.paths.container(&id);
     let (lease, held) = if record.leased {
-        let (lease, held) =
-            network::lease(&host.paths.network(), &id, wish.ports.clone()).map_err(of_network)?;
+        let (lease, held) = step("network: an address, and its ports", "flock(2), bind(2)", || {
+            network::lease(&host.paths.network(), &id, wish.ports.clone())
+        })
+        .map_err(of_network)?;
         (Some(lease), Some(held))
     } else {
         (None, None)
@@ -110,7 +114,11 @@ pub fn launch(host: &Host<'_>, record: &Record, size: Option<(u16, u16)>) -> Res
     let given = runtime::Given { stdio, ..Default::default() };
     let launch = runtime::launch(&host.paths.states(), &plan, cgroup, given).map_err(of_runtime)?;
     // While init mounts, the network is made: neither waits for the other.
-    if let Err(error) = connect(host, wish, record, lease.as_ref(), &launch, local_dns) {
+    let connected =
+        step("network: interfaces, addresses, rules, while init mounts", "netlink(7), veth(4)", || {
+            connect(host, wish, record, lease.as_ref(), &launch, local_dns)
+        });
+    if let Err(error) = connected {
         // The caller gives back what the record names, which ends init as well.
         let failed = launch.discard(runtime::Error::new(runtime::Kind::Other, ""));
         debug_assert!(failed.chain.len() == 1);

@@ -2,21 +2,25 @@
 
 use crate::create::{create, discard_unclaimed};
 use crate::error::{Error, Kind, Result};
+use crate::explain::Trace;
 use crate::host::Host;
 use crate::record::Record;
 use crate::start::Attach;
 use crate::wish::Wish;
 use crate::{control, start};
+use runtime::steps::step;
 use supervisor::Visit;
 
 /// Who hears of the id of a container that has just been made; an error of theirs ends it.
 pub type Told<'a> = &'a dyn Fn(&str) -> Result<()>;
 
 /// Runs a container with this process attached to it; returns its exit code.
-pub fn run(host: &Host<'_>, wish: &Wish, attach: Attach, told: Told<'_>) -> Result<i32> {
+pub fn run(host: &Host<'_>, wish: &Wish, attach: Attach, told: Told<'_>, trace: &Trace) -> Result<i32> {
     check_terminal(wish)?;
-    let record = create(host, wish)?;
+    let record =
+        step("the container: a name, and what it is made of", "mkdir(2), symlink(2)", || create(host, wish))?;
     let started = begin(host, &record, true, told)?;
+    trace.finish()?;
     let visit = Visit {
         input: attach.input,
         output: true,
@@ -28,9 +32,11 @@ pub fn run(host: &Host<'_>, wish: &Wish, attach: Attach, told: Told<'_>) -> Resu
 }
 
 /// Runs a container on its own; returns its id when it has started.
-pub fn run_detached(host: &Host<'_>, wish: &Wish, told: Told<'_>) -> Result<String> {
-    let record = create(host, wish)?;
+pub fn run_detached(host: &Host<'_>, wish: &Wish, told: Told<'_>, trace: &Trace) -> Result<String> {
+    let record =
+        step("the container: a name, and what it is made of", "mkdir(2), symlink(2)", || create(host, wish))?;
     begin(host, &record, false, told)?;
+    trace.finish()?;
     Ok(record.id)
 }
 

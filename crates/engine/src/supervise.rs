@@ -49,6 +49,7 @@ fn json_of(error: &Error) -> Vec<u8> {
 
 /// The life of a supervisor; returns its exit code. The lock of the container is held by this process.
 pub fn supervise(host: &Host<'_>, record: &Record, socket: OwnedFd, start: Start) -> i32 {
+    runtime::steps::play(1);
     let mut first = Connection::new(socket);
     first.attached = start.attached;
     let prepared = detach().and_then(|()| {
@@ -123,8 +124,8 @@ impl Attendance<'_> {
                     self.life.error = Some(error.to_string());
                     self.write_life();
                 }
-                self.supervisor.end(&Frame::Failed(json_of(&error)));
-                return 1;
+                let told = self.supervisor.end(&Frame::Failed(json_of(&error)));
+                return if told.is_ok() { 1 } else { 2 };
             }
         };
         self.supervisor.say(&Frame::Started);
@@ -190,8 +191,9 @@ impl Attendance<'_> {
             } else {
                 self.write_life();
             }
-            self.supervisor.end(&Frame::Ended(code));
-            if !again {
+            // Without them, everybody sees that it is gone.
+            let told = self.supervisor.end(&Frame::Ended(code));
+            if !again || told.is_err() {
                 return;
             }
             pause = if began.elapsed() > STABLE { FIRST_PAUSE } else { pause };

@@ -15,6 +15,7 @@ use crate::net_devices::{self, NetDevice};
 use crate::plan::Plan;
 use crate::rdt::Wish;
 use crate::state::{self, Init, Phase, Record, Status};
+use crate::steps::step;
 use crate::{gate, id_map, namespace, notify, stage};
 use cgroup::systemd::Held;
 use cgroup::{Cgroup, Entry};
@@ -169,12 +170,15 @@ fn launch_claimed(
     if let Some(path) = &given.notify {
         notify::make_directory(path)?;
     }
-    let opened = open_in_parent(plan)?;
+    let opened = step("mounts that only the caller may open", "open_tree(2)", || open_in_parent(plan))?;
     let inside = Inside { plan, joined, entry: &entry, opened: &opened, gate: gate.as_ref() };
     if let (Some(wish), Some(place)) = (&plan.rdt, &record.rdt) {
         wish.make(place)?;
     }
-    let (child, channel) = make_init(&inside, given.stdio)?;
+    let (child, channel) =
+        step("namespaces: a process that is PID 1 in its own world", "clone3(2), namespaces(7)", || {
+            make_init(&inside, given.stdio)
+        })?;
     if let Some(Err(error)) = record.rdt.as_ref().map(|place| place.join(child.pid.as_raw_nonzero().get())) {
         end(&child)?;
         return Err(error);
@@ -194,7 +198,8 @@ fn launch_claimed(
 fn make(plan: &Plan, record: &Record) -> Result<Held> {
     let Some(cgroup) = &record.cgroup else { return Ok(Held::default()) };
     let held = cgroup.hold(&plan.limits).map_err(of_cgroup)?;
-    make_or_adopt(cgroup, record).map_err(of_cgroup)?;
+    step("cgroup: a place for its limits", "mkdir(2), cgroups(7)", || make_or_adopt(cgroup, record))
+        .map_err(of_cgroup)?;
     Ok(held)
 }
 
@@ -207,7 +212,8 @@ fn make_or_adopt(cgroup: &Cgroup, record: &Record) -> cgroup::Result<()> {
 pub(crate) fn limit_cgroup(plan: &Plan, record: &Record) -> Result<Entry> {
     let Some(cgroup) = &record.cgroup else { return Ok(Entry::default()) };
     // Before the first process is in it: it must never run without its limits.
-    cgroup.apply(&plan.limits).map_err(of_cgroup)?;
+    step("cgroup: its limits, before anything is in it", "write(2), bpf(2)", || cgroup.apply(&plan.limits))
+        .map_err(of_cgroup)?;
     let beneath = plan.annotations.get(DELEGATED).filter(|name| !name.is_empty());
     let beneath = beneath.map(|name| delegated(cgroup, name)).transpose()?;
     let innermost = beneath.as_ref().unwrap_or(cgroup);
@@ -268,6 +274,7 @@ impl Inside<'_> {
         kept.extend(self.entry.tasks.iter().map(AsFd::as_fd));
         kept.extend(self.joined.iter().map(AsFd::as_fd));
         kept.extend(self.opened.descriptors());
+        kept.extend(crate::steps::descriptors());
         sys::close_range::close_inherited(3 + self.plan.process.preserved_fds, &kept)
     }
 
@@ -565,7 +572,8 @@ impl Created {
     /// # Errors
     /// `CommandNotFound` and `CommandNotExecutable` are for the exit codes 127 and 126. Nothing is left behind.
     pub fn start(mut self) -> Result<Running> {
-        if let Err(error) = go(&self.launch.channel) {
+        let went = step("the command takes the place of init", "execve(2)", || go(&self.launch.channel));
+        if let Err(error) = went {
             return Err(self.launch.discard(error));
         }
         // From here on it ends as any container does.

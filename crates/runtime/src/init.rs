@@ -29,6 +29,7 @@ use crate::gate;
 use crate::namespace::Open;
 use crate::plan::{Plan, Process};
 use crate::state::{Record, Status};
+use crate::steps::step;
 use cgroup::Entry;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -82,6 +83,7 @@ pub fn report(channel: &Channel, failure: Error) -> i32 {
 fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>) -> Result<i32> {
     let Outside { entry, joined, gate, opened } = *outside;
     let process = &plan.process;
+    crate::steps::play(2);
     // Before anything is made: a parent that is killed takes this process along, and the kernel all that it holds.
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG)".to_owned()))?;
@@ -100,10 +102,12 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     }
     // Born in the v2 cgroup, if there is one; into those of v1 we go ourselves. Before anything costs memory, and
     // before the namespace below takes its root from where we are.
-    entry.enter().map_err(of_cgroup)?;
+    step("cgroups of v1 are entered from within", "write(2)", || entry.enter().map_err(of_cgroup))?;
     // Not at clone3: there it would take the parent's cgroup as its root, not ours (cgroup_namespaces(7)).
     if plan.cgroup_namespace {
-        unshare(Namespaces::CGROUP)?;
+        step("cgroup namespace: it sees its own as the root", "unshare(2), cgroup_namespaces(7)", || {
+            unshare(Namespaces::CGROUP)
+        })?;
     }
     for namespace in joined.iter().filter(|one| one.kind == Namespaces::CGROUP) {
         namespace.enter()?;
@@ -113,34 +117,54 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         sys::command_line::replace(c"init")?;
     }
     // A session of its own before the terminal becomes its controlling one; keeps the caller's terminal out of reach.
-    rustix::process::setsid().map_err(called::<Errno>(|| "setsid".to_owned()))?;
+    step("session of its own: no terminal of the caller is in reach", "setsid(2)", || {
+        rustix::process::setsid().map_err(called::<Errno>(|| "setsid".to_owned()))
+    })?;
     // While /proc of the host is in reach, and privileges are there to lower the score.
     set_oom_score(process)?;
     let host_proc = label::host_proc(&process.attributes)?;
     label::label_keys(host_proc.as_ref(), &process.attributes)?;
     attributes::join_keyring(process.attributes.keyring.as_deref())?;
 
-    root::set_host_propagation(plan)?;
-    let new_root = root::prepare(plan).within(|| "prepare the root file system")?;
+    step("mount namespace: what is mounted in here stays in here", "mount(2), mount_namespaces(7)", || {
+        root::set_host_propagation(plan)
+    })?;
+    let new_root = step(
+        "new root: the image's layers, and a layer for changes",
+        "mount(2), open_tree(2), fsconfig(2)",
+        || root::prepare(plan).within(|| "prepare the root file system"),
+    )?;
     // Opened before the old root goes: sources are on the host, and proc may only be made new where one is seen.
-    let sources = mounts::prepare(plan, opened)?;
-    let empty = masks::prepare(plan)?;
+    let sources = step(
+        "mounts: opened on the host's side, attached nowhere",
+        "fsopen(2), fsmount(2), open_tree(2)",
+        || mounts::prepare(plan, opened),
+    )?;
+    let empty = step("an empty directory for all that is masked", "fsmount(2)", || masks::prepare(plan))?;
     // Inside the new root, by descriptor: the hooks below are to find it as the container will.
-    let late = mounts::attach(&new_root, sources)?;
-    devices::attach(&new_root, plan)?;
+    let late = step("mounts: moved into the new root, by descriptor", "openat2(2), move_mount(2)", || {
+        mounts::attach(&new_root, sources)
+    })?;
+    step("devices: the few that every container has", "mknod(2)", || devices::attach(&new_root, plan))?;
     run_create_hooks(plan, channel)?;
-    root::enter(&new_root, plan)?;
+    step("the new root is entered, and the host's is gone", "pivot_root(2), umount2(2)", || {
+        root::enter(&new_root, plan)
+    })?;
 
     // From here every path is resolved in the new root, with the old one out of reach.
     let root = root::open()?;
     root::set_propagation(&root, plan)?;
     // After /dev/pts is there and before descriptors 0 to 2 are the container's.
-    let pty = terminal::open(&root, process, channel)?;
+    let pty = step("a terminal of its own, where one is wanted", "openpty(3)", || {
+        terminal::open(&root, process, channel)
+    })?;
 
     if !plan.hostname.is_empty() {
-        sethostname(plan.hostname.as_bytes())
-            .map_err(called::<Errno>(|| format!("sethostname({:?})", plan.hostname)))
-            .within(|| format!("set host name {:?}", plan.hostname))?;
+        step("host name: its own", "sethostname(2), uts_namespaces(7)", || {
+            sethostname(plan.hostname.as_bytes())
+        })
+        .map_err(called::<Errno>(|| format!("sethostname({:?})", plan.hostname)))
+        .within(|| format!("set host name {:?}", plan.hostname))?;
     }
     if !plan.domainname.is_empty() {
         setdomainname(plan.domainname.as_bytes())
@@ -148,12 +172,18 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
             .within(|| format!("set domain name {:?}", plan.domainname))?;
     }
     // Before /proc/sys is made read-only, after the namespaces they belong to are ours.
-    masks::write_sysctls(&root, plan)?;
+    step("kernel parameters of its namespaces", "proc_sys(5)", || masks::write_sysctls(&root, plan))?;
     // After every mount and write: nothing below may change any more.
-    mounts::finish(late)?;
-    masks::attach(&root, plan, empty)?;
+    step("mounts that are read-only become so", "mount_setattr(2)", || mounts::finish(late))?;
+    step(
+        "paths of the kernel that tell or change too much are masked",
+        "mount_setattr(2), move_mount(2)",
+        || masks::attach(&root, plan, empty),
+    )?;
     // The working directory is made while the root can still be written.
-    let identity = user::identify(&root, process)?;
+    let identity = step("its user, looked up in the container's own files", "openat2(2), passwd(5)", || {
+        user::identify(&root, process)
+    })?;
     exec::make_working_directory(&root, process)?;
     if plan.root_read_only {
         root::make_read_only(&root)?;
@@ -165,7 +195,11 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         seccomp: &plan.seccomp,
         host_proc: host_proc.as_ref(),
     };
-    let command = process::take_on(process, given, channel)?;
+    let command = step(
+        "limits, user, capabilities, label, filter of system calls",
+        "prlimit(2), setresuid(2), capset(2), seccomp(2)",
+        || process::take_on(process, given, channel),
+    )?;
 
     channel.send(&Message::Ready, None)?;
     if !proceeds(channel, gate)? {

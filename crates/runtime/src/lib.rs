@@ -40,6 +40,7 @@ pub mod run;
 mod stage;
 pub mod start;
 pub mod state;
+pub mod steps;
 pub mod timestamp;
 pub mod update;
 pub mod written;

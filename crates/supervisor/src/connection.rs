@@ -17,6 +17,8 @@ pub struct Connection {
     sent: usize,
     /// Whether it wants what the container writes.
     pub attached: bool,
+    /// Whether it may take as long as it wants to hear everything.
+    pub patient: bool,
     /// Whether the other end is gone.
     pub gone: bool,
 }
@@ -30,6 +32,7 @@ impl Connection {
             outgoing: Vec::new(),
             sent: 0,
             attached: false,
+            patient: false,
             gone: false,
         }
     }
@@ -107,6 +110,23 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Waits for words of the other end; none when that is gone.
+    pub fn listen(&mut self) -> Vec<Frame> {
+        while !self.gone {
+            match poll(&mut [PollFd::new(&self.socket, PollFlags::IN)], None) {
+                Ok(_) => {
+                    let heard = self.receive();
+                    if !heard.is_empty() {
+                        return heard;
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(_) => self.gone = true,
+            }
+        }
+        Vec::new()
     }
 
     /// Sends the rest, as long as the other end takes some of it within `seconds`; none waits for ever.

@@ -39,6 +39,8 @@ pub enum Frame {
     ErrorOutput(Vec<u8>),
     /// From the supervisor: the command has ended with this code.
     Ended(i32),
+    /// From the supervisor: it knows that the container is being ended on purpose.
+    Stopping,
 }
 
 impl Frame {
@@ -57,6 +59,7 @@ impl Frame {
             Self::Output(_) => 19,
             Self::ErrorOutput(_) => 20,
             Self::Ended(_) => 21,
+            Self::Stopping => 22,
         }
     }
 
@@ -77,7 +80,7 @@ impl Frame {
                 size = [a, b, c, d];
                 &size
             }
-            Self::Attach | Self::InputEnd | Self::Stop | Self::Wait | Self::Started => &[],
+            Self::Attach | Self::InputEnd | Self::Stop | Self::Wait | Self::Started | Self::Stopping => &[],
         };
         let payload = &payload[..payload.len().min(LONGEST)];
         to.push(self.kind());
@@ -103,6 +106,7 @@ impl Frame {
             (19, bytes) => Self::Output(bytes.to_vec()),
             (20, bytes) => Self::ErrorOutput(bytes.to_vec()),
             (21, _) => Self::Ended(number()?),
+            (22, []) => Self::Stopping,
             _ => return Err(Malformed),
         })
     }
@@ -168,6 +172,7 @@ mod tests {
             Frame::Output(vec![7; LONGEST]),
             Frame::ErrorOutput(Vec::new()),
             Frame::Ended(-1),
+            Frame::Stopping,
         ];
         let mut bytes = Vec::new();
         all.iter().for_each(|frame| frame.encode(&mut bytes));

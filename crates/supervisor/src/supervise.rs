@@ -15,6 +15,8 @@ use sys::{Errno, called};
 
 /// SIGTERM: the machine is being shut down.
 const SIGTERM: i32 = 15;
+/// How long those who only look on may take to hear the last words.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// As much input as is held for a container that does not read.
 const FULL: usize = 64 * 1024;
 
@@ -118,7 +120,8 @@ impl Supervisor {
     }
 
     /// Somebody to talk to; the first is who wanted the container.
-    pub fn welcome(&mut self, connection: Connection) {
+    pub fn welcome(&mut self, mut connection: Connection) {
+        connection.patient = true;
         self.connections.push(connection);
     }
 
@@ -138,11 +141,36 @@ impl Supervisor {
     }
 
     /// Says the last words to everybody, and waits until they are heard: without limit by who wanted the container, for some
-    /// seconds by others.
-    pub fn end(&mut self, frame: &Frame) {
-        for (index, mut one) in self.connections.drain(..).enumerate() {
-            one.say(frame);
-            one.flush((index > 0).then_some(5));
+    /// seconds by others. Meanwhile others may come and tell it to stop.
+    pub fn end(&mut self, frame: &Frame) -> Result<()> {
+        let limit = Instant::now() + PATIENCE;
+        let mut leaving = std::mem::take(&mut self.connections);
+        leaving.iter_mut().for_each(|one| one.say(frame));
+        loop {
+            let late = limit <= Instant::now();
+            leaving.retain(|one| one.has_more() && !one.gone && (one.patient || !late));
+            if leaving.is_empty() {
+                self.connections.clear();
+                return Ok(());
+            }
+            let count = leaving.len();
+            self.connections.splice(0..0, leaving.drain(..));
+            let end = (!late).then_some(limit);
+            let ready = self.wait(None, end, &Nothing)?;
+            if ready.signals {
+                self.hear_signals(None)?;
+            }
+            if ready.listener {
+                self.accept()?;
+            }
+            for index in ready.connections {
+                self.connections[index].send();
+                for frame in self.connections[index].receive() {
+                    self.hear(index, frame, None)?;
+                }
+            }
+            leaving.extend(self.connections.drain(..count));
+            self.connections.retain(|one| !one.gone);
         }
     }
 
@@ -249,7 +277,10 @@ impl Supervisor {
     fn hear(&mut self, from: usize, frame: Frame, attended: Option<&mut Attended<'_>>) -> Result<()> {
         match frame {
             Frame::Attach => self.connections[from].attached = true,
-            Frame::Stop => self.stopping = true,
+            Frame::Stop => {
+                self.stopping = true;
+                self.connections[from].say(&Frame::Stopping);
+            }
             Frame::Wait => {}
             Frame::Input(bytes) => {
                 if attended.is_some_and(|attended| attended.streams.input().is_some()) {

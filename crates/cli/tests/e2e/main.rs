@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod demo;
+mod explain;
 mod images;
 mod isolation;
 mod lifecycle;
