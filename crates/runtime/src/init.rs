@@ -6,6 +6,7 @@
 
 mod attributes;
 mod devices;
+mod diagnosis;
 pub mod enter;
 mod exec;
 mod fill;

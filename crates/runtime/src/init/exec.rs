@@ -1,5 +1,6 @@
 //! The command: where it is, what it starts with, and the execve itself.
 
+use super::diagnosis;
 use super::root::{Missing, resolve, target};
 use super::user::Identity;
 use crate::error::{Error, Kind, Result};
@@ -127,12 +128,12 @@ pub fn execute(process: &Process, command: &Command) -> Error {
         match failed.errno {
             Errno::NOENT | Errno::NOTDIR if !exists(path) => {}
             // execvp(3) goes on to the next entry of PATH and remembers that something was there.
-            Errno::ACCESS if searched => denied = Some(failed),
-            _ => return not_executable(name, failed),
+            Errno::ACCESS if searched => denied = Some((path, failed)),
+            _ => return not_executable(name, path, failed),
         }
     }
-    if let Some(denied) = denied {
-        return not_executable(name, denied);
+    if let Some((path, denied)) = denied {
+        return not_executable(name, path, denied);
     }
     not_found(name)
 }
@@ -163,30 +164,27 @@ fn find(name: &str, candidates: &[CString]) -> Result<()> {
             Ok(()) if !directory() => return Ok(()),
             // What execve(2) would say of a directory, in words that callers take for 126.
             Ok(()) | Err(Errno::ACCESS) => {
-                denied = Some(sys::CallError { call: format!("execve({path:?})"), errno: Errno::ACCESS });
+                let failed = sys::CallError { call: format!("execve({path:?})"), errno: Errno::ACCESS };
+                denied = Some((path, failed));
             }
             // Not there, or something that execve(2) will tell of.
             Err(_) => {}
         }
     }
     match denied {
-        Some(denied) => Err(not_executable(name, denied)),
+        Some((path, denied)) => Err(not_executable(name, path, denied)),
         None if candidates.iter().any(exists) => Ok(()),
         None => Err(not_found(name)),
     }
 }
 
-fn not_executable(name: &str, failed: sys::CallError) -> Error {
-    let hint = match failed.errno {
-        Errno::NOENT => {
-            "the file is there: the interpreter of its first line, or its dynamic loader, is missing"
-        }
-        Errno::NOEXEC => "the file is for another architecture, or a script without a first line '#!...'",
-        Errno::ACCESS => "it is a directory, not executable for this user, or on a noexec mount",
-        _ => "",
-    };
+fn not_executable(name: &str, path: &CString, failed: sys::CallError) -> Error {
+    let hint = diagnosis::of(path, failed.errno);
     let error = Error::new(Kind::CommandNotExecutable, failed.to_string()).within(format!("exec {name:?}"));
-    if hint.is_empty() { error } else { error.with_hint(hint) }
+    match hint {
+        Some(hint) => error.with_hint(hint),
+        None => error,
+    }
 }
 
 /// ENOENT of a file that exists speaks of its interpreter.
