@@ -87,13 +87,45 @@ impl<'a> Registry<'a> {
 
     /// A manifest or index, by tag or digest.
     pub fn manifest(&self, wanted: &str) -> Result<Document> {
-        let mut answer = self.get(&format!("/v2/{}/manifests/{wanted}", self.name()), ACCEPT)?;
+        let mut answer = self
+            .get(&format!("/v2/{}/manifests/{wanted}", self.name()), ACCEPT)
+            .map_err(|error| self.with_tags(error, wanted))?;
         let header = |name: &str| answer.header(name);
         let (media_type, digest_header) = (header("content-type"), header("docker-content-digest"));
         let media_type =
             media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
         let bytes = answer.bytes(MANIFEST_LIMIT)?;
         Ok(Document { bytes, media_type, digest_header })
+    }
+
+    /// An error that says what there is, where what was wanted is not.
+    fn with_tags(&self, error: Error, wanted: &str) -> Error {
+        if error.kind != Kind::NotFound || wanted.contains(':') {
+            return error;
+        }
+        match self.tags() {
+            Ok(tags) if !tags.is_empty() => {
+                let shown = nearest(tags, wanted).join(", ");
+                error.with_hint(format!("{} has no tag {wanted}; it has {shown}", self.name()))
+            }
+            Err(none) if none.kind == Kind::NotFound => {
+                error.with_hint(format!("{} has no repository {}", self.registry, self.name()))
+            }
+            // Whoever does not tell keeps it.
+            _ => error,
+        }
+    }
+
+    /// The tags of the repository (distribution-spec, "Listing Tags").
+    fn tags(&self) -> Result<Vec<String>> {
+        let mut answer = self.get(&format!("/v2/{}/tags/list", self.name()), "application/json")?;
+        let body: serde_json::Value =
+            serde_json::from_slice(&answer.bytes(MANIFEST_LIMIT)?).unwrap_or_default();
+        let plain = |tag: &&str| {
+            tag.len() <= 128 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+        };
+        let list = body["tags"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);
+        Ok(list.filter(plain).map(str::to_owned).collect())
     }
 
     /// The bytes of a blob, as they come.
@@ -252,6 +284,20 @@ impl<'a> Registry<'a> {
             Error::new(Kind::Unauthorized, format!("token realm {realm}: the answer has no usable token"))
         })
     }
+}
+
+/// A few of the tags, those first that begin as the one that was wanted.
+fn nearest(mut tags: Vec<String>, wanted: &str) -> Vec<String> {
+    const SHOWN: usize = 8;
+    let common =
+        |tag: &String| tag.bytes().zip(wanted.bytes()).take_while(|(one, other)| one == other).count();
+    tags.sort_by_key(|tag| (std::cmp::Reverse(common(tag)), tag.clone()));
+    let more = tags.len() > SHOWN;
+    tags.truncate(SHOWN);
+    if more {
+        tags.push("others".to_owned());
+    }
+    tags
 }
 
 fn token_of(body: &[u8]) -> Option<String> {

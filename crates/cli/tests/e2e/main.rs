@@ -9,6 +9,7 @@ mod images;
 mod isolation;
 mod lifecycle;
 mod limits;
+mod messages;
 mod network;
 mod options;
 mod readme;
