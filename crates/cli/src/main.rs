@@ -12,6 +12,7 @@ mod run_arguments;
 mod run_health;
 mod run_limits;
 mod run_sharing;
+mod update;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use engine::{Error, Kind};
@@ -61,6 +62,8 @@ enum Command {
     Unpause(containers::Unpause),
     /// Give a container another name
     Rename(containers::Rename),
+    /// Change the limits and the restart policy of containers
+    Update(update::Update),
     /// Pull an image from a registry
     Pull(commands::Pull),
     /// List images
@@ -112,6 +115,7 @@ fn main() {
         Some(Command::Pause(wanted)) => containers::pause(&wanted),
         Some(Command::Unpause(wanted)) => containers::unpause(&wanted),
         Some(Command::Rename(wanted)) => containers::rename(&wanted),
+        Some(Command::Update(wanted)) => update::update(&wanted),
         Some(Command::Pull(wanted)) => commands::pull(&wanted),
         Some(Command::Images(wanted)) => commands::images(&wanted),
         Some(Command::Rmi(wanted)) => commands::rmi(&wanted),

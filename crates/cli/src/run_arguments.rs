@@ -338,7 +338,7 @@ pub fn environment(files: &[PathBuf], options: &[String]) -> Result<Vec<String>>
     Ok(env)
 }
 
-fn restart(text: &str) -> Result<Restart> {
+pub fn restart(text: &str) -> Result<Restart> {
     let wrong = || usage("--restart", text, "write no, on-failure[:N], always or unless-stopped");
     Ok(match text.split_once(':') {
         None => match text {
@@ -394,7 +394,7 @@ pub fn pairs(option: &str, texts: &[String]) -> Result<Vec<(String, String)>> {
     texts.iter().map(split).collect()
 }
 
-fn milli_cpus(text: &str) -> Result<u64> {
+pub fn milli_cpus(text: &str) -> Result<u64> {
     let wrong = || usage("--cpus", text, "write a number such as 1.5, at least 0.01");
     let value: f64 = text.parse().map_err(|_| wrong())?;
     let most = std::thread::available_parallelism().map_or(1.0, |count| count.get() as f64);

@@ -179,6 +179,16 @@ fn mounts(wish: &Wish, settled: &Settled) -> Vec<Value> {
 }
 
 fn resources(wish: &Wish, settled: &Settled) -> Value {
+    let mut resources = limits(wish);
+    if settled.block_io.as_object().is_some_and(|all| !all.is_empty()) {
+        resources["blockIO"] = settled.block_io.clone();
+    }
+    resources["devices"] = Value::Array(device_rules(wish, settled));
+    resources
+}
+
+/// The limits of memory, processors and processes, as the specification has them.
+pub fn limits(wish: &Wish) -> Value {
     let mut resources = json!({});
     let memory = wish.memory.filter(|bytes| *bytes > 0);
     let limits = &wish.limits;
@@ -238,10 +248,6 @@ fn resources(wish: &Wish, settled: &Settled) -> Value {
     if let Some(limit) = wish.pids_limit.filter(|limit| *limit > 0) {
         resources["pids"] = json!({"limit": limit});
     }
-    if settled.block_io.as_object().is_some_and(|all| !all.is_empty()) {
-        resources["blockIO"] = settled.block_io.clone();
-    }
-    resources["devices"] = Value::Array(device_rules(wish, settled));
     resources
 }
 

@@ -34,6 +34,7 @@ mod share;
 pub mod size;
 mod start;
 mod supervise;
+mod update;
 pub mod user_namespace;
 mod volume;
 mod wish;
@@ -55,6 +56,7 @@ pub use paths::Paths;
 pub use record::{Listed, Record, get, kill, list, log, remove, running, stop};
 pub use run::{run, run_detached};
 pub use start::{Attach, start_again};
+pub use update::{Changes, update};
 pub use wish::{
     Device, Limits, LogDriver, Namespace, Network, PullPolicy, Restart, RootfsWish, Sharing, Source,
     Throttle, Ulimit, Wish,

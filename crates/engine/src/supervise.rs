@@ -224,7 +224,9 @@ impl Attendance<'_> {
     }
 
     fn starts_again(&self, code: i32) -> bool {
-        match self.record.wish.restart {
+        // As it is now: it may have been changed meanwhile.
+        let now = record::read(self.host.paths, &self.record.id).map(|record| record.wish.restart);
+        match now.unwrap_or(self.record.wish.restart) {
             Restart::No => false,
             Restart::OnFailure(most) => code != 0 && most.is_none_or(|most| self.life.restarts < most),
             Restart::Always | Restart::UnlessStopped => true,

@@ -271,3 +271,53 @@ fn health() {
         .refuses(125, &["--health-interval", "soon"]);
     world.sh(&["--health-cmd", "true", "--health-retries", "0"], "true").refuses(125, &["--health-retries"]);
 }
+
+#[test]
+fn limits_that_change() {
+    let world = World::root();
+    world
+        .host
+        .run([
+            "run",
+            "-d",
+            "--net",
+            "none",
+            "--name",
+            "box",
+            "-m",
+            "32m",
+            "--restart",
+            "always",
+            BUSYBOX,
+            "sleep",
+            "1000",
+        ])
+        .ok();
+    let read =
+        |file: &str| world.host.run(["exec", "box", "sh", "-c", &format!("cat /sys/fs/cgroup/{file}")]);
+    let update = |options: &[&str]| world.host.run([&["update"], options, &["box"]].concat());
+    if read("memory/memory.limit_in_bytes").code == 0 {
+        update(&["-m", "64m"]).ok().prints("box");
+        read("memory/memory.limit_in_bytes").ok().prints("67108864");
+        update(&["--cpus", "0.5", "--cpu-shares", "100"]).ok();
+        read("cpu/cpu.cfs_quota_us").ok().prints("50000");
+        read("cpu/cpu.shares").ok().prints("100");
+        update(&["--pids-limit", "50"]).ok();
+        read("pids/pids.max").ok().prints("50");
+        update(&["--pids-limit", "-1"]).ok();
+        read("pids/pids.max").ok().prints("max");
+        // They hold for the next start too.
+        world.host.run(["restart", "-t", "0", "box"]).ok();
+        read("memory/memory.limit_in_bytes").ok().prints("67108864");
+        read("pids/pids.max").ok().prints("max");
+    }
+    update(&["--restart", "no"]).ok();
+    world.host.run(["stop", "-t", "0", "box"]).ok();
+    update(&[]).refuses(125, &["something to change"]);
+    update(&["-m", "much"]).refuses(125, &["--memory", "much"]);
+    update(&["-m", "1m"]).refuses(125, &["--memory", "6m"]);
+    update(&["--restart", "sometimes"]).refuses(125, &["--restart", "sometimes"]);
+    update(&["--blkio-weight", "1"]).refuses(125, &["--blkio-weight"]);
+    world.host.run(["update", "-m", "64m", "nobody"]).refuses(125, &["no such container: nobody"]);
+    world.host.run(["rm", "box"]).ok();
+}
