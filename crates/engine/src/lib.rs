@@ -7,6 +7,7 @@
 
 mod attach;
 mod base;
+pub mod boot;
 pub mod bundle;
 mod capabilities;
 mod cgroups;
