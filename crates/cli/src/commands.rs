@@ -4,7 +4,7 @@ use crate::complain;
 use crate::progress::Progress;
 use crate::run_arguments::RunArguments;
 use engine::user_namespace::{self, Ranges};
-use engine::{Attach, Error, Host, Images, Kind, Paths, Result};
+use engine::{Error, Host, Images, Kind, Paths, Result};
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,7 +78,13 @@ pub struct RemoveContainers {
 #[command(after_help = "The signal is that of --stop-signal, else the image's, else SIGTERM.")]
 pub struct StopContainers {
     /// Seconds to wait before SIGKILL
-    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", allow_hyphen_values = true)]
+    #[arg(
+        short,
+        long = "timeout",
+        visible_alias = "time",
+        value_name = "SECONDS",
+        allow_hyphen_values = true
+    )]
     time: Option<i64>,
     /// Send this signal instead
     #[arg(short, long)]
@@ -223,13 +229,7 @@ pub fn run(arguments: &RunArguments) -> Result<i32> {
         print(&id)?;
         return Ok(0);
     }
-    engine::run(
-        &host,
-        &wish,
-        Attach { input: wish.interactive, signals: arguments.sig_proxy, detach: keys },
-        &told,
-        &trace,
-    )
+    engine::run(&host, &wish, arguments.attach(wish.interactive, keys), &told, &trace)
 }
 
 /// The file of `--cidfile`: made before the container is, and gone again when that does not come to be.

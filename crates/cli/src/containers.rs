@@ -10,6 +10,7 @@ use std::path::PathBuf;
 /// Make a container without starting it
 #[derive(Debug, clap::Args)]
 #[command(
+    disable_help_flag = true,
     after_help = "Examples:\n  devoxx-container create --name web -p 8080:80 nginx\n  devoxx-container create -it --name shell debian:12 bash"
 )]
 pub struct Create {
@@ -42,7 +43,13 @@ pub struct Start {
 )]
 pub struct Restart {
     /// Seconds to wait before SIGKILL
-    #[arg(short, long, visible_alias = "timeout", value_name = "SECONDS", allow_hyphen_values = true)]
+    #[arg(
+        short,
+        long = "timeout",
+        visible_alias = "time",
+        value_name = "SECONDS",
+        allow_hyphen_values = true
+    )]
     time: Option<i64>,
     /// Send this signal instead
     #[arg(short, long)]
@@ -207,7 +214,8 @@ pub fn start(arguments: &Start) -> Result<i32> {
     engine::protect()?;
     if attached {
         let name = &arguments.containers[0];
-        let attach = Attach { input: arguments.interactive, signals: true, detach: keys };
+        let attach =
+            Attach { input: arguments.interactive, outputs: [true, true], signals: true, detach: keys };
         return start_one(&open(Some(name))?, name, Some(attach));
     }
     each(&arguments.containers, |place, name| start_one(place, name, None).map(drop))

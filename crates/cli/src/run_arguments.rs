@@ -13,6 +13,7 @@ use std::path::PathBuf;
 /// Run a command in a new container
 #[derive(Debug, clap::Args)]
 #[command(
+    disable_help_flag = true,
     after_help = "Examples:\n  devoxx-container run --rm -it debian:12 bash\n  devoxx-container run --rm --rootfs /:O sh -c 'echo scratch > /etc/motd'"
 )]
 pub struct RunArguments {
@@ -53,8 +54,20 @@ pub struct RunArguments {
     #[arg(long)]
     name: Option<String>,
     /// Host name of the container
-    #[arg(long)]
+    #[arg(short = 'h', long)]
     hostname: Option<String>,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+    /// Streams to share: stdin, stdout, stderr; all that there are if none is given
+    #[arg(short, long, value_name = "STREAM", value_parser = ["stdin", "stdout", "stderr"])]
+    attach: Vec<String>,
+    /// A port that the container listens at, for --publish-all
+    #[arg(long, value_name = "PORT[/udp]")]
+    expose: Vec<String>,
+    /// Publish every port that the image or --expose names, each to a free one
+    #[arg(short = 'P', long)]
+    publish_all: bool,
     /// Set an environment variable, or pass on ours
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     env: Vec<String>,
@@ -92,7 +105,7 @@ pub struct RunArguments {
     #[arg(long)]
     cpus: Option<String>,
     /// Relative weight of the CPU time
-    #[arg(long)]
+    #[arg(short, long)]
     cpu_shares: Option<u64>,
     /// CPUs to run on, such as 0-2,4
     #[arg(long)]
@@ -210,7 +223,7 @@ impl RunArguments {
             entrypoint: self.entrypoint.clone(),
             name: self.name.clone(),
             hostname: self.hostname()?,
-            interactive: self.interactive,
+            interactive: self.interactive || self.attaches("stdin").unwrap_or(false),
             terminal: self.tty,
             remove: self.rm,
             restart: restart(&self.restart)?,
@@ -261,6 +274,8 @@ impl RunArguments {
                 _ => PullPolicy::Missing,
             },
             platform: self.platform.clone(),
+            exposed: exposed(&self.expose)?,
+            publish_all: self.publish_all,
             limits: self.limits.limits()?,
             sharing: self.sharing.sharing()?,
             health: self.health.wish()?,
@@ -282,6 +297,21 @@ impl RunArguments {
             Some((image, command)) => Ok((Source::Image(image.clone()), command.to_vec())),
             None => Err(Error::new(Kind::Usage, "run needs an image, or --rootfs DIR")
                 .with_hint("devoxx-container run --help")),
+        }
+    }
+
+    /// Whether a stream is among those of --attach; none where that is not given.
+    fn attaches(&self, stream: &str) -> Option<bool> {
+        (!self.attach.is_empty()).then(|| self.attach.iter().any(|one| one == stream))
+    }
+
+    /// How this process is attached to what it runs.
+    pub fn attach(&self, input: bool, detach: Vec<u8>) -> engine::Attach {
+        engine::Attach {
+            input: self.attaches("stdin").unwrap_or(input),
+            outputs: [self.attaches("stdout").unwrap_or(true), self.attaches("stderr").unwrap_or(true)],
+            signals: self.sig_proxy,
+            detach,
         }
     }
 
@@ -379,6 +409,17 @@ fn log_driver(driver: &str, options: &[String]) -> Result<LogDriver> {
         }
     }
     Ok(LogDriver::JsonFile { max_size, max_file })
+}
+
+fn exposed(texts: &[String]) -> Result<Vec<String>> {
+    for text in texts {
+        let port = text.split('/').next().unwrap_or_default();
+        let plain = port.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        if !plain || parse_publish(text).is_err() {
+            return Err(usage("--expose", text, "write PORT, PORT-PORT, or either with /udp"));
+        }
+    }
+    Ok(texts.to_vec())
 }
 
 fn split_label(text: &str) -> (String, String) {

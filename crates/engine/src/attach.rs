@@ -28,6 +28,7 @@ pub fn attach(
     let visit = Visit {
         input: input && record.wish.interactive,
         output: true,
+        shown: [true, true],
         terminal: record.wish.terminal,
         signals,
         detach,

@@ -35,6 +35,11 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
     let command = bundle::command(wish, &base.config)?;
     let check = health::check_of(&wish.health, base.raw.as_ref())?;
 
+    let mut wish = wish.clone();
+    if wish.publish_all {
+        publish_all(&mut wish, &base.config)?;
+    }
+    let wish = &wish;
     let id = names::new_id()?;
     let name = wish.name.clone().unwrap_or_else(|| names::from_id(&id));
     let record = Record {
@@ -81,6 +86,24 @@ pub fn discard_unclaimed(paths: &Paths, record: &Record) -> Result<()> {
 pub fn own_capabilities() -> Result<u64> {
     let sets = rustix::thread::capabilities(None).map_err(called::<Errno>(|| "capget".to_owned()))?;
     Ok(sets.permitted.bits())
+}
+
+/// Each port that the image or the wish names gets a free one of the host, unless it is published already.
+fn publish_all(wish: &mut Wish, config: &Config) -> Result<()> {
+    let named = config.exposed_ports().iter().flatten().chain(&wish.exposed);
+    let mut ports = Vec::new();
+    for text in named {
+        ports.extend(network::parse_publish(text).map_err(crate::error::of_network)?);
+    }
+    for port in ports {
+        let same = |one: &network::PortMapping| {
+            one.container_port == port.container_port && one.protocol == port.protocol
+        };
+        if !wish.ports.iter().any(same) {
+            wish.ports.push(port);
+        }
+    }
+    Ok(())
 }
 
 /// What was typed has been checked; an image may say anything.

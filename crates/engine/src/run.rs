@@ -24,6 +24,7 @@ pub fn run(host: &Host<'_>, wish: &Wish, attach: Attach, told: Told<'_>, trace: 
     let visit = Visit {
         input: attach.input,
         output: true,
+        shown: attach.outputs,
         terminal: wish.terminal,
         signals: attach.signals,
         detach: attach.detach,

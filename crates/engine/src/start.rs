@@ -70,6 +70,7 @@ pub fn start_again(host: &Host<'_>, wanted: &str, visit: Option<Attach>) -> Resu
             let visit = Visit {
                 input: attach.input && record.wish.interactive,
                 output: true,
+                shown: attach.outputs,
                 terminal: record.wish.terminal,
                 signals: attach.signals,
                 detach: attach.detach,
@@ -91,6 +92,8 @@ fn running(host: &Host<'_>, wanted: &str, visit: Option<Attach>) -> Result<i32> 
 pub struct Attach {
     /// `-i`: standard input too.
     pub input: bool,
+    /// Standard output and standard error.
+    pub outputs: [bool; 2],
     /// `--sig-proxy`.
     pub signals: bool,
     /// `--detach-keys`.

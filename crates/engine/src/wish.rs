@@ -267,6 +267,12 @@ pub struct Wish {
     pub pull: PullPolicy,
     /// `--platform`.
     pub platform: Option<String>,
+    /// `--expose`.
+    #[serde(default)]
+    pub exposed: Vec<String>,
+    /// `--publish-all`.
+    #[serde(default)]
+    pub publish_all: bool,
     /// Further limits.
     #[serde(default)]
     pub limits: Limits,

@@ -25,6 +25,8 @@ pub struct Visit {
     pub input: bool,
     /// Whether what the container writes comes to it.
     pub output: bool,
+    /// Which of that it shows: standard output, standard error.
+    pub shown: [bool; 2],
     /// Whether the container has a terminal.
     pub terminal: bool,
     /// Whether signals are passed on.
@@ -130,8 +132,14 @@ impl Visitor {
 
     /// Only waits for the end.
     pub fn until_ended(&mut self) -> Result<Outcome> {
-        let visit =
-            Visit { input: false, output: false, terminal: false, signals: false, detach: Vec::new() };
+        let visit = Visit {
+            input: false,
+            output: false,
+            shown: [false, false],
+            terminal: false,
+            signals: false,
+            detach: Vec::new(),
+        };
         self.stay(&visit, &|_| ())
     }
 
@@ -149,7 +157,7 @@ impl Visitor {
             self.tell_size();
         }
         let mut reads = visit.input;
-        let mut open = [true, true];
+        let mut open = visit.shown;
         let outcome = loop {
             let mut outcome = None;
             while let Some(frame) = self.heard.pop_front() {

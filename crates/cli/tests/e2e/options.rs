@@ -321,3 +321,33 @@ fn limits_that_change() {
     world.host.run(["update", "-m", "64m", "nobody"]).refuses(125, &["no such container: nobody"]);
     world.host.run(["rm", "box"]).ok();
 }
+
+#[test]
+fn which_streams_are_shared() {
+    let world = World::root();
+    let check = |options: &[&str], stdout: &str, stderr: &str| {
+        let outcome = world.sh(&[&["--net", "none"], options].concat(), "echo out; echo err >&2").ok();
+        assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), (stdout, stderr), "{options:?}");
+    };
+    check(&["-a", "stdout"], "out\n", "");
+    check(&["--attach", "stderr"], "", "err\n");
+    check(&["-a", "stdout", "-a", "stderr"], "out\n", "err\n");
+    world.sh(&["-a", "nothing"], "true").refuses(125, &["--attach", "nothing"]);
+    world.run(&["--net", "none", "-h", "short"], &["hostname"]).ok().prints("short");
+    let help = world.host.run(["run", "--help"]).ok();
+    assert!(help.stdout.contains("Usage:") && help.stdout.contains("--hostname"), "{help}");
+}
+
+#[test]
+fn every_port_that_is_named() {
+    let world = World::root();
+    let server = world.start(&["-P", "--expose", "80", "--expose", "9000-9001/udp", "--name", "web"], "httpd -f -p 80");
+    let ports = testkit::deadline::wait_for("a lease", || {
+        let leases = world.host.admin("cat $(find /tmp/data/network -type f -path '*lease*') 2>/dev/null || :").stdout;
+        leases.contains("9001").then_some(leases)
+    });
+    assert!(ports.contains("9000") && ports.contains("80"), "{ports}");
+    world.host.run(["stop", "-t", "0", "web"]).ok();
+    drop(server);
+    world.sh(&["--expose", "many"], "true").refuses(125, &["--expose", "many"]);
+}
