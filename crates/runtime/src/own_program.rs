@@ -5,9 +5,9 @@
 //! enters containers first executes itself through a mount of this one file that is read-only and attached nowhere, or,
 //! where no mount may be made, from a sealed copy. No process inside can be traced back to a file that can be written.
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, StatVfsMountFlags};
+use rustix::fs::{CWD, Mode, OFlags, PROC_SUPER_MAGIC, StatVfsMountFlags};
 use rustix::mount::{OpenTreeFlags, open_tree};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStringExt;
@@ -19,6 +19,13 @@ const PROGRAM: &str = "/proc/self/exe";
 
 /// Puts this program out of reach: returns when it is, and executes it again when it is not.
 pub fn protect() -> Result<()> {
+    // What stands in its place could name another program as ours.
+    let proc = rustix::fs::statfs("/proc").map_err(called::<Errno>(|| "statfs(\"/proc\")".to_owned()))?;
+    if proc.f_type != PROC_SUPER_MAGIC {
+        return Err(
+            Error::new(Kind::Invalid, "/proc: not a proc file system").with_hint("mount -t proc proc /proc")
+        );
+    }
     let stat = rustix::fs::statvfs(PROGRAM).map_err(called::<Errno>(|| format!("statvfs({PROGRAM:?})")))?;
     if stat.f_flag.contains(StatVfsMountFlags::RDONLY) || is_sealed()? || is_of_another_user()? {
         return Ok(());

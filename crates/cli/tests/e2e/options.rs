@@ -341,9 +341,11 @@ fn which_streams_are_shared() {
 #[test]
 fn every_port_that_is_named() {
     let world = World::root();
-    let server = world.start(&["-P", "--expose", "80", "--expose", "9000-9001/udp", "--name", "web"], "httpd -f -p 80");
+    let server = world
+        .start(&["-P", "--expose", "80", "--expose", "9000-9001/udp", "--name", "web"], "httpd -f -p 80");
     let ports = testkit::deadline::wait_for("a lease", || {
-        let leases = world.host.admin("cat $(find /tmp/data/network -type f -path '*lease*') 2>/dev/null || :").stdout;
+        let leases =
+            world.host.admin("cat $(find /tmp/data/network -type f -path '*lease*') 2>/dev/null || :").stdout;
         leases.contains("9001").then_some(leases)
     });
     assert!(ports.contains("9000") && ports.contains("80"), "{ports}");
