@@ -1,11 +1,13 @@
-//! Connects a network namespace to the bridge, and takes it off again.
+//! Connects a network namespace to a network, and takes it off again.
 //!
 //! The caller's thread never leaves its own namespace: a thread that ends at once goes into the container's and
 //! opens the one socket that is needed there.
 
+use crate::definition::{self, Definition, Driver};
 use crate::failure::{Error, Kind, Result};
 use crate::pool::{self, Lease};
 use crate::socket::Socket;
+use crate::subnet::Subnet;
 use crate::{firewall, flows, forwarding, link};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -15,23 +17,71 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use sys::{Context, called};
 
-/// Locally administered, and the same on every host: the bridge is nobody's neighbour outside.
-const BRIDGE_MAC: [u8; 6] = [0x02, 0x64, 0x65, 0x76, 0x6f, 0x78];
-
 /// Connects the namespace by what `lease` says. After a failure nothing of it is left but the lease.
 pub fn attach(lease: &Lease, netns: BorrowedFd<'_>) -> Result<()> {
+    let within = || format!("network of {}", lease.id);
+    if lease.driver == Driver::Macvlan {
+        return attach_macvlan(lease, netns).within(within);
+    }
     let mut route = route()?;
     let mut netfilter = netfilter()?;
     let shared = ensure_shared(&mut route, &mut netfilter, lease);
-    let bridge = shared.within(|| format!("network of {}", lease.id))?;
-    let created = link::create_veth(&mut route, &lease.veth, bridge, netns, lease.mac);
+    let bridge = shared.within(within)?;
+    let created = link::create_veth(&mut route, lease, bridge, netns);
     let made = created.is_ok();
     created.and_then(|()| connect(&mut route, lease, netns)).map_err(|error| {
         // The first failure is the one that tells something. A link that was there before is not ours to delete.
         let _ = if made { link::delete(&mut route, &lease.veth) } else { Ok(()) };
         let _ = firewall::withdraw(&mut netfilter, lease);
-        error.within(format!("network of {}", lease.id))
+        error.within(within())
     })
+}
+
+fn attach_macvlan(lease: &Lease, netns: BorrowedFd<'_>) -> Result<()> {
+    let mut route = route()?;
+    let parent = lease.parent.as_deref().unwrap_or_default();
+    let on = link::index(&route, parent)?.ok_or_else(|| no_link(parent))?;
+    link::create_macvlan(&mut route, lease, on, netns)?;
+    configure(lease, netns).inspect_err(|_| {
+        // The first failure is the one that tells something.
+        let _ = inside(netns).and_then(|mut inside| link::delete(&mut inside, &lease.inside));
+    })
+}
+
+fn no_link(name: &str) -> Error {
+    Error::new(Kind::Other, format!("the host has no link {name:?}")).with_hint("ip link")
+}
+
+/// Whether the host has this link.
+pub(crate) fn check_link(name: &str) -> Result<()> {
+    if name.is_empty() || name.len() > 15 || link::index(&route()?, name)?.is_none() {
+        return Err(no_link(name));
+    }
+    Ok(())
+}
+
+/// The subnets that the host has routes to.
+pub(crate) fn routes() -> Result<Vec<Subnet>> {
+    link::routes(&mut route()?)
+}
+
+/// The first name of a link that is free in a namespace: `eth0`, `eth1`.
+pub fn free_inside(netns: BorrowedFd<'_>) -> Result<String> {
+    let inside = inside(netns)?;
+    for number in 0..256 {
+        let name = format!("eth{number}");
+        if link::index(&inside, &name)?.is_none() {
+            return Ok(name);
+        }
+    }
+    Err(Error::new(Kind::Other, "the container has 256 links already"))
+}
+
+/// Lets everything that has no other way go by the network of this lease, whose link is there.
+pub fn way_out(lease: &Lease, netns: BorrowedFd<'_>) -> Result<()> {
+    let mut inside = inside(netns)?;
+    let index = link::existing(&inside, &lease.inside)?;
+    default_routes(&mut inside, lease, index)
 }
 
 /// Sets only the loopback link up, for a container without a network.
@@ -41,17 +91,51 @@ pub fn loopback(netns: BorrowedFd<'_>) -> Result<()> {
     link::up(&mut inside, "lo", lo)
 }
 
-/// Takes back everything that a container has of the network; what is gone already is fine. It goes on after a
-/// failure, and the lease stays as long as something else could not be removed.
-pub fn detach(state: &Path, id: &str) -> Result<()> {
+/// Takes back everything that a container has of any network; what is gone already is fine. It goes on after a
+/// failure, and a lease stays as long as something else could not be removed.
+pub fn detach(root: &Path, id: &str) -> Result<()> {
     let mut failures = Vec::new();
-    let own: Vec<Lease> = pool::all(state)?.into_iter().filter(|lease| lease.id == id).collect();
-    if own.is_empty() && !pool::lock_file(state).exists() {
+    let mut had_one = false;
+    if !pool::lock_file(root).exists() && !root.join("leases").exists() && !root.join("networks").exists() {
         // Nothing was ever attached from here: no privilege is needed to find that out.
         return Ok(());
     }
+    for network in definition::every(root)? {
+        match give_back(root, &network, id) {
+            Ok(had) => had_one |= had,
+            Err(error) => failures.push(error),
+        }
+    }
+    if !had_one && failures.is_empty() && pool::lock_file(root).exists() {
+        // After a run that was killed between two steps of this.
+        failures.extend(route().and_then(|mut route| link::delete(&mut route, &pool::veth(id))).err());
+        failures.extend(remove_shared(root, &Definition::default_bridge()).err());
+    }
+    joined(failures).map_or(Ok(()), |error| Err(error.within(format!("network of {id}"))))
+}
+
+/// Takes back what a container has of one network; `netns` is its namespace while it runs.
+pub fn detach_from(root: &Path, network: &Definition, id: &str, netns: Option<BorrowedFd<'_>>) -> Result<()> {
+    if let (Driver::Macvlan, Some(netns)) = (network.driver, netns) {
+        for lease in pool::all(&network.state(root))?.iter().filter(|lease| lease.id == id) {
+            link::delete(&mut inside(netns)?, &lease.inside)?;
+        }
+    }
+    give_back(root, network, id).map(drop).within(|| format!("network of {id}"))
+}
+
+/// Whether it had anything.
+fn give_back(root: &Path, network: &Definition, id: &str) -> Result<bool> {
+    let state = network.state(root);
+    let own: Vec<Lease> = pool::all(&state)?.into_iter().filter(|lease| lease.id == id).collect();
+    if own.is_empty() {
+        return Ok(false);
+    }
+    let mut failures = Vec::new();
     let mut note = |result: Result<()>| failures.extend(result.err());
-    note(route().and_then(|mut route| link::delete(&mut route, &pool::veth(id))));
+    if network.driver == Driver::Bridge {
+        note(route().and_then(|mut route| link::delete(&mut route, &pool::veth_in(&network.name, id))));
+    }
     for lease in own.iter().filter(|lease| !lease.ports.is_empty()) {
         note(netfilter().and_then(|mut netfilter| {
             firewall::withdraw(&mut netfilter, lease)?;
@@ -61,11 +145,13 @@ pub fn detach(state: &Path, id: &str) -> Result<()> {
         }));
     }
     if failures.is_empty() {
-        let freed = own.iter().map(|lease| pool::free(state, lease));
+        let freed = own.iter().map(|lease| pool::free(&state, lease));
         failures.extend(freed.filter_map(Result::err));
     }
-    failures.extend(remove_shared(state).err());
-    joined(failures).map_or(Ok(()), |error| Err(error.within(format!("network of {id}"))))
+    if network.driver == Driver::Bridge {
+        failures.extend(remove_shared(root, network).err());
+    }
+    joined(failures).map_or(Ok(true), Err)
 }
 
 /// One failure that says all of them.
@@ -80,50 +166,97 @@ fn joined(failures: Vec<Error>) -> Option<Error> {
     Some(first)
 }
 
-/// Removes the bridge and the table unless somebody still uses them, maybe from another state directory.
-fn remove_shared(state: &Path) -> Result<()> {
+/// Removes the bridge, and the table after the last one, unless somebody still uses them, maybe from another state directory.
+fn remove_shared(root: &Path, network: &Definition) -> Result<()> {
+    let state = network.state(root);
     // Read anew: of two that leave at once, the later one must see that it is the last.
-    if !pool::all(state)?.is_empty() {
+    if !pool::all(&state)?.is_empty() {
+        return Ok(());
+    }
+    let _lock = lock(&pool::lock_file(root))?;
+    // A lease comes before its bridge, so whoever is about to attach is seen here, or makes the bridge anew.
+    if !pool::all(&state)?.is_empty() {
+        return Ok(());
+    }
+    remove_bridge(network)
+}
+
+/// As [`remove_shared`], with the lock held and without a look at leases.
+pub(crate) fn remove_bridge(network: &Definition) -> Result<()> {
+    if network.driver != Driver::Bridge {
         return Ok(());
     }
     let mut route = route()?;
-    let _lock = lock(&pool::lock_file(state))?;
-    let Some(bridge) = link::index(&route, link::BRIDGE)? else {
-        return if pool::all(state)?.is_empty() { firewall::remove(&mut netfilter()?) } else { Ok(()) };
-    };
-    // A lease comes before its bridge, so whoever is about to attach is seen here, or makes the bridge anew.
-    if !pool::all(state)?.is_empty() || link::has_ports(&mut route, bridge)? {
+    let name = network.link();
+    if let Some(bridge) = link::index(&route, &name)? {
+        if link::has_ports(&mut route, &name, bridge)? {
+            return Ok(());
+        }
+        firewall::forget(&mut netfilter()?, network)?;
+        link::delete(&mut route, &name)?;
+    } else if !network.is_default() {
         return Ok(());
     }
-    firewall::remove(&mut netfilter()?)?;
-    link::delete(&mut route, link::BRIDGE)
+    if link::has_bridges(&mut route)? { Ok(()) } else { firewall::remove(&mut netfilter()?) }
 }
 
-/// The bridge, and the table with the container's ports; gives the bridge's index.
+/// The bridge, and the table with the network and the container's ports; gives the bridge's index.
 fn ensure_shared(route: &mut Socket, netfilter: &mut Socket, lease: &Lease) -> Result<u32> {
     let _lock = lock(&lease.lock)?;
-    let bridge = ensure_bridge(route, lease.ipv6.is_some())?;
+    let bridge = ensure_bridge(route, lease)?;
     firewall::publish(netfilter, lease)?;
     Ok(bridge)
 }
 
-fn ensure_bridge(route: &mut Socket, ipv6: bool) -> Result<u32> {
-    let bridge = link::create_bridge(route, BRIDGE_MAC)?;
-    forwarding::enable(ipv6)?;
-    for (address, prefix) in pool::gateways(ipv6) {
-        link::address(route, (link::BRIDGE, bridge), address, prefix)?;
+fn ensure_bridge(route: &mut Socket, lease: &Lease) -> Result<u32> {
+    let [a, b, c, d] = lease.gateway4.octets();
+    // Locally administered: the bridge is nobody's neighbour outside.
+    let bridge = link::create_bridge(route, lease, [0x02, 0x65, a, b, c, d])?;
+    forwarding::enable(&lease.bridge, lease.ipv6.is_some())?;
+    let gateways = [
+        Some((IpAddr::from(lease.gateway4), lease.ipv4_prefix)),
+        lease.gateway6.map(|gateway| (gateway.into(), lease.ipv6_prefix)),
+    ];
+    for (address, prefix) in gateways.into_iter().flatten() {
+        link::address(route, (&lease.bridge, bridge), address, prefix)?;
     }
-    link::up(route, link::BRIDGE, bridge)?;
+    link::up(route, &lease.bridge, bridge)?;
     Ok(bridge)
+}
+
+/// Makes bridges and the table anew, with what those containers have that `runs` says of that they run: after somebody has
+/// flushed the host's rules. Returns how many leases there are.
+pub fn reload(root: &Path, runs: &dyn Fn(&str) -> bool) -> Result<usize> {
+    let mut leases = pool::everywhere(root)?;
+    leases.retain(|lease| lease.driver == Driver::Bridge && runs(&lease.id));
+    if leases.is_empty() {
+        return Ok(0);
+    }
+    let (mut route, mut netfilter) = (route()?, netfilter()?);
+    let _lock = lock(&pool::lock_file(root))?;
+    for lease in &leases {
+        ensure_bridge(&mut route, lease)?;
+    }
+    firewall::restore(&mut netfilter, &leases)?;
+    Ok(leases.len())
 }
 
 fn connect(route: &mut Socket, lease: &Lease, netns: BorrowedFd<'_>) -> Result<()> {
     let outer = link::existing(route, &lease.veth)?;
     link::hairpin(route, &lease.veth, outer)?;
+    configure(lease, netns)
+}
+
+/// Addresses and routes of a link that is in its namespace.
+fn configure(lease: &Lease, netns: BorrowedFd<'_>) -> Result<()> {
     let mut inside = inside(netns)?;
     let lo = link::existing(&inside, "lo")?;
     link::up(&mut inside, "lo", lo)?;
-    let eth = (link::INSIDE, link::existing(&inside, link::INSIDE)?);
+    let index = link::existing(&inside, &lease.inside)?;
+    let eth = (lease.inside.as_str(), index);
+    if lease.ipv6.is_none() {
+        link::no_ipv6(&mut inside, eth.0, index)?;
+    }
     let own = [
         Some((IpAddr::from(lease.ipv4), lease.ipv4_prefix)),
         lease.ipv6.map(|address| (address.into(), lease.ipv6_prefix)),
@@ -131,9 +264,16 @@ fn connect(route: &mut Socket, lease: &Lease, netns: BorrowedFd<'_>) -> Result<(
     for (address, prefix) in own.into_iter().flatten() {
         link::address(&mut inside, eth, address, prefix)?;
     }
-    link::up(&mut inside, eth.0, eth.1)?;
+    link::up(&mut inside, eth.0, index)?;
+    if lease.is_way_out { default_routes(&mut inside, lease, index) } else { Ok(()) }
+}
+
+fn default_routes(inside: &mut Socket, lease: &Lease, index: u32) -> Result<()> {
     let gateways = [Some(IpAddr::from(lease.gateway4)), lease.gateway6.map(IpAddr::from)];
-    gateways.into_iter().flatten().try_for_each(|gateway| link::default_route(&mut inside, eth, gateway))
+    gateways
+        .into_iter()
+        .flatten()
+        .try_for_each(|gateway| link::default_route(inside, (&lease.inside, index), gateway))
 }
 
 fn route() -> Result<Socket> {
@@ -161,14 +301,27 @@ fn inside(netns: BorrowedFd<'_>) -> Result<Socket> {
     })
 }
 
-/// Holds the lock of a state directory until it is dropped (flock(2)).
-fn lock(path: &Path) -> Result<OwnedFd> {
+/// A lock that is held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Held(#[expect(dead_code, reason = "the kernel looks at it")] OwnedFd);
+
+/// Holds the lock of a file alone (flock(2)).
+pub(crate) fn lock(path: &Path) -> Result<Held> {
+    take(path, FlockOperation::LockExclusive)
+}
+
+/// Holds it together with others that share it.
+pub(crate) fn share(path: &Path) -> Result<Held> {
+    take(path, FlockOperation::LockShared)
+}
+
+fn take(path: &Path, how: FlockOperation) -> Result<Held> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
         .map_err(called::<Errno>(|| format!("open {}", path.display())))?;
     loop {
-        match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
-            Ok(()) => return Ok(file),
+        match rustix::fs::flock(&file, how) {
+            Ok(()) => return Ok(Held(file)),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(called::<Errno>(|| format!("flock {}", path.display()))(errno).into()),
         }

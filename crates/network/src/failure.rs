@@ -7,6 +7,8 @@ use sys::{Errno, FromErrno};
 pub enum Kind {
     /// A port that was to be published belongs to somebody else.
     PortInUse,
+    /// An address that was asked for belongs to somebody else.
+    AddressInUse,
     /// Every address of the pool is leased.
     PoolExhausted,
     /// What was asked for cannot be meant.

@@ -1,15 +1,19 @@
 //! Our table of nf_tables (nft(8), include/uapi/linux/netfilter/nf_tables.h): `inet devoxx`.
 //!
-//! Published ports are elements of maps, so a packet costs one lookup however many containers there are, and a
-//! container comes and goes in one transaction that touches nobody else's rules. It does NOT open holes in other
-//! tables: a packet that another table drops stays dropped.
+//! Published ports are elements of maps and networks elements of sets, so a packet costs a few lookups however many
+//! containers there are, and a container comes and goes in one transaction that touches nobody else's rules. A range of
+//! ports that leads to the same ports inside is one element. It does NOT open holes in other tables: to accept a packet
+//! ends our own chain alone, and one that another table drops stays dropped.
 
 mod base;
 mod expression;
 
+use crate::definition::Definition;
 use crate::failure::{Error, Kind, Result};
 use crate::pool::Lease;
+use crate::publish::PortMapping;
 use crate::socket::Socket;
+use crate::subnet::Subnet;
 use crate::wire::{self, Message};
 use rustix::io::Errno;
 use std::net::IpAddr;
@@ -20,11 +24,12 @@ const TABLE: &str = "devoxx";
 /// `NFPROTO_INET`, version 0, no resource: `struct nfgenmsg`.
 const HEADER: [u8; 4] = [1, 0, 0, 0];
 const NEWTABLE: u16 = 0;
-const GETTABLE: u16 = 1;
 const DELTABLE: u16 = 2;
 const NEWCHAIN: u16 = 3;
 const NEWRULE: u16 = 6;
+const DELRULE: u16 = 8;
 const NEWSET: u16 = 9;
+const GETSET: u16 = 10;
 const NEWSETELEM: u16 = 12;
 const DELSETELEM: u16 = 14;
 /// `NFTA_TABLE_NAME`, and the table in chains, rules, sets and lists of elements.
@@ -39,32 +44,51 @@ fn message(kind: u16, flags: u16) -> Message {
     Message::new((10 << 8) | kind, flags, &HEADER)
 }
 
-/// Publishes a container's ports, and makes the table when there is none. Call it with the lock held.
+/// Lets a container's network through and publishes its ports, and makes the table when there is none. Call it with the
+/// lock held.
 pub fn publish(socket: &mut Socket, lease: &Lease) -> Result<()> {
-    let make = !exists(socket)?;
-    let mut batch = if make { base::table(lease.ipv6.is_some()) } else { Vec::new() };
+    let mut batch = if exists(socket)? { Vec::new() } else { base::table(crate::forwarding::has_ipv6()) };
+    batch.extend(element_messages(NEWSETELEM, wire::CREATE, &of_lease(lease)));
     batch.extend(element_messages(NEWSETELEM, wire::CREATE | wire::EXCL, &elements(lease)));
-    if batch.is_empty() {
-        return Ok(());
-    }
     socket.batch(batch).map_err(|(at, errno)| match errno {
-        Errno::EXIST => Error::new(Kind::PortInUse, "a port is already published by another container"),
+        Errno::EXIST | Errno::NOTEMPTY => {
+            Error::new(Kind::PortInUse, "a port is already published by another container")
+        }
         _ => failed(&format!("nf_tables transaction, message {at}"), errno),
     })
 }
 
+/// Makes the table as it must be with these leases, whatever has become of it. Call it with the lock held.
+pub fn restore(socket: &mut Socket, leases: &[Lease]) -> Result<()> {
+    let mut batch = base::table(crate::forwarding::has_ipv6());
+    for lease in leases {
+        batch.extend(element_messages(NEWSETELEM, wire::CREATE, &of_lease(lease)));
+        batch.extend(element_messages(NEWSETELEM, wire::CREATE, &elements(lease)));
+    }
+    socket.batch(batch).map_err(|(at, errno)| failed(&format!("nf_tables transaction, message {at}"), errno))
+}
+
+/// Takes a network out of the table. Whatever is gone already is fine.
+pub fn forget(socket: &mut Socket, network: &Definition) -> Result<()> {
+    let subnets = [Some(network.subnet), network.subnet6];
+    take_back(socket, &of_network(&network.link(), subnets.into_iter().flatten(), network.internal))
+}
+
 /// Takes back a container's ports. Whatever is gone already is fine.
 pub fn withdraw(socket: &mut Socket, lease: &Lease) -> Result<()> {
-    let elements = elements(lease);
-    let whole: Vec<Message> = element_messages(DELSETELEM, 0, &elements).collect();
+    take_back(socket, &elements(lease))
+}
+
+fn take_back(socket: &mut Socket, elements: &[Element]) -> Result<()> {
+    let whole: Vec<Message> = element_messages(DELSETELEM, 0, elements).collect();
     if whole.is_empty() {
         return Ok(());
     }
     match socket.batch(whole) {
         Ok(()) => Ok(()),
         // One is missing, so none was deleted: one by one.
-        Err((_, Errno::NOENT)) => elements.iter().try_for_each(|element| {
-            let one: Vec<Message> = element_messages(DELSETELEM, 0, std::slice::from_ref(element)).collect();
+        Err((_, Errno::NOENT)) => elements.chunk_by(|a, b| a.with_next && !b.key.is_empty()).try_for_each(|element| {
+            let one: Vec<Message> = element_messages(DELSETELEM, 0, element).collect();
             match socket.batch(one) {
                 Ok(()) | Err((_, Errno::NOENT)) => Ok(()),
                 Err((_, errno)) => Err(failed("NFT_MSG_DELSETELEM", errno)),
@@ -82,11 +106,12 @@ pub fn remove(socket: &mut Socket) -> Result<()> {
     }
 }
 
+/// Whether the table is there, as this program makes it: the set is younger than the table.
 fn exists(socket: &mut Socket) -> Result<bool> {
-    match socket.request(message(GETTABLE, 0).text(ATTR_TABLE, TABLE)) {
+    match socket.request(message(GETSET, 0).text(ATTR_TABLE, TABLE).text(2, base::BRIDGES)) {
         Ok(()) => Ok(true),
         Err(Errno::NOENT) => Ok(false),
-        Err(errno) => Err(failed("NFT_MSG_GETTABLE", errno)),
+        Err(errno) => Err(failed("NFT_MSG_GETSET", errno)),
     }
 }
 
@@ -100,39 +125,99 @@ fn failed(call: &str, errno: Errno) -> Error {
     }
 }
 
-/// One entry of a map.
+/// One entry of a map or a set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Element {
-    map: &'static str,
+    set: &'static str,
     key: Vec<u8>,
-    value: Vec<u8>,
+    /// The last key of a range.
+    until: Option<Vec<u8>>,
+    /// Of a map.
+    value: Option<Vec<u8>>,
+    /// The first key that an interval does NOT have.
+    is_end: bool,
+    /// The interval that begins here ends with the next element: both come and go together.
+    with_next: bool,
     /// Shown by `nft list`: whose it is.
-    comment: String,
+    comment: Option<String>,
+}
+
+impl Element {
+    fn member(set: &'static str, key: Vec<u8>) -> Self {
+        Self { set, key, until: None, value: None, is_end: false, with_next: false, comment: None }
+    }
+}
+
+/// What a lease's network is in the sets.
+fn of_lease(lease: &Lease) -> Vec<Element> {
+    let subnets = [
+        Some(Subnet::around(lease.ipv4.into(), lease.ipv4_prefix)),
+        lease.ipv6.map(|six| Subnet::around(six.into(), lease.ipv6_prefix)),
+    ];
+    of_network(&lease.bridge, subnets.into_iter().flatten(), lease.internal)
+}
+
+fn of_network(bridge: &str, subnets: impl Iterator<Item = Subnet>, internal: bool) -> Vec<Element> {
+    let name = expression::link_name(bridge).to_vec();
+    let mut all = vec![
+        Element::member(base::BRIDGES, name.clone()),
+        Element::member(base::WITHIN, [name.clone(), name.clone()].concat()),
+    ];
+    if internal {
+        all.push(Element::member(base::INTERNAL, name));
+        return all;
+    }
+    for subnet in subnets {
+        let set = base::pool(subnet.address.is_ipv4());
+        let end = subnet.end();
+        all.push(Element { with_next: end.is_some(), ..Element::member(set, octets(subnet.address)) });
+        all.extend(end.map(|end| Element { is_end: true, ..Element::member(set, octets(end)) }));
+    }
+    all
 }
 
 /// What a container's published ports are in the maps.
 fn elements(lease: &Lease) -> Vec<Element> {
     let inside = [Some(IpAddr::from(lease.ipv4)), lease.ipv6.map(IpAddr::from)];
     let mut all = Vec::new();
-    for port in &lease.ports {
+    for run in lease.ports.chunk_by(follows) {
+        let (first, last) = (&run[0], &run[run.len() - 1]);
         for to in inside.into_iter().flatten() {
-            let specific = port.host_ip.filter(|ip| !ip.is_unspecified());
-            if port.host_ip.is_some_and(|ip| ip.is_ipv4() != to.is_ipv4()) {
+            let specific = first.host_ip.filter(|ip| !ip.is_unspecified());
+            if first.host_ip.is_some_and(|ip| ip.is_ipv4() != to.is_ipv4()) {
                 continue;
             }
-            let mut key = specific.map_or_else(Vec::new, octets);
-            // Each part of a key fills whole 32-bit registers.
-            key.extend([port.protocol.number(), 0, 0, 0]);
-            key.extend(port.host_port.to_be_bytes());
-            key.extend([0, 0]);
+            let key = |port: &PortMapping| {
+                let mut key = specific.map_or_else(Vec::new, octets);
+                // Each part of a key fills whole 32-bit registers.
+                key.extend([port.protocol.number(), 0, 0, 0]);
+                key.extend(port.host_port.to_be_bytes());
+                key.extend([0, 0]);
+                key
+            };
+            let span = run.len() > 1;
             let mut value = octets(to);
-            value.extend(port.container_port.to_be_bytes());
-            value.extend([0, 0]);
-            let map = base::map(to.is_ipv4(), specific.is_some());
-            all.push(Element { map, key, value, comment: lease.veth.clone() });
+            if !span {
+                value.extend(first.container_port.to_be_bytes());
+                value.extend([0, 0]);
+            }
+            all.push(Element {
+                until: span.then(|| key(last)),
+                value: Some(value),
+                comment: Some(lease.veth.clone()),
+                ..Element::member(base::map(to.is_ipv4(), specific.is_some(), span), key(first))
+            });
         }
     }
     all
+}
+
+/// Whether two ports are of one range that leads to the same ports inside: the kernel then need not be told each of them.
+fn follows(a: &PortMapping, b: &PortMapping) -> bool {
+    a.host_port == a.container_port
+        && b.host_port == b.container_port
+        && a.host_port.checked_add(1) == Some(b.host_port)
+        && (a.host_ip, a.protocol) == (b.host_ip, b.protocol)
 }
 
 fn octets(address: IpAddr) -> Vec<u8> {
@@ -143,12 +228,12 @@ fn octets(address: IpAddr) -> Vec<u8> {
 }
 
 fn element_messages(kind: u16, flags: u16, elements: &[Element]) -> impl Iterator<Item = Message> {
-    base::MAPS.iter().flat_map(move |map| {
-        let own: Vec<&Element> = elements.iter().filter(|element| element.map == map.name).collect();
+    base::names().flat_map(move |set| {
+        let own: Vec<&Element> = elements.iter().filter(|element| element.set == set).collect();
         let chunks: Vec<Message> = own
             .chunks(CHUNK)
             .map(|chunk| {
-                message(kind, flags).text(ATTR_TABLE, TABLE).text(2, map.name).nest(3, |list| {
+                message(kind, flags).text(ATTR_TABLE, TABLE).text(2, set).nest(3, |list| {
                     chunk.iter().fold(list, |list, element| list.nest(LIST_ELEM, |one| entry(one, element)))
                 })
             })
@@ -157,14 +242,45 @@ fn element_messages(kind: u16, flags: u16, elements: &[Element]) -> impl Iterato
     })
 }
 
-/// `NFTA_SET_ELEM_KEY` 1, `_DATA` 2, `_USERDATA` 6; each datum in an `NFTA_DATA_VALUE` 1.
+/// `NFTA_SET_ELEM_KEY` 1, `_DATA` 2, `_FLAGS` 3, `_USERDATA` 6, `_KEY_END` 10; each datum in an `NFTA_DATA_VALUE` 1.
 fn entry(message: Message, element: &Element) -> Message {
-    // nft's own format: type 0 is a comment, its length with the NUL, the text.
-    let mut comment = vec![0, u8::try_from(element.comment.len() + 1).unwrap_or(1)];
-    comment.extend(element.comment.bytes().take(254));
-    comment.push(0);
+    let mut message = message.nest(1, |key| key.attr(1, &element.key));
+    if let Some(until) = &element.until {
+        message = message.nest(10, |key| key.attr(1, until));
+    }
+    if let Some(value) = &element.value {
+        message = message.nest(2, |data| data.attr(1, value));
+    }
+    if element.is_end {
+        // NFT_SET_ELEM_INTERVAL_END
+        message = message.be32(3, 1);
+    }
+    if let Some(text) = &element.comment {
+        // nft's own format: type 0 is a comment, its length with the NUL, the text.
+        let mut comment = vec![0, u8::try_from(text.len() + 1).unwrap_or(1)];
+        comment.extend(text.bytes().take(254));
+        comment.push(0);
+        message = message.attr(6, &comment);
+    }
     message
-        .nest(1, |key| key.attr(1, &element.key))
-        .nest(2, |data| data.attr(1, &element.value))
-        .attr(6, &comment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::parse_publish;
+
+    #[test]
+    fn a_range_is_one_element() {
+        fn check(texts: &[&str], expected: &[usize]) {
+            let ports: Vec<_> = texts.iter().flat_map(|text| parse_publish(text).unwrap()).collect();
+            let runs: Vec<usize> = ports.chunk_by(follows).map(<[_]>::len).collect();
+            assert_eq!(runs, expected, "{texts:?}");
+        }
+        check(&["8000-8100:8000-8100"], &[101]);
+        check(&["8000-8002:9000-9002"], &[1, 1, 1]);
+        check(&["80:80", "81:81/udp", "82:82"], &[1, 1, 1]);
+        check(&["80:80", "127.0.0.1:81:81"], &[1, 1]);
+        check(&["65534-65535:65534-65535", "1:1"], &[2, 1]);
+    }
 }

@@ -2,7 +2,7 @@
 //! documentation). They are those of the caller's network namespace; one that is on already is not touched.
 
 use crate::failure::Result;
-use crate::link::BRIDGE;
+use crate::link::{BRIDGE, OWN};
 use std::path::Path;
 use sys::called;
 
@@ -16,13 +16,13 @@ pub fn has_ipv6() -> bool {
 
 /// Lets packets through between the bridge and the world, and from loopback addresses to the bridge. The bridge is
 /// there, but not yet up.
-pub fn enable(ipv6: bool) -> Result<()> {
+pub fn enable(bridge: &str, ipv6: bool) -> Result<()> {
     set("/proc/sys/net/ipv4/ip_forward", "1")?;
     // A port published on 127.0.0.1 is reached from 127.0.0.1; the firewall keeps containers from using this.
-    set(&format!("/proc/sys/net/ipv4/conf/{BRIDGE}/route_localnet"), "1")?;
+    set(&format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet"), "1")?;
     if ipv6 {
         // Without an address that is sure (RFC 4862), the host cannot ask for its first container for two seconds.
-        set(&format!("{IPV6}/{BRIDGE}/accept_dad"), "0")?;
+        set(&format!("{IPV6}/{bridge}/accept_dad"), "0")?;
     }
     if ipv6 && read(&format!("{IPV6}/all/forwarding")).as_deref() != Some("1") {
         keep_router_advertisements();
@@ -38,6 +38,7 @@ fn keep_router_advertisements() {
     for link in links
         .flatten()
         .filter(|link| ![BRIDGE, "all", "default"].iter().any(|name| link.file_name() == *name))
+        .filter(|link| !link.file_name().to_string_lossy().starts_with(OWN))
     {
         let switch = link.path().join("accept_ra");
         if std::fs::read_to_string(&switch).is_ok_and(|value| value.trim() == "1") {

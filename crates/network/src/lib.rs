@@ -5,21 +5,27 @@
 //! process: what is attached is found again from the container's id and the lease file alone.
 
 mod attach;
+pub mod definition;
 mod failure;
 pub mod files;
 mod firewall;
 mod flows;
 mod forwarding;
 mod link;
+mod listener;
 pub mod pasta;
 mod pool;
 mod publish;
 mod reserve;
 mod socket;
+mod subnet;
 mod wire;
 
-pub use attach::{attach, detach, loopback};
+pub use attach::{attach, detach, detach_from, free_inside, loopback, reload, way_out};
+pub use definition::{Definition, Driver};
 pub use failure::{Error, Kind, Result};
-pub use pool::{Lease, lease};
+pub use forwarding::has_ipv6;
+pub use pool::{Lease, Request, all as leases_in, everywhere as leases, lease, lease_in};
 pub use publish::{PortMapping, Protocol, parse_publish};
 pub use reserve::Reservation;
+pub use subnet::Subnet;

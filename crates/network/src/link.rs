@@ -3,16 +3,20 @@
 //! It does NOT decide which links a container has; `attach` does.
 
 use crate::failure::{Error, Result};
+use crate::pool::Lease;
 use crate::socket::Socket;
+use crate::subnet::Subnet;
 use crate::wire::{self, Message};
 use rustix::io::Errno;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use sys::called;
 
-/// The bridge that all containers hang on.
+/// The bridge of the network that is always there.
 pub const BRIDGE: &str = "devoxx0";
-/// The name of a container's link inside its namespace.
+/// How the names of the bridges of all other networks begin.
+pub const OWN: &str = "dvb";
+/// The name of a container's first link inside its namespace.
 pub const INSIDE: &str = "eth0";
 
 const RTM_NEWLINK: u16 = 16;
@@ -21,13 +25,23 @@ const RTM_GETLINK: u16 = 18;
 const RTM_SETLINK: u16 = 19;
 const RTM_NEWADDR: u16 = 20;
 const RTM_NEWROUTE: u16 = 24;
+const RTM_GETROUTE: u16 = 26;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_MTU: u16 = 4;
+const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_PROTINFO: u16 = 12;
 const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_AF_SPEC: u16 = 26;
 const IFLA_NET_NS_FD: u16 = 28;
+/// `IFLA_INET6_ADDR_GEN_MODE`, and the mode that makes no address (`IN6_ADDR_GEN_MODE_NONE`).
+const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+const NO_ADDRESS: u8 = 1;
+/// `IFLA_MACVLAN_MODE`, and the mode in which neighbours on one link reach each other.
+const IFLA_MACVLAN_MODE: u16 = 1;
+const MACVLAN_BRIDGE: u32 = 4;
 const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
@@ -37,6 +51,7 @@ const IFA_BROADCAST: u16 = 4;
 const IFA_FLAGS: u16 = 8;
 /// No duplicate address detection: the pool knows that an address is free, and a container would wait a second.
 const IFA_F_NODAD: u32 = 2;
+const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 const IFF_UP: u32 = 1;
@@ -73,42 +88,112 @@ pub fn existing(socket: &Socket, name: &str) -> Result<u32> {
     index(socket, name)?.ok_or_else(|| failed("SIOCGIFINDEX", name)(Errno::NODEV))
 }
 
-/// Creates the bridge, down, when there is none.
-pub fn create_bridge(socket: &mut Socket, mac: [u8; 6]) -> Result<u32> {
+/// Creates a network's bridge, down, when there is none.
+pub fn create_bridge(socket: &mut Socket, lease: &Lease, mac: [u8; 6]) -> Result<u32> {
     let message = Message::new(RTM_NEWLINK, wire::CREATE | wire::EXCL, &info(0, 0))
-        .text(IFLA_IFNAME, BRIDGE)
+        .text(IFLA_IFNAME, &lease.bridge)
         // A fixed address: otherwise the bridge takes that of a port, and neighbours lose it when the port goes.
         .attr(IFLA_ADDRESS, &mac)
         .nest(IFLA_LINKINFO, |info| info.text(IFLA_INFO_KIND, "bridge"));
-    match socket.request(message) {
-        Ok(()) | Err(Errno::EXIST) => existing(socket, BRIDGE),
-        Err(errno) => Err(failed("RTM_NEWLINK bridge", BRIDGE)(errno)),
+    match socket.request(with_mtu(message, lease)) {
+        Ok(()) | Err(Errno::EXIST) => existing(socket, &lease.bridge),
+        Err(errno) => Err(failed("RTM_NEWLINK bridge", &lease.bridge)(errno)),
     }
 }
 
-/// Creates a veth pair: the host's end up and on the bridge, the other one as [`INSIDE`] in `netns`.
-pub fn create_veth(
-    socket: &mut Socket,
-    name: &str,
-    bridge: u32,
-    netns: BorrowedFd<'_>,
-    mac: [u8; 6],
-) -> Result<()> {
+fn with_mtu(message: Message, lease: &Lease) -> Message {
+    match lease.mtu {
+        Some(mtu) => message.ne32(IFLA_MTU, mtu),
+        None => message,
+    }
+}
+
+/// Creates a veth pair: the host's end up and on the bridge, the other one in `netns`.
+pub fn create_veth(socket: &mut Socket, lease: &Lease, bridge: u32, netns: BorrowedFd<'_>) -> Result<()> {
     let namespace = netns.as_raw_fd().to_ne_bytes();
     let message = Message::new(RTM_NEWLINK, wire::CREATE | wire::EXCL, &info(0, IFF_UP))
-        .text(IFLA_IFNAME, name)
-        .ne32(IFLA_MASTER, bridge)
-        .nest(IFLA_LINKINFO, |link| {
-            link.text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
-                data.nest(VETH_INFO_PEER, |peer| {
-                    peer.raw(&info(0, 0))
-                        .text(IFLA_IFNAME, INSIDE)
-                        .attr(IFLA_ADDRESS, &mac)
-                        .attr(IFLA_NET_NS_FD, &namespace)
-                })
+        .text(IFLA_IFNAME, &lease.veth)
+        .ne32(IFLA_MASTER, bridge);
+    let message = with_mtu(message, lease).nest(IFLA_LINKINFO, |link| {
+        link.text(IFLA_INFO_KIND, "veth").nest(IFLA_INFO_DATA, |data| {
+            data.nest(VETH_INFO_PEER, |peer| {
+                let peer = peer
+                    .raw(&info(0, 0))
+                    .text(IFLA_IFNAME, &lease.inside)
+                    .attr(IFLA_ADDRESS, &lease.mac)
+                    .attr(IFLA_NET_NS_FD, &namespace);
+                with_mtu(peer, lease)
             })
+        })
+    });
+    socket.request(message).map_err(failed("RTM_NEWLINK veth", &lease.veth))
+}
+
+/// Creates a macvlan on link `on` of the host, in `netns`.
+pub fn create_macvlan(socket: &mut Socket, lease: &Lease, on: u32, netns: BorrowedFd<'_>) -> Result<()> {
+    let message = Message::new(RTM_NEWLINK, wire::CREATE | wire::EXCL, &info(0, 0))
+        .text(IFLA_IFNAME, &lease.inside)
+        .ne32(IFLA_LINK, on)
+        .attr(IFLA_ADDRESS, &lease.mac)
+        .attr(IFLA_NET_NS_FD, &netns.as_raw_fd().to_ne_bytes());
+    let message = with_mtu(message, lease).nest(IFLA_LINKINFO, |link| {
+        link.text(IFLA_INFO_KIND, "macvlan")
+            .nest(IFLA_INFO_DATA, |data| data.ne32(IFLA_MACVLAN_MODE, MACVLAN_BRIDGE))
+    });
+    let parent = lease.parent.as_deref().unwrap_or_default();
+    socket.request(message).map_err(failed("RTM_NEWLINK macvlan on", parent))
+}
+
+/// Keeps a link that has no IPv6 address from making one up: nobody has asked for it. A kernel without IPv6 refuses.
+pub fn no_ipv6(socket: &mut Socket, name: &str, index: u32) -> Result<()> {
+    let message = Message::new(RTM_SETLINK, 0, &info(index, 0)).nest(IFLA_AF_SPEC, |families| {
+        families.nest(u16::from(AF_INET6), |six| six.attr(IFLA_INET6_ADDR_GEN_MODE, &[NO_ADDRESS]))
+    });
+    match socket.request(message) {
+        Ok(()) | Err(Errno::AFNOSUPPORT | Errno::OPNOTSUPP | Errno::INVAL) => Ok(()),
+        Err(errno) => Err(failed("RTM_SETLINK addrgenmode", name)(errno)),
+    }
+}
+
+/// The subnets of the routing tables, but for those that lead everywhere.
+pub fn routes(socket: &mut Socket) -> Result<Vec<Subnet>> {
+    let mut found = Vec::new();
+    // struct rtmsg: family, length of the destination, and ten bytes more.
+    let message = Message::new(RTM_GETROUTE, 0, &[0; ROUTE]);
+    let each = |body: &[u8]| {
+        let prefix = body.get(1).copied().unwrap_or(0);
+        let destination = wire::attributes(body, ROUTE).find(|(kind, _)| *kind == RTA_DST).map(|(_, value)| value);
+        let address = destination.and_then(|value| match value.len() {
+            4 => <[u8; 4]>::try_from(value).ok().map(IpAddr::from),
+            16 => <[u8; 16]>::try_from(value).ok().map(IpAddr::from),
+            _ => None,
         });
-    socket.request(message).map_err(failed("RTM_NEWLINK veth", name))
+        if let Some(address) = address.filter(|address| prefix > 0 && !address.is_multicast()) {
+            found.push(Subnet { address, prefix });
+        }
+        true
+    };
+    socket.dump(message, each).map_err(failed("RTM_GETROUTE", ""))?;
+    Ok(found)
+}
+
+/// Length of `struct rtmsg`.
+const ROUTE: usize = 12;
+
+/// Whether any bridge of a network is there.
+pub fn has_bridges(socket: &mut Socket) -> Result<bool> {
+    let mut found = false;
+    let ours = |name: &[u8]| {
+        let name = name.strip_suffix(&[0]).unwrap_or(name);
+        name == BRIDGE.as_bytes() || (name.starts_with(OWN.as_bytes()) && name.len() == 15)
+    };
+    socket
+        .dump(Message::new(RTM_GETLINK, 0, &info(0, 0)), |body| {
+            found = wire::attributes(body, INFO).any(|(kind, value)| kind == IFLA_IFNAME && ours(value));
+            !found
+        })
+        .map_err(failed("RTM_GETLINK", BRIDGE))?;
+    Ok(found)
 }
 
 /// Lets the bridge send a packet back to the port that it came from: a container that reaches itself by a port that
@@ -137,7 +222,7 @@ pub fn delete(socket: &mut Socket, name: &str) -> Result<()> {
 }
 
 /// Whether any link hangs on the bridge.
-pub fn has_ports(socket: &mut Socket, bridge: u32) -> Result<bool> {
+pub fn has_ports(socket: &mut Socket, name: &str, bridge: u32) -> Result<bool> {
     let message = Message::new(RTM_GETLINK, 0, &info(0, 0)).ne32(IFLA_MASTER, bridge);
     let mut found = false;
     let master = bridge.to_ne_bytes();
@@ -146,7 +231,7 @@ pub fn has_ports(socket: &mut Socket, bridge: u32) -> Result<bool> {
             found = wire::attributes(body, INFO).any(|(kind, value)| kind == IFLA_MASTER && value == master);
             !found
         })
-        .map_err(failed("RTM_GETLINK", BRIDGE))?;
+        .map_err(failed("RTM_GETLINK", name))?;
     Ok(found)
 }
 

@@ -35,9 +35,9 @@ pub struct Pasta {
 }
 
 /// Fills in a free port of the host for each `host_port` that is 0. pasta binds them itself, so they are not held:
-/// call this just before [`start`].
-pub fn resolve(ports: &mut [PortMapping]) -> Result<()> {
-    Reservation::of(ports, crate::forwarding::has_ipv6(), Purpose::Probe, |_| false).map(drop)
+/// call this just before [`start`]. `holder` knows which ones another container has.
+pub fn resolve(ports: &mut [PortMapping], holder: impl Fn(&PortMapping) -> Option<String>) -> Result<()> {
+    Reservation::of(ports, crate::forwarding::has_ipv6(), Purpose::Probe, holder).map(drop)
 }
 
 /// Connects the network namespace, with [`DNS`] if `dns` says so. Returns when it is configured: its link is `eth0`, with
@@ -45,7 +45,7 @@ pub fn resolve(ports: &mut [PortMapping]) -> Result<()> {
 pub fn start(netns: OwnedFd, ports: &[PortMapping], pid_file: &Path, dns: bool) -> Result<Pasta> {
     let mut held = ports.to_vec();
     // pasta's own words for a port in use differ between its versions; the kernel's do not.
-    resolve(&mut held)?;
+    resolve(&mut held, |_| None)?;
     if held != ports {
         return Err(Error::new(Kind::Usage, "a published port has no host port"));
     }

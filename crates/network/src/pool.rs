@@ -3,15 +3,16 @@
 //! There is no lock and no list that could disagree with the files, and both survive a crash. A file appears by
 //! link(2) with its whole content, so a reader never sees half of one.
 
+use crate::definition::{self, Definition, Driver, v4, v6};
 use crate::failure::{Error, Kind, Result};
-use crate::forwarding;
+use crate::link;
 use crate::publish::{MOST, PortMapping};
 use crate::reserve::{Purpose, Reservation};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,33 +26,45 @@ pub const PREFIX4: u8 = 16;
 pub const NET6: Ipv6Addr = Ipv6Addr::new(0xfd64, 0x6576, 0x6f78, 0, 0, 0, 0, 0);
 /// Length of the IPv6 pool's prefix.
 pub const PREFIX6: u8 = 64;
-/// The number of the bridge in the pool.
-pub const GATEWAY: u16 = 1;
-/// The last number that a container gets: the one after it is the broadcast address.
-const LAST: u16 = u16::MAX - 1;
 /// A lease file is at most this long: a thousand ports take 100 KiB.
 const LONGEST: u64 = 1 << 20;
 
-/// What a container has of the network: everything that `attach` needs.
+/// What a container has of a network: everything that `attach` needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lease {
     /// The container.
     pub id: String,
+    /// The network.
+    pub network: String,
+    /// How it connects.
+    pub driver: Driver,
+    /// The name of the network's bridge.
+    pub bridge: String,
     /// The name of the host's end of its veth pair.
     pub veth: String,
+    /// The name of its link inside.
+    pub inside: String,
     /// Its IPv4 address.
     pub ipv4: Ipv4Addr,
     /// Length of the prefix of `ipv4`.
     pub ipv4_prefix: u8,
     /// The bridge's IPv4 address.
     pub gateway4: Ipv4Addr,
-    /// Its IPv6 address, when the host has IPv6.
+    /// Its IPv6 address, when the network has IPv6.
     pub ipv6: Option<Ipv6Addr>,
     /// Length of the prefix of `ipv6`.
     pub ipv6_prefix: u8,
     /// The bridge's IPv6 address.
     pub gateway6: Option<Ipv6Addr>,
-    /// The address of its eth0.
+    /// Whether what has no other way goes by this network.
+    pub is_way_out: bool,
+    /// Whether nothing leads out of the network.
+    pub internal: bool,
+    /// The largest packet, where that was asked for.
+    pub mtu: Option<u32>,
+    /// The link of the host that a macvlan is on.
+    pub parent: Option<String>,
+    /// The address of its link.
     pub mac: [u8; 6],
     /// Its published ports, each with the host port that it got.
     pub ports: Vec<PortMapping>,
@@ -59,36 +72,159 @@ pub struct Lease {
     pub lock: PathBuf,
 }
 
-/// Gives a container an address and its published ports. A lease that it still has, from a run that was killed,
-/// is given back first. Keep the [`Reservation`] for as long as the container runs.
-pub fn lease(state: &Path, id: &str, ports: Vec<PortMapping>) -> Result<(Lease, Reservation)> {
-    crate::attach::detach(state, id)?;
-    take(state, id, ports, forwarding::has_ipv6()).map_err(|error| error.within(format!("network of {id}")))
+/// What a container wants of a network.
+pub struct Request<'a> {
+    /// Ports of the host that lead to it; 0 for a free one.
+    pub ports: Vec<PortMapping>,
+    /// This address and no other.
+    pub ipv4: Option<Ipv4Addr>,
+    /// This address and no other.
+    pub ipv6: Option<Ipv6Addr>,
+    /// The address of its link.
+    pub mac: Option<[u8; 6]>,
+    /// The name of its link inside.
+    pub inside: String,
+    /// Whether what has no other way goes by this network.
+    pub is_way_out: bool,
+    /// How a person calls the container of an id.
+    pub called: &'a dyn Fn(&str) -> String,
 }
 
-fn take(state: &Path, id: &str, mut ports: Vec<PortMapping>, ipv6: bool) -> Result<(Lease, Reservation)> {
-    check_ports(&ports)?;
-    let directory = directory(state);
+impl Default for Request<'_> {
+    fn default() -> Self {
+        Self {
+            ports: Vec::new(),
+            ipv4: None,
+            ipv6: None,
+            mac: None,
+            inside: link::INSIDE.to_owned(),
+            is_way_out: true,
+            called: &|id| id.get(..12).unwrap_or(id).to_owned(),
+        }
+    }
+}
+
+/// Gives a container an address of the network that is always there, and its published ports. What it still has from a run
+/// that was killed is given back first. Keep the [`Reservation`] for as long as the container runs.
+pub fn lease(root: &Path, id: &str, ports: Vec<PortMapping>) -> Result<(Lease, Reservation)> {
+    crate::attach::detach(root, id)?;
+    lease_in(root, definition::DEFAULT, id, Request { ports, ..Request::default() })
+}
+
+/// As [`lease`] for any network; nothing is given back.
+pub fn lease_in(root: &Path, network: &str, id: &str, request: Request<'_>) -> Result<(Lease, Reservation)> {
+    let told = |error: Error| error.within(format!("network of {}", id.get(..12).unwrap_or(id)));
+    make_directory(root).map_err(told)?;
+    // A network that was made does not go away meanwhile.
+    let _lock = match network {
+        definition::DEFAULT => None,
+        _ => Some(crate::attach::share(&lock_file(root))?),
+    };
+    let definition = definition::read(root, network)?
+        .ok_or_else(|| Error::new(Kind::Usage, format!("network {network} not found")))?;
+    take(root, &definition, id, request).map_err(told)
+}
+
+fn make_directory(directory: &Path) -> Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
-        .create(&directory)
+        .create(directory)
         .map_err(called(|| format!("mkdir {}", directory.display())))?;
-    let others = all(state)?;
-    let taken = |mapping: &PortMapping| others.iter().any(|l| l.ports.iter().any(|p| p.clashes(mapping)));
-    let reservation = Reservation::of(&mut ports, ipv6, Purpose::Hold, taken)?;
+    Ok(())
+}
+
+fn take(
+    root: &Path,
+    network: &Definition,
+    id: &str,
+    mut request: Request<'_>,
+) -> Result<(Lease, Reservation)> {
+    check_ports(&request.ports)?;
+    check_addresses(network, &request)?;
+    let state = network.state(root);
+    let directory = directory(&state);
+    make_directory(&directory)?;
+    let mut ports = std::mem::take(&mut request.ports);
+    let reservation = if ports.is_empty() {
+        Reservation::default()
+    } else {
+        let others = everywhere(root)?;
+        let holder = |mapping: &PortMapping| {
+            let other = others.iter().find(|lease| lease.ports.iter().any(|port| port.clashes(mapping)))?;
+            Some(format!("container {}", (request.called)(&other.id)))
+        };
+        Reservation::of(&mut ports, network.subnet6.is_some(), Purpose::Hold, holder)?
+    };
+    request.ports = ports;
     let hint = state.join("next");
-    let used = |number| directory.join(address(number).to_string()).exists();
-    for number in candidates(read_hint(&hint)).filter(|number| !used(*number)) {
-        let lease = made(state, id, number, &ports, ipv6);
+    let file = |number| directory.join(v4(network.subnet.at(number)).to_string());
+    let typed = request.ipv4.map(Into::into).or(request.ipv6.map(Into::into)).map(|address: std::net::IpAddr| {
+        if address.is_ipv4() { network.subnet.offset(address) } else { network.subnet6.map_or(0, |six| six.offset(address)) }
+    });
+    if let Some(number) = typed {
+        let lease = made(root, network, id, number, &request);
+        if create(&directory, &lease)? {
+            return Ok((lease, reservation));
+        }
+        let owner = read(&file(number)).map(|lease| format!(" by container {}", (request.called)(&lease.id)));
+        let message = format!("address {} is already in use{}", lease.ipv4, owner.unwrap_or_default());
+        return Err(Error::new(Kind::AddressInUse, message));
+    }
+    let reserved = [
+        Some(network.subnet.offset(network.gateway.into())),
+        network.subnet6.zip(network.gateway6).map(|(six, gateway)| six.offset(gateway.into())),
+    ];
+    let numbers = candidates(read_hint(&hint), network.subnet.last());
+    for number in numbers.filter(|number| !reserved.contains(&Some(*number)) && !file(*number).exists()) {
+        let lease = made(root, network, id, number, &request);
         if create(&directory, &lease)? {
             // Only a hint: when it is lost, an address is used again a little sooner.
             let _ = fs::write(&hint, (number.wrapping_add(1)).to_string());
             return Ok((lease, reservation));
         }
     }
-    Err(Error::new(Kind::PoolExhausted, format!("every address of {NET4}/{PREFIX4} is leased"))
+    Err(Error::new(Kind::PoolExhausted, format!("every address of {} is leased", network.subnet))
         .with_hint("remove containers that are not needed"))
+}
+
+fn check_addresses(network: &Definition, request: &Request<'_>) -> Result<()> {
+    let wrong = |address: std::net::IpAddr, why: String| {
+        Err(Error::new(Kind::Usage, format!("invalid address {address} for network {}: {why}", network.name)))
+    };
+    if let Some(address) = request.ipv4.map(std::net::IpAddr::from) {
+        let number = network.subnet.offset(address);
+        if !network.subnet.contains(address) {
+            return wrong(address, format!("it is not in {}", network.subnet));
+        }
+        if number == 0 || number > network.subnet.last() || address == network.gateway {
+            return wrong(address, "it is the network's own".to_owned());
+        }
+    }
+    if let Some(address) = request.ipv6.map(std::net::IpAddr::from) {
+        let Some(six) = network.subnet6 else { return wrong(address, "it has no IPv6".to_owned()) };
+        if !six.contains(address) {
+            return wrong(address, format!("it is not in {six}"));
+        }
+        let number = six.offset(address);
+        // Which IPv6 address belongs to which IPv4 address is fixed, so that one file says who has both.
+        if six.at(number) != address || !(2..=network.subnet.last()).contains(&number) {
+            return wrong(address, format!("its number in {six} is above {}", network.subnet.last()));
+        }
+        if request.ipv4.is_some_and(|four| network.subnet.offset(four.into()) != number) {
+            return wrong(address, "both addresses must have the same number in their subnets".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// The leases of every network.
+pub fn everywhere(root: &Path) -> Result<Vec<Lease>> {
+    let mut leases = Vec::new();
+    for network in definition::every(root)? {
+        leases.extend(all(&network.state(root))?);
+    }
+    Ok(leases)
 }
 
 fn check_ports(ports: &[PortMapping]) -> Result<()> {
@@ -112,22 +248,30 @@ fn check_ports(ports: &[PortMapping]) -> Result<()> {
     }
 }
 
-fn made(state: &Path, id: &str, number: u16, ports: &[PortMapping], ipv6: bool) -> Lease {
-    let [high, low] = number.to_be_bytes();
-    let [a, b, ..] = NET4.octets();
+fn made(root: &Path, network: &Definition, id: &str, number: u32, request: &Request<'_>) -> Lease {
+    let ipv4 = v4(network.subnet.at(number));
+    let [a, b, c, d] = ipv4.octets();
     Lease {
         id: id.to_owned(),
-        veth: veth(id),
-        ipv4: address(number),
-        ipv4_prefix: PREFIX4,
-        gateway4: address(GATEWAY),
-        ipv6: ipv6.then(|| address6(number)),
-        ipv6_prefix: PREFIX6,
-        gateway6: ipv6.then(|| address6(GATEWAY)),
+        network: network.name.clone(),
+        driver: network.driver,
+        bridge: network.link(),
+        veth: veth_in(&network.name, id),
+        inside: request.inside.clone(),
+        ipv4,
+        ipv4_prefix: network.subnet.prefix,
+        gateway4: network.gateway,
+        ipv6: network.subnet6.map(|six| v6(six.at(number))),
+        ipv6_prefix: network.subnet6.map_or(0, |six| six.prefix),
+        gateway6: network.gateway6,
+        is_way_out: request.is_way_out && !network.internal,
+        internal: network.internal,
+        mtu: network.mtu,
+        parent: network.parent.clone(),
         // Locally administered, and made of the address: a neighbour's cache stays right when it is used again.
-        mac: [0x02, 0x64, a, b, high, low],
-        ports: ports.to_vec(),
-        lock: lock_file(state),
+        mac: request.mac.unwrap_or([0x02, 0x64, a, b, c, d]),
+        ports: request.ports.clone(),
+        lock: lock_file(root),
     }
 }
 
@@ -189,40 +333,29 @@ pub fn free(state: &Path, lease: &Lease) -> Result<()> {
 }
 
 /// The file whose lock is held while the bridge and the table are made or removed.
-pub fn lock_file(state: &Path) -> PathBuf {
-    state.join("lock")
+pub fn lock_file(root: &Path) -> PathBuf {
+    root.join("lock")
 }
 
 fn directory(state: &Path) -> PathBuf {
     state.join("leases")
 }
 
-fn read_hint(path: &Path) -> u16 {
+fn read_hint(path: &Path) -> u32 {
     let mut text = String::new();
     let read = fs::File::open(path).and_then(|file| file.take(16).read_to_string(&mut text));
-    read.ok().and_then(|_| text.trim().parse().ok()).unwrap_or(GATEWAY + 1)
+    read.ok().and_then(|_| text.trim().parse().ok()).unwrap_or(0)
 }
 
-/// Every number of the pool once, beginning with `first`.
-fn candidates(first: u16) -> impl Iterator<Item = u16> {
-    let lowest = GATEWAY + 1;
-    let first = first.clamp(lowest, LAST);
-    (first..=LAST).chain(lowest..first)
+/// Every number up to `last` once, beginning with `first`. 0 is the network's, and 1 as a rule the bridge's.
+fn candidates(first: u32, last: u32) -> impl Iterator<Item = u32> {
+    let first = first.clamp(2.min(last), last);
+    (first..=last).chain(1..first)
 }
 
-fn address(number: u16) -> Ipv4Addr {
-    Ipv4Addr::from(u32::from(NET4) | u32::from(number))
-}
-
-fn address6(number: u16) -> Ipv6Addr {
-    Ipv6Addr::from(u128::from(NET6) | u128::from(number))
-}
-
-/// The address of the bridge itself in either family.
-pub fn gateways(ipv6: bool) -> impl Iterator<Item = (IpAddr, u8)> {
-    let four = (IpAddr::from(address(GATEWAY)), PREFIX4);
-    let six = ipv6.then(|| (IpAddr::from(address6(GATEWAY)), PREFIX6));
-    [Some(four), six].into_iter().flatten()
+/// The name of the link of container `id` in a network.
+pub fn veth_in(network: &str, id: &str) -> String {
+    if network == definition::DEFAULT { veth(id) } else { veth(&format!("{network}/{id}")) }
 }
 
 /// The name of a container's link: it must fit into 15 bytes and be found again from the id alone, so it is a hash
@@ -241,16 +374,22 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashSet;
 
+    fn get_lease(root: &Path, id: &str, ports: Vec<PortMapping>) -> Result<(Lease, Reservation)> {
+        take(root, &Definition::default_bridge(), id, Request { ports, ..Request::default() })
+    }
+
     #[test]
     fn addresses_are_unique_and_not_used_again_at_once() {
         let state = tempfile::tempdir().unwrap();
-        let get = |id: &str| take(state.path(), id, Vec::new(), true).unwrap().0;
+        let get = |id: &str| get_lease(state.path(), id, Vec::new()).unwrap().0;
         let first = get("a");
         assert_eq!(
             (first.ipv4, first.gateway4),
             (Ipv4Addr::new(172, 30, 0, 2), Ipv4Addr::new(172, 30, 0, 1))
         );
-        assert_eq!(first.ipv6, Some("fd64:6576:6f78::2".parse().unwrap()));
+        if crate::forwarding::has_ipv6() {
+            assert_eq!(first.ipv6, Some("fd64:6576:6f78::2".parse().unwrap()));
+        }
         free(state.path(), &first).unwrap();
         free(state.path(), &first).unwrap();
         assert_eq!(get("b").ipv4, Ipv4Addr::new(172, 30, 0, 3));
@@ -263,7 +402,7 @@ mod tests {
         let got: Vec<Lease> = std::thread::scope(|scope| {
             let one = |n: usize| {
                 let state = state.path();
-                scope.spawn(move || take(state, &format!("c{n}"), Vec::new(), false).unwrap().0)
+                scope.spawn(move || get_lease(state, &format!("c{n}"), Vec::new()).unwrap().0)
             };
             let threads: Vec<_> = (0..20).map(one).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -278,23 +417,38 @@ mod tests {
     fn ports_of_others_are_refused() {
         let state = tempfile::tempdir().unwrap();
         let ports = parse_publish("127.0.0.1::80").unwrap();
-        let (first, reservation) = take(state.path(), "a", ports, false).unwrap();
+        let (first, reservation) = get_lease(state.path(), "a", ports).unwrap();
         drop(reservation);
-        let error = take(state.path(), "b", first.ports.clone(), false).unwrap_err();
+        let error = get_lease(state.path(), "b", first.ports.clone()).unwrap_err();
         assert_eq!(error.kind, Kind::PortInUse);
         let twice = [first.ports.clone(), first.ports.clone()].concat();
-        assert_eq!(take(state.path(), "c", twice, false).unwrap_err().kind, Kind::Usage);
+        assert_eq!(get_lease(state.path(), "c", twice).unwrap_err().kind, Kind::Usage);
         let loopback = parse_publish("[::1]:8080:80").unwrap();
-        let error = take(state.path(), "c", loopback, true).unwrap_err();
+        let error = get_lease(state.path(), "c", loopback).unwrap_err();
         assert_eq!((error.kind, error.hint.as_deref()), (Kind::Usage, Some("publish on 127.0.0.1")));
         let many = vec![first.ports[0].clone(); MOST + 1];
-        assert_eq!(take(state.path(), "d", many, false).unwrap_err().kind, Kind::Usage);
+        assert_eq!(get_lease(state.path(), "d", many).unwrap_err().kind, Kind::Usage);
+    }
+
+    #[test]
+    fn an_address_that_was_asked_for() {
+        let state = tempfile::tempdir().unwrap();
+        let ask = |id: &str, text: &str| {
+            let request = Request { ipv4: Some(text.parse().unwrap()), ..Request::default() };
+            take(state.path(), &Definition::default_bridge(), id, request).map(|(lease, _)| lease.ipv4.to_string())
+        };
+        assert_eq!(ask("a", "172.30.7.7").unwrap(), "172.30.7.7");
+        let error = ask("b", "172.30.7.7").unwrap_err();
+        assert_eq!((error.kind, error.to_string().contains("by container a")), (Kind::AddressInUse, true));
+        for wrong in ["172.31.0.2", "172.30.0.0", "172.30.0.1", "172.30.255.255"] {
+            assert_eq!(ask("c", wrong).unwrap_err().kind, Kind::Usage, "{wrong}");
+        }
     }
 
     #[test]
     fn foreign_files_are_passed_over() {
         let state = tempfile::tempdir().unwrap();
-        let (lease, _) = take(state.path(), "a", Vec::new(), false).unwrap();
+        let (lease, _) = get_lease(state.path(), "a", Vec::new()).unwrap();
         let directory = directory(state.path());
         fs::copy(directory.join(lease.ipv4.to_string()), directory.join("172.30.9.9")).unwrap();
         fs::write(directory.join("172.30.9.8"), "{").unwrap();
@@ -305,11 +459,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_number_comes_once(first in any::<u16>()) {
-            let numbers: Vec<u16> = candidates(first).collect();
-            prop_assert_eq!(numbers.len(), usize::from(LAST - GATEWAY));
+        fn every_number_comes_once(first in any::<u32>(), last in 2u32..70000) {
+            let numbers: Vec<u32> = candidates(first, last).collect();
+            prop_assert_eq!(numbers.len(), last as usize);
             prop_assert_eq!(numbers.iter().collect::<HashSet<_>>().len(), numbers.len());
-            prop_assert!(numbers.iter().all(|number| (GATEWAY + 1..=LAST).contains(number)));
+            prop_assert!(numbers.iter().all(|number| (1..=last).contains(number)));
         }
 
         #[test]

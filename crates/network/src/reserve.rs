@@ -41,19 +41,19 @@ impl Reservation {
         ports: &mut [PortMapping],
         ipv6: bool,
         purpose: Purpose,
-        taken: impl Fn(&PortMapping) -> bool,
+        holder: impl Fn(&PortMapping) -> Option<String>,
     ) -> Result<Self> {
         let mut held = Self::default();
         for mapping in ports {
             if mapping.host_port == 0 {
-                held.pick(mapping, ipv6, &taken)?;
-            } else if taken(mapping) {
-                return Err(in_use(mapping));
+                held.pick(mapping, ipv6, &|one| holder(one).is_some())?;
+            } else if let Some(who) = holder(mapping) {
+                return Err(in_use(mapping, Some(who)));
             } else if addresses(mapping, ipv6).next().is_none() {
                 return Err(no_family(mapping));
             } else {
                 let sockets = hold(mapping, ipv6, purpose).map_err(|(errno, call)| match errno {
-                    Errno::ADDRINUSE => in_use(mapping),
+                    Errno::ADDRINUSE => in_use(mapping, crate::listener::of(mapping)),
                     _ => refused(mapping, errno, call),
                 })?;
                 held.sockets.extend(sockets);
@@ -97,9 +97,13 @@ impl Reservation {
     }
 }
 
-fn in_use(mapping: &PortMapping) -> Error {
-    Error::new(Kind::PortInUse, format!("port {mapping} is already in use"))
-        .with_hint("publish another port, or stop what listens on this one (ss -lnp)")
+fn in_use(mapping: &PortMapping, holder: Option<String>) -> Error {
+    let by = holder.as_ref().map(|holder| format!(" by {holder}")).unwrap_or_default();
+    let hint = match holder {
+        Some(_) => "publish another port, or stop what holds this one",
+        None => "publish another port, or stop what listens on this one (ss -lnp)",
+    };
+    Error::new(Kind::PortInUse, format!("port {mapping} is already in use{by}")).with_hint(hint)
 }
 
 fn no_family(mapping: &PortMapping) -> Error {
@@ -168,20 +172,21 @@ mod tests {
     #[test]
     fn holds_a_port_until_it_is_dropped() {
         let mut ports = parse_publish("127.0.0.1::80").unwrap();
-        let held = Reservation::of(&mut ports, true, Purpose::Hold, |_| false).unwrap();
+        let held = Reservation::of(&mut ports, true, Purpose::Hold, |_| None).unwrap();
         assert_eq!(held.sockets(), 1);
-        let error = Reservation::of(&mut ports.clone(), true, Purpose::Hold, |_| false).unwrap_err();
+        let error = Reservation::of(&mut ports.clone(), true, Purpose::Hold, |_| None).unwrap_err();
         assert_eq!(error.kind, Kind::PortInUse);
         let port = ports[0].host_port;
+        // It does not listen, so the kernel does not say whose it is.
         assert_eq!(error.to_string(), format!("port 127.0.0.1:{port}/tcp is already in use"));
         drop(held);
-        Reservation::of(&mut ports, true, Purpose::Hold, |_| false).unwrap();
+        Reservation::of(&mut ports, true, Purpose::Hold, |_| None).unwrap();
     }
 
     #[test]
     fn refuses_what_cannot_be_bound() {
         fn check(text: &str, ipv6: bool, kind: Kind, says: &str) {
-            let error = Reservation::of(&mut parse_publish(text).unwrap(), ipv6, Purpose::Hold, |_| false)
+            let error = Reservation::of(&mut parse_publish(text).unwrap(), ipv6, Purpose::Hold, |_| None)
                 .unwrap_err();
             assert_eq!(error.kind, kind, "{text}");
             assert!(error.to_string().contains(says), "{text}: {error}");

@@ -433,7 +433,7 @@ mod inner {
         let web = Namespace::new();
         let mut ports: Vec<_> =
             ["127.0.0.1::80", "8081:80"].iter().flat_map(|text| parse_publish(text).unwrap()).collect();
-        pasta::resolve(&mut ports).unwrap();
+        pasta::resolve(&mut ports, |_| None).unwrap();
         let pasta = pasta::start(web.netns(), &ports, &file, false).unwrap();
         web.serve(80);
         ask(&format!("127.0.0.1:{}", ports[0].host_port));

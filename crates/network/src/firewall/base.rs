@@ -1,36 +1,57 @@
-//! The table as it is before any container: maps, chains and the rules that look into the maps.
+//! The table as it is before any container: sets, maps, chains and the rules that look into them.
 
 use super::expression::{Is, Rule, Verdict};
-use super::{ATTR_TABLE, NEWCHAIN, NEWRULE, NEWSET, NEWTABLE, TABLE, message};
-use crate::link::BRIDGE;
-use crate::pool::{NET4, NET6, PREFIX4, PREFIX6};
+use super::{ATTR_TABLE, DELRULE, NEWCHAIN, NEWRULE, NEWSET, NEWTABLE, TABLE, message};
 use crate::wire::{self, Message};
 
-/// A map from a published port to a container's address and port.
+/// The bridges of all networks.
+pub const BRIDGES: &str = "bridges";
+/// Each of them twice: what comes in and goes out by the same one.
+pub const WITHIN: &str = "within";
+/// Those that nothing leads out of.
+pub const INTERNAL: &str = "internal";
+
+/// The addresses of containers that may go out.
+pub fn pool(v4: bool) -> &'static str {
+    if v4 { "pool4" } else { "pool6" }
+}
+
+/// A map from published ports to a container's address, and to its port unless that is the same.
 #[derive(Debug)]
 pub struct Map {
     pub name: &'static str,
     v4: bool,
     /// The key begins with an address of the host.
     with_address: bool,
+    /// The key is a range of ports.
+    span: bool,
+}
+
+const fn a_map(name: &'static str, v4: bool, with_address: bool, span: bool) -> Map {
+    Map { name, v4, with_address, span }
 }
 
 /// The more specific maps first, as the rules ask them.
-pub const MAPS: [Map; 4] = [
-    Map { name: "bound4", v4: true, with_address: true },
-    Map { name: "ports4", v4: true, with_address: false },
-    Map { name: "bound6", v4: false, with_address: true },
-    Map { name: "ports6", v4: false, with_address: false },
+const MAPS: [Map; 8] = [
+    a_map("bound4", true, true, false),
+    a_map("boundspans4", true, true, true),
+    a_map("ports4", true, false, false),
+    a_map("spans4", true, false, true),
+    a_map("bound6", false, true, false),
+    a_map("boundspans6", false, true, true),
+    a_map("ports6", false, false, false),
+    a_map("spans6", false, false, true),
 ];
 
-/// The map for a port of this family, published on one address of the host or on all.
-pub fn map(v4: bool, with_address: bool) -> &'static str {
-    match (v4, with_address) {
-        (true, true) => MAPS[0].name,
-        (true, false) => MAPS[1].name,
-        (false, true) => MAPS[2].name,
-        (false, false) => MAPS[3].name,
-    }
+/// The map for ports of this family, published on one address of the host or on all.
+pub fn map(v4: bool, with_address: bool, span: bool) -> &'static str {
+    let fits = |map: &&Map| (map.v4, map.with_address, map.span) == (v4, with_address, span);
+    MAPS.iter().find(fits).map_or(MAPS[0].name, |map| map.name)
+}
+
+/// Every set and map.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    [BRIDGES, WITHIN, INTERNAL, pool(true), pool(false)].into_iter().chain(MAPS.iter().map(|map| map.name))
 }
 
 /// `NF_INET_*` hook numbers.
@@ -41,18 +62,21 @@ const POST_ROUTING: u32 = 4;
 /// The chain that the two chains for destinations share.
 const PUBLISHED: &str = "published";
 
-/// Everything of the table. `NLM_F_EXCL`: two that make it at once must not make every rule twice.
+/// Everything of the table, whatever of it is there already: rules are made anew, so that none is there twice.
 pub fn table(ipv6: bool) -> Vec<Message> {
-    let mut all = vec![message(NEWTABLE, wire::CREATE | wire::EXCL).text(ATTR_TABLE, TABLE).be32(2, 0)];
+    let mut all = vec![message(NEWTABLE, wire::CREATE).text(ATTR_TABLE, TABLE).be32(2, 0)];
     let maps = || MAPS.iter().filter(|map| map.v4 || ipv6);
-    all.extend(maps().zip(1..).map(|(map, id)| new_map(map, id)));
+    all.extend(sets(ipv6).into_iter().zip(1..).map(|(set, id)| set.be32(10, id)));
+    all.extend(maps().zip(101..).map(|(map, id)| new_map(map, id)));
     all.push(chain(PUBLISHED));
     all.push(base_chain("raw", "filter", PRE_ROUTING, -300));
     all.push(base_chain("prerouting", "nat", PRE_ROUTING, -100));
     all.push(base_chain("output", "nat", LOCAL_OUT, -100));
     all.push(base_chain("postrouting", "nat", POST_ROUTING, 100));
     all.push(base_chain("forward", "filter", FORWARD, 0));
-    all.extend(maps().map(|map| rule(PUBLISHED, |r| r.redirect(map.v4, map.with_address, map.name))));
+    let chains = [PUBLISHED, "raw", "prerouting", "output", "postrouting", "forward"];
+    all.extend(chains.map(|name| message(DELRULE, 0).text(ATTR_TABLE, TABLE).text(2, name)));
+    all.extend(maps().map(|map| rule(PUBLISHED, |r| r.redirect(map.v4, map.with_address, map.span, map.name))));
     all.extend(inbound(ipv6));
     all.extend(forward());
     all.extend(outbound(true));
@@ -64,9 +88,9 @@ pub fn table(ipv6: bool) -> Vec<Message> {
 
 fn inbound(ipv6: bool) -> Vec<Message> {
     let mut all = vec![
-        // The bridge routes loopback addresses, so that the host reaches its published ports by 127.0.0.1: a
+        // The bridges route loopback addresses, so that the host reaches its published ports by 127.0.0.1: a
         // container must not reach the host's own loopback that way (CVE-2020-8558).
-        rule("raw", |r| r.incoming(Is::Equal, BRIDGE).to(true, &[127]).verdict(Verdict::Drop)),
+        rule("raw", |r| r.incoming(Is::Equal, BRIDGES).to(true, &[127]).verdict(Verdict::Drop)),
         // Nor a neighbour of the host a port that is published on 127.0.0.1: from outside, such an address is
         // wrong, and is left for the kernel to drop. The host's own packets come by `output`.
         rule("prerouting", |r| r.to(true, &[127]).verdict(Verdict::Return)),
@@ -82,10 +106,14 @@ fn inbound(ipv6: bool) -> Vec<Message> {
     all
 }
 
-/// From outside, only published ports and answers; containers among each other and outwards as they like.
+/// From outside and from other networks, only published ports and answers; containers of one network among each other and
+/// outwards as they like, unless the network is internal.
 fn forward() -> Vec<Message> {
-    let inwards = |r: Rule| r.incoming(Is::Different, BRIDGE).outgoing(Is::Equal, BRIDGE);
+    let inwards = |r: Rule| r.outgoing(Is::Equal, BRIDGES);
     vec![
+        rule("forward", |r| r.within(WITHIN).verdict(Verdict::Accept)),
+        rule("forward", |r| r.incoming(Is::Equal, INTERNAL).verdict(Verdict::Drop)),
+        rule("forward", |r| r.outgoing(Is::Equal, INTERNAL).verdict(Verdict::Drop)),
         rule("forward", |r| inwards(r).follows().verdict(Verdict::Accept)),
         rule("forward", |r| inwards(r).published().verdict(Verdict::Accept)),
         rule("forward", |r| inwards(r).verdict(Verdict::Drop)),
@@ -94,15 +122,45 @@ fn forward() -> Vec<Message> {
 
 /// Where the source must be rewritten so that the answer comes back here.
 fn outbound(v4: bool) -> Vec<Message> {
-    let (four, six) = (NET4.octets(), NET6.octets());
-    let pool = if v4 { &four[..usize::from(PREFIX4 / 8)] } else { &six[..usize::from(PREFIX6 / 8)] };
     let mut all = vec![
-        rule("postrouting", |r| r.outgoing(Is::Different, BRIDGE).from(v4, pool).masquerade()),
+        rule("postrouting", |r| r.outgoing(Is::Different, BRIDGES).from_pool(v4, pool(v4)).masquerade()),
         // A container that reaches a container, maybe itself, by a published port of the host.
-        rule("postrouting", |r| r.outgoing(Is::Equal, BRIDGE).from(v4, pool).published().masquerade()),
+        rule("postrouting", |r| {
+            r.outgoing(Is::Equal, BRIDGES).from_pool(v4, pool(v4)).published().masquerade()
+        }),
     ];
     if v4 {
-        all.push(rule("postrouting", |r| r.outgoing(Is::Equal, BRIDGE).from(v4, &[127]).masquerade()));
+        all.push(rule("postrouting", |r| r.outgoing(Is::Equal, BRIDGES).from(v4, &[127]).masquerade()));
+    }
+    all
+}
+
+/// nft's numbers of the types of keys; the kernel only hands them back.
+const IPV4: u32 = 7;
+const IPV6: u32 = 8;
+const PROTO: u32 = 12;
+const SERVICE: u32 = 13;
+const LINK: u32 = 41;
+/// `NFT_SET_INTERVAL`, `NFT_SET_MAP`, `NFT_SET_CONCAT`
+const INTERVAL: u32 = 4;
+const IS_MAP: u32 = 8;
+const CONCAT: u32 = 0x80;
+
+fn sets(ipv6: bool) -> Vec<Message> {
+    let set = |name: &str, flags: u32, kind: u32, length: u32| {
+        let set = message(NEWSET, wire::CREATE).text(ATTR_TABLE, TABLE).text(2, name);
+        let set = set.be32(3, flags).be32(4, kind).be32(5, length);
+        // For nft alone, in NFTA_SET_USERDATA: names of links are in the machine's order (type 0, four bytes, 1).
+        if kind == LINK { set.attr(13, &[&[0, 4][..], &1u32.to_ne_bytes()].concat()) } else { set }
+    };
+    let mut all = vec![
+        set(BRIDGES, 0, LINK, 16),
+        set(WITHIN, 0, (LINK << 6) | LINK, 32),
+        set(INTERNAL, 0, LINK, 16),
+        set(pool(true), INTERVAL, IPV4, 4),
+    ];
+    if ipv6 {
+        all.push(set(pool(false), INTERVAL, IPV6, 16));
     }
     all
 }
@@ -128,23 +186,36 @@ fn base_chain(name: &str, kind: &str, hook: u32, priority: i32) -> Message {
 }
 
 fn new_map(map: &Map, id: u32) -> Message {
-    // nft's numbers of the types, six bits each in a concatenation; the kernel only hands them back.
-    const PROTO: u32 = 12;
-    const SERVICE: u32 = 13;
-    let (address, length) = if map.v4 { (7, 4) } else { (8, 16) };
+    let (address, length) = if map.v4 { (IPV4, 4) } else { (IPV6, 16) };
     let (key, key_length) = if map.with_address {
+        // Six bits for each part.
         ((address << 12) | (PROTO << 6) | SERVICE, length + 8)
     } else {
         ((PROTO << 6) | SERVICE, 8)
     };
-    message(NEWSET, wire::CREATE)
+    let (flags, value, value_length) = if map.span {
+        (IS_MAP | INTERVAL | CONCAT, address, length)
+    } else {
+        (IS_MAP, (address << 6) | SERVICE, length + 4)
+    };
+    let new = message(NEWSET, wire::CREATE)
         .text(ATTR_TABLE, TABLE)
         .text(2, map.name)
-        // NFT_SET_MAP
-        .be32(3, 8)
+        .be32(3, flags)
         .be32(4, key)
         .be32(5, key_length)
-        .be32(6, (address << 6) | SERVICE)
-        .be32(7, length + 4)
-        .be32(10, id)
+        .be32(6, value)
+        .be32(7, value_length);
+    let new = if map.span {
+        // NFTA_SET_DESC 9, in it NFTA_SET_DESC_CONCAT 2: the length of each part (NFTA_SET_FIELD_LEN 1).
+        let parts = [map.with_address.then_some(length), Some(1), Some(2)];
+        new.nest(9, |desc| {
+            desc.nest(2, |concat| {
+                parts.into_iter().flatten().fold(concat, |concat, part| concat.nest(1, |one| one.be32(1, part)))
+            })
+        })
+    } else {
+        new
+    };
+    new.be32(10, id)
 }

@@ -87,22 +87,35 @@ impl Rule {
             .compare(Is::Different, &[0; 4])
     }
 
-    fn interface(self, key: u32, is: Is, name: &str) -> Self {
-        let mut padded = [0; 16];
-        for (to, from) in padded.iter_mut().zip(name.bytes().take(15)) {
-            *to = from;
-        }
-        self.meta(key, FIRST).compare(is, &padded)
+    fn interface(self, key: u32, is: Is, set: &str) -> Self {
+        self.meta(key, FIRST).is_in(is, set)
     }
 
-    /// The packet came in by this link, or by another one.
-    pub fn incoming(self, is: Is, name: &str) -> Self {
-        self.interface(META_IIFNAME, is, name)
+    /// What is in the first register is in this set, or is not.
+    fn is_in(self, is: Is, set: &str) -> Self {
+        // NFTA_LOOKUP_FLAGS 5: NFT_LOOKUP_F_INV
+        self.then("lookup", |m| m.text(1, set).be32(2, FIRST).be32(5, is as u32))
     }
 
-    /// The packet goes out by this link, or by another one.
-    pub fn outgoing(self, is: Is, name: &str) -> Self {
-        self.interface(META_OIFNAME, is, name)
+    /// The packet came in by a link of this set, or by another one.
+    pub fn incoming(self, is: Is, set: &str) -> Self {
+        self.interface(META_IIFNAME, is, set)
+    }
+
+    /// The packet goes out by a link of this set, or by another one.
+    pub fn outgoing(self, is: Is, set: &str) -> Self {
+        self.interface(META_OIFNAME, is, set)
+    }
+
+    /// The links by which the packet comes and goes are a pair of this set.
+    pub fn within(self, set: &str) -> Self {
+        self.meta(META_IIFNAME, FIRST).meta(META_OIFNAME, FIRST + 1).is_in(Is::Equal, set)
+    }
+
+    /// The source address is in this set.
+    pub fn from_pool(self, v4: bool, set: &str) -> Self {
+        let (offset, length) = if v4 { (12, 4) } else { (8, 16) };
+        self.family(v4).payload(NETWORK, offset, length, FIRST).is_in(Is::Equal, set)
     }
 
     /// The packet is of this family.
@@ -140,8 +153,9 @@ impl Rule {
         self.conntrack(CT_STATE, FOLLOWS)
     }
 
-    /// Rewrites the destination to what this map has for (address,) protocol and port; holds not when it has none.
-    pub fn redirect(self, v4: bool, with_address: bool, map: &str) -> Self {
+    /// Rewrites the destination to what this map has for (address,) protocol and port; holds not when it has none. A map of
+    /// spans has an address alone: the port stays.
+    pub fn redirect(self, v4: bool, with_address: bool, span: bool, map: &str) -> Self {
         let words = if v4 { 1 } else { 4 };
         let address = if with_address { words } else { 0 };
         let rule = self.family(v4);
@@ -154,7 +168,10 @@ impl Rule {
             .payload(TRANSPORT, 2, 2, WORD + address + 1)
             .then("lookup", |m| m.text(1, map).be32(2, WORD).be32(3, WORD))
             // NFT_NAT_DNAT 1, the family, the address' register, the port's register.
-            .then("nat", |m| m.be32(1, 1).be32(2, u32::from(family(v4))).be32(3, WORD).be32(5, WORD + words))
+            .then("nat", |m| {
+                let nat = m.be32(1, 1).be32(2, u32::from(family(v4))).be32(3, WORD);
+                if span { nat } else { nat.be32(5, WORD + words) }
+            })
     }
 
     /// Rewrites the source to the address of the link that the packet leaves by.
@@ -179,6 +196,15 @@ impl Rule {
             })
         })
     }
+}
+
+/// The name of a link as a key: sixteen bytes.
+pub fn link_name(name: &str) -> [u8; 16] {
+    let mut padded = [0; 16];
+    for (to, from) in padded.iter_mut().zip(name.bytes().take(15)) {
+        *to = from;
+    }
+    padded
 }
 
 /// `NFPROTO_IPV4`, `NFPROTO_IPV6`
