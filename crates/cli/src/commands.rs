@@ -211,7 +211,11 @@ pub fn print(text: &str) -> Result<()> {
 pub fn run(arguments: &RunArguments) -> Result<i32> {
     let wish = arguments.wish()?;
     engine::protect()?;
-    let place = place()?;
+    // Whose network it has, its user namespace it has too.
+    let place = match &wish.network {
+        engine::Network::Container(other) => open(Some(other))?,
+        _ => place()?,
+    };
     let progress = Progress::new(arguments.quiet);
     let host = Host {
         paths: &place.paths,

@@ -7,6 +7,7 @@ mod completion;
 mod containers;
 mod demo;
 mod interrupt;
+mod networks;
 mod progress;
 mod run_arguments;
 mod run_health;
@@ -64,6 +65,10 @@ enum Command {
     Rename(containers::Rename),
     /// Change the limits and the restart policy of containers
     Update(update::Update),
+    /// Networks that containers share
+    Network(networks::Network),
+    /// List the ports of the host that lead to a container
+    Port(networks::Port),
     /// Pull an image from a registry
     Pull(commands::Pull),
     /// List images
@@ -116,6 +121,8 @@ fn main() {
         Some(Command::Unpause(wanted)) => containers::unpause(&wanted),
         Some(Command::Rename(wanted)) => containers::rename(&wanted),
         Some(Command::Update(wanted)) => update::update(&wanted),
+        Some(Command::Network(wanted)) => networks::network(&wanted),
+        Some(Command::Port(wanted)) => networks::port(&wanted),
         Some(Command::Pull(wanted)) => commands::pull(&wanted),
         Some(Command::Images(wanted)) => commands::images(&wanted),
         Some(Command::Rmi(wanted)) => commands::rmi(&wanted),

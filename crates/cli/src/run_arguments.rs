@@ -1,10 +1,11 @@
 //! The options of `run`, with docker's names, as a wish.
 
+use crate::networks::NetworkArguments;
 use crate::run_health::RunHealth;
 use crate::run_limits::RunLimits;
 use crate::run_sharing::RunSharing;
 use engine::{
-    Device, Error, Kind, LogDriver, Network, PullPolicy, Restart, Result, RootfsWish, Source, Ulimit, Wish,
+    Device, Error, Kind, LogDriver, PullPolicy, Restart, Result, RootfsWish, Source, Ulimit, Wish,
     parse_mount, parse_publish, parse_tmpfs, parse_volume, size,
 };
 use std::net::IpAddr;
@@ -143,9 +144,8 @@ pub struct RunArguments {
     /// Label of the container
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     label: Vec<String>,
-    /// bridge, host or none
-    #[arg(long, alias = "net", default_value = "bridge", value_parser = ["bridge", "host", "none"])]
-    network: String,
+    #[command(flatten)]
+    network: NetworkArguments,
     /// Name server
     #[arg(long)]
     dns: Vec<IpAddr>,
@@ -201,6 +201,7 @@ impl RunArguments {
             return Err(Error::new(Kind::Usage, "--hardened contradicts --privileged and --cap-add"));
         }
         let (source, command) = self.source()?;
+        let (network, attachments) = self.network.wish()?;
         let mounts = [
             (&self.volume, parse_volume as fn(&str) -> Result<engine::VolumeMount>),
             (&self.mount, parse_mount),
@@ -260,11 +261,8 @@ impl RunArguments {
             init: self.init,
             stop_signal: self.stop_signal.clone(),
             labels: self.labels()?,
-            network: match self.network.as_str() {
-                "host" => Network::Host,
-                "none" => Network::None,
-                _ => Network::Bridge,
-            },
+            network,
+            attachments,
             dns: self.dns.clone(),
             add_hosts: self.add_host.iter().map(|text| add_host(text)).collect::<Result<_>>()?,
             ports,

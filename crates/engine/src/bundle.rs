@@ -286,7 +286,7 @@ fn namespaces(wish: &Wish, settled: &Settled) -> Value {
         ("uts", own(&wish.sharing.uts)),
         ("ipc", own(&wish.sharing.ipc)),
         ("cgroup", !wish.sharing.host_cgroup),
-        ("network", wish.network != Network::Host),
+        ("network", matches!(wish.network, Network::Bridge | Network::None)),
     ];
     let new = kinds.into_iter().filter(|(_, own)| *own).map(|(kind, _)| json!({"type": kind}));
     new.chain(settled.joined.iter().map(|(kind, path)| json!({"type": kind, "path": path}))).collect()

@@ -6,8 +6,8 @@ use crate::host::Host;
 use crate::mount::VolumeMount;
 use crate::paths::{Paths, make};
 use crate::record::{self, Record};
-use crate::wish::{Network, Restart, Wish};
-use crate::{bundle, capabilities, cgroups, control, health, names, security};
+use crate::wish::{Attachment, Network, Restart, Wish};
+use crate::{bundle, capabilities, cgroups, connect, control, health, names, networks, security};
 use oci_spec::image::Config;
 use std::path::{Path, PathBuf};
 use sys::{Errno, called};
@@ -18,6 +18,7 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
         return Err(Error::new(Kind::Usage, "--rm and --restart contradict each other"));
     }
     cgroups::check(wish)?;
+    let wish = &settled_network(host, wish)?;
     if let Some(name) = &wish.name {
         names::check(name)?;
     }
@@ -52,6 +53,7 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
         own_volumes: own_volumes(&id, wish, &base.config),
         image_volumes: image_volumes(wish, &base.config),
         leased: wish.network == Network::Bridge && host.rootless.is_none(),
+        networks: wish.attachments.clone(),
         pasta: (wish.network == Network::Bridge && host.rootless.is_some())
             .then(|| host.paths.run.join(format!("{}.pasta", names::short(&id)))),
         stop_signal: stop_signal(wish, &base.config),
@@ -69,6 +71,63 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
             Err(left) => error.with_hint(format!("something is left behind: {left}")),
         }),
     }
+}
+
+/// The wish with the networks that it means: each exists, and none contradicts another.
+fn settled_network(host: &Host<'_>, wish: &Wish) -> Result<Wish> {
+    let mut wish = wish.clone();
+    let usage = |text: &str| Err(Error::new(Kind::Usage, text));
+    match &wish.network {
+        Network::Container(name) => {
+            if wish.hostname.is_some() {
+                return usage("--hostname contradicts --network container:NAME, whose host name it is");
+            }
+            if !wish.ports.is_empty() {
+                return usage(
+                    "--publish contradicts --network container:NAME, which publishes its own ports",
+                );
+            }
+            // By id: the name may be another's by the time of a start.
+            wish.network = Network::Container(record::find(host.paths, name)?);
+        }
+        Network::Bridge if host.rootless.is_some() => {
+            let plain = |one: &Attachment| {
+                one.network == network::definition::DEFAULT
+                    && one.ipv4.is_none()
+                    && one.ipv6.is_none()
+                    && one.mac.is_none()
+            };
+            if !wish.attachments.iter().all(plain) {
+                return Err(connect::rootless());
+            }
+        }
+        Network::Bridge => settled_attachments(host, &mut wish)?,
+        Network::Host | Network::None => {}
+    }
+    Ok(wish)
+}
+
+fn settled_attachments(host: &Host<'_>, wish: &mut Wish) -> Result<()> {
+    let mut leads_out = false;
+    let mut names = std::collections::HashSet::new();
+    for one in &mut wish.attachments {
+        let found = networks::find_network(host.paths, &one.network)?;
+        let definition = found.definition.ok_or_else(|| {
+            Error::new(Kind::Usage, format!("--network {} cannot be one of several", found.name))
+        })?;
+        leads_out |= !definition.internal && definition.driver == network::Driver::Bridge;
+        one.network = definition.name;
+        if !names.insert(one.network.clone()) {
+            return Err(Error::new(Kind::Usage, format!("--network {} is given twice", one.network)));
+        }
+    }
+    if !wish.ports.is_empty() && !leads_out {
+        let names: Vec<&str> = wish.attachments.iter().map(|one| one.network.as_str()).collect();
+        let message =
+            format!("--publish needs a bridge that leads out: network {} is none", names.join(", "));
+        return Err(Error::new(Kind::Usage, message));
+    }
+    Ok(())
 }
 
 /// Removes a container that did not come to be, but not the name when another has it.

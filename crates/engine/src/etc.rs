@@ -16,6 +16,14 @@ pub fn has_local_dns(wish: &Wish) -> bool {
     wish.dns.is_empty() && local("/etc/resolv.conf") && (local(SYSTEMD) || !Path::new(SYSTEMD).exists())
 }
 
+/// The files of a container whose network another one shares: both have the same names.
+pub fn shared(directory: &Path) -> Vec<(PathBuf, &'static str)> {
+    FILES.map(|(file, target)| (directory.join(file), target)).to_vec()
+}
+
+const FILES: [(&str, &str); 3] =
+    [("hostname", "/etc/hostname"), ("hosts", "/etc/hosts"), ("resolv.conf", "/etc/resolv.conf")];
+
 /// The host's resolv.conf with the words that were typed in place of its own.
 fn searching(host: &str, wish: &Wish) -> String {
     let sharing = &wish.sharing;
@@ -38,7 +46,7 @@ fn searching(host: &str, wish: &Wish) -> String {
     text
 }
 
-/// Writes them into the container's directory; returns where each is mounted.
+/// Writes them into the container's directory; returns where each is mounted. The caller keeps others from them.
 pub fn write(
     directory: &Path,
     hostname: &str,
@@ -60,13 +68,9 @@ pub fn write(
         let host = searching(&read("/etc/resolv.conf"), wish);
         network::files::resolv_conf(&host, systemd.as_deref(), &wish.dns, forwarder)
     };
-    let files = [
-        ("hostname", format!("{hostname}\n"), "/etc/hostname"),
-        ("hosts", hosts, "/etc/hosts"),
-        ("resolv.conf", resolv, "/etc/resolv.conf"),
-    ];
+    let texts = [format!("{hostname}\n"), hosts, resolv];
     let mut mounts = Vec::new();
-    for (file, text, target) in files {
+    for ((file, target), text) in FILES.into_iter().zip(texts) {
         let path = directory.join(file);
         std::fs::write(&path, text).map_err(called(|| format!("write {path:?}")))?;
         // Whatever the caller's umask: every user of the container reads them.

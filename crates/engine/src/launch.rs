@@ -2,6 +2,7 @@
 
 use crate::base::{self, Base};
 use crate::bundle::{self, Settled};
+use crate::connect::{namespace_of, request};
 use crate::create::{image_volumes, own_capabilities};
 use crate::error::{Error, Kind, Result, of_network, of_runtime};
 use crate::host::Host;
@@ -9,12 +10,15 @@ use crate::mount::VolumeMount;
 use crate::paths::make;
 use crate::record::Record;
 use crate::wish::{Network, Wish};
-use crate::{capabilities, cgroups, devices, etc, names, security, share, volume};
+use crate::{
+    capabilities, cgroups, devices, etc, names, neighbours, networks, published, record, security, share,
+    volume,
+};
 use runtime::bundle::Beyond;
 use runtime::plan::{Overlay, Root, Upper};
 use runtime::steps::step;
 use runtime::{Running, Stdio};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::net::IpAddr;
@@ -37,32 +41,30 @@ pub struct Launched {
 /// # Errors
 /// Nothing of this start is left behind but what the record names.
 pub fn launch(host: &Host<'_>, record: &Record, size: Option<(u16, u16)>) -> Result<Launched> {
+    // Until init is in the runtime's record, nobody else changes its networks.
+    let hold = record::hold(host.paths, &record.id)?;
+    let record = &record::read(host.paths, &record.id)?;
     let mut wish = record.wish.clone();
     wish.mounts = share::mounts(host.paths, &wish)?;
     let wish = &wish;
-    let joined = share::namespaces(host.paths, wish)?;
+    let joined = joined(host, wish)?;
+    let mut namespaces = share::namespaces(host.paths, wish)?;
+    namespaces.extend(joined.iter().map(|joined| ("network", joined.path())));
     let base =
         step("the image: its layers and its configuration", "open(2)", || base::of_record(host, record))?;
     let capabilities = capabilities::of(wish, own_capabilities()?)?;
     let security = security::of(wish, &capabilities)?;
     let id = record.id.clone();
     let directory = host.paths.container(&id);
-    let (lease, held) = if record.leased {
-        let (lease, held) = step("network: an address, and its ports", "flock(2), bind(2)", || {
-            network::lease(&host.paths.network(), &id, wish.ports.clone())
-        })
-        .map_err(of_network)?;
-        (Some(lease), Some(held))
-    } else {
-        (None, None)
-    };
+    let (leases, held) =
+        step("network: an address, and its ports", "flock(2), bind(2)", || leases(host, record))?;
     let cgroups::Placed { cgroup, warning, wish } = cgroups::place(&id, host.rootless.is_some(), wish)?;
     let wish = &wish;
     if let Some(warning) = warning {
         (host.warn)(&warning);
     }
-    let hostname = hostname(wish, &id);
-    let mut ips: Vec<IpAddr> = lease
+    let hostname = joined.as_ref().map_or_else(|| hostname(wish, &id), |joined| joined.hostname.clone());
+    let mut ips: Vec<IpAddr> = leases
         .iter()
         .flat_map(|lease| [Some(IpAddr::from(lease.ipv4)), lease.ipv6.map(IpAddr::from)])
         .flatten()
@@ -78,9 +80,17 @@ pub fn launch(host: &Host<'_>, record: &Record, size: Option<(u16, u16)>) -> Res
     let filtered = cgroup.as_ref().is_some_and(|cgroup| cgroup.enforces_devices());
     let no_devices = host.rootless.is_some() || (!wish.privileged && !filtered);
     let devices = devices::of(wish, host.rootless.is_some(), filtered || wish.privileged)?;
+    let etc = match &joined {
+        Some(joined) => etc::shared(&host.paths.container(&joined.id)),
+        None => {
+            // A neighbour that starts at the same time adds itself to the file before or after, but not meanwhile.
+            let _hosts = neighbours::hold_hosts(host.paths, &id)?;
+            etc::write(&directory, &hostname, &record.name, &ips, forwarder, wish)?
+        }
+    };
     let settled = Settled {
         id: id.clone(),
-        etc: etc::write(&directory, &hostname, &record.name, &ips, forwarder, wish)?,
+        etc,
         hostname,
         binds,
         capabilities,
@@ -93,7 +103,7 @@ pub fn launch(host: &Host<'_>, record: &Record, size: Option<(u16, u16)>) -> Res
         has_tty_group: host.rootless.is_none_or(|ranges| ranges.subordinate),
         size,
         shm: share::memory(host.paths, &id, wish, wish.sharing.shareable)?,
-        joined,
+        joined: namespaces,
         block_io: share::block_io(wish)?,
     };
     let spec = bundle::spec(wish, &base.config, &settled)?;
@@ -116,7 +126,7 @@ pub fn launch(host: &Host<'_>, record: &Record, size: Option<(u16, u16)>) -> Res
     // While init mounts, the network is made: neither waits for the other.
     let connected =
         step("network: interfaces, addresses, rules, while init mounts", "netlink(7), veth(4)", || {
-            connect(host, wish, record, lease.as_ref(), &launch, local_dns)
+            connect(host, wish, record, &leases, &launch, local_dns)
         });
     if let Err(error) = connected {
         // The caller gives back what the record names, which ends init as well.
@@ -133,9 +143,69 @@ pub fn launch(host: &Host<'_>, record: &Record, size: Option<(u16, u16)>) -> Res
         .ready()
         .map_err(of_runtime)
         .map_err(|error| error.within(format!("create {}", record.name)))?;
+    drop(hold);
+    // Before its first instruction it knows its neighbours, and they know it.
+    neighbours::tell_all(host.paths, leases.iter().map(|lease| lease.network.as_str()))?;
     let mut running = created.start().map_err(of_runtime)?;
     streams.terminal = running.terminal.take();
     Ok(Launched { running, streams, _held: held })
+}
+
+/// The container whose network another one has.
+struct Joined {
+    id: String,
+    hostname: String,
+    namespace: OwnedFd,
+}
+
+impl Joined {
+    /// By descriptor: the number of its process may become another's.
+    fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.namespace.as_raw_fd()).into()
+    }
+}
+
+fn joined(host: &Host<'_>, wish: &Wish) -> Result<Option<Joined>> {
+    let Network::Container(id) = &wish.network else { return Ok(None) };
+    let name = networks::name_of(host.paths, id);
+    let namespace = namespace_of(host.paths, id)?.ok_or_else(|| {
+        Error::new(Kind::Failed, format!("cannot join the network of container {name}: it is not running"))
+            .with_hint(format!("devoxx-container start {name}"))
+    })?;
+    let path = host.paths.container(id).join("hostname");
+    let hostname = std::fs::read_to_string(&path).map_err(called(|| format!("read {path:?}")))?;
+    Ok(Some(Joined { id: id.clone(), hostname: hostname.trim_end().to_owned(), namespace }))
+}
+
+/// A lease of each network that the container is on, the first of those that lead out with its ports.
+fn leases(host: &Host<'_>, record: &Record) -> Result<(Vec<network::Lease>, Option<network::Reservation>)> {
+    if !record.leased {
+        return Ok((Vec::new(), None));
+    }
+    let root = host.paths.network();
+    // What is left of a run that was killed.
+    network::detach(&root, &record.id).map_err(of_network)?;
+    let called = |id: &str| networks::name_of(host.paths, id);
+    let (mut all, mut held) = (Vec::new(), None);
+    for (number, attachment) in record.networks.iter().enumerate() {
+        let definition = network::definition::read(&root, &attachment.network).map_err(of_network)?;
+        let leads_out = definition.is_some_and(|one| !one.internal && one.driver == network::Driver::Bridge);
+        let publishes = held.is_none() && leads_out;
+        let request = network::Request {
+            ports: if publishes { record.wish.ports.clone() } else { Vec::new() },
+            inside: format!("eth{number}"),
+            is_way_out: !all.iter().any(|lease: &network::Lease| lease.is_way_out),
+            ..request(attachment, &called)
+        };
+        let (lease, reservation) =
+            network::lease_in(&root, &attachment.network, &record.id, request).map_err(of_network)?;
+        if publishes {
+            held = Some(reservation);
+            published::keep(host.paths, &record.id, &lease.ports)?;
+        }
+        all.push(lease);
+    }
+    Ok((all, held))
 }
 
 /// The standard descriptors of the container, and our ends of them.
@@ -167,7 +237,7 @@ fn streams(wish: &Wish) -> Result<(Stdio, Streams)> {
 }
 
 fn hostname(wish: &Wish, id: &str) -> String {
-    match (&wish.hostname, wish.network) {
+    match (&wish.hostname, &wish.network) {
         (Some(typed), _) => typed.clone(),
         (None, Network::Host) => rustix::system::uname().nodename().to_string_lossy().into_owned(),
         _ => names::short(id).to_owned(),
@@ -178,19 +248,23 @@ fn connect(
     host: &Host<'_>,
     wish: &Wish,
     record: &Record,
-    lease: Option<&network::Lease>,
+    leases: &[network::Lease],
     launch: &runtime::Launch,
     local_dns: bool,
 ) -> Result<()> {
-    if wish.network == Network::Host {
+    if matches!(wish.network, Network::Host | Network::Container(_)) {
         return Ok(());
     }
     let namespace = launch.network().map_err(of_runtime)?;
-    match (wish.network, lease, &record.pasta) {
-        (Network::Bridge, Some(lease), _) => network::attach(lease, namespace.as_fd()).map_err(of_network),
-        (Network::Bridge, None, Some(pid_file)) => {
+    match (&wish.network, leases, &record.pasta) {
+        (Network::Bridge, [_, ..], _) => {
+            leases.iter().try_for_each(|lease| network::attach(lease, namespace.as_fd())).map_err(of_network)
+        }
+        (Network::Bridge, [], Some(pid_file)) => {
             let mut ports = wish.ports.clone();
-            network::pasta::resolve(&mut ports).map_err(of_network)?;
+            let holder = |port: &network::PortMapping| published::holder(host.paths, &record.id, port);
+            network::pasta::resolve(&mut ports, holder).map_err(of_network)?;
+            published::keep(host.paths, &record.id, &ports)?;
             let copy = namespace.try_clone().map_err(called(|| "dup".to_owned()))?;
             match network::pasta::start(copy, &ports, pid_file, local_dns) {
                 // A machine without a network still runs containers; they have what it has.

@@ -12,6 +12,7 @@ pub mod bundle;
 mod capabilities;
 mod cgroups;
 mod change;
+mod connect;
 mod control;
 mod create;
 mod devices;
@@ -27,7 +28,10 @@ pub mod life;
 mod logs;
 mod mount;
 pub mod names;
+mod neighbours;
+mod networks;
 mod paths;
+mod published;
 mod record;
 mod run;
 mod security;
@@ -42,6 +46,7 @@ mod wish;
 
 pub use attach::{attach, wait};
 pub use change::{pause, rename, unpause};
+pub use connect::{connect, disconnect};
 pub use create::create;
 pub use error::{Error, Kind, Result};
 pub use exec::{ExecWish, exec};
@@ -52,15 +57,20 @@ pub use images::{Images, Progress, login, logout};
 pub use life::{Life, Status};
 pub use logs::{Entry, LogWish, logs};
 pub use mount::{VolumeMount, parse_mount, parse_tmpfs, parse_volume};
-pub use network::{PortMapping, parse_publish};
+pub use network::{Definition as NetworkDefinition, PortMapping, parse_publish};
+pub use networks::{
+    ListedNetwork, NetworkWish, create_network, find_network, inspect_network, list_networks, prune_networks,
+    reload_networks, remove_network,
+};
 pub use paths::Paths;
+pub use published::port_lines;
 pub use record::{Listed, Record, get, kill, list, log, remove, running, stop};
 pub use run::{run, run_detached};
 pub use start::{Attach, start_again};
 pub use update::{Changes, update};
 pub use wish::{
-    Device, Limits, LogDriver, Namespace, Network, PullPolicy, Restart, RootfsWish, Sharing, Source,
-    Throttle, Ulimit, Wish,
+    Attachment, Device, Limits, LogDriver, Namespace, Network, PullPolicy, Restart, RootfsWish, Sharing,
+    Source, Throttle, Ulimit, Wish,
 };
 
 /// Waits for the end of a child of this process: its exit code, or 128 and its signal.

@@ -5,8 +5,9 @@ use crate::error::{Error, Kind, Result, of_network, of_runtime};
 use crate::health::Check;
 use crate::life::{self, Life, Status};
 use crate::names;
+use crate::neighbours::{self, Held};
 use crate::paths::Paths;
-use crate::wish::Wish;
+use crate::wish::{Attachment, Network, Wish};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,8 +35,11 @@ pub struct Record {
     /// Where the image's volumes are.
     #[serde(default)]
     pub image_volumes: Vec<PathBuf>,
-    /// Whether it has a lease of the bridge.
+    /// Whether it has leases of networks while it runs.
     pub leased: bool,
+    /// The networks that it is on, or will be when it starts: those of the wish, and what came of them.
+    #[serde(default)]
+    pub networks: Vec<Attachment>,
     /// Where pasta wrote its id.
     pub pasta: Option<PathBuf>,
     /// What `stop` sends: typed, else the image's, else SIGTERM.
@@ -69,6 +73,11 @@ pub fn write(paths: &Paths, record: &Record) -> Result<()> {
     std::fs::write(&new, text).map_err(called(|| format!("write {new:?}")))?;
     std::fs::rename(&new, &place).map_err(called(|| format!("rename({new:?})")))?;
     Ok(())
+}
+
+/// Keeps others from changing a container's record; none when the container is gone.
+pub fn hold(paths: &Paths, id: &str) -> Result<Option<Held>> {
+    neighbours::hold(&paths.container(id).join("change.lock"))
 }
 
 /// The record of container `id`.
@@ -133,10 +142,18 @@ pub fn find(paths: &Paths, wanted: &str) -> Result<String> {
     }
 }
 
-/// The process id of a container's PID 1, if there is such a container and it runs.
+/// The process id of a container's PID 1, if there is such a container and it runs; else that of the container whose network it
+/// is to have: both are in one user namespace.
 pub fn running(paths: &Paths, wanted: &str) -> Option<i32> {
-    let state = runtime::state::read(&paths.states(), &find(paths, wanted).ok()?).ok()?;
-    state.init.filter(|init| init.is_alive()).map(|init| init.pid)
+    let id = find(paths, wanted).ok()?;
+    let alive = |id: &str| {
+        let state = runtime::state::read(&paths.states(), id).ok()?;
+        state.init.filter(|init| init.is_alive()).map(|init| init.pid)
+    };
+    alive(&id).or_else(|| match read(paths, &id).ok()?.wish.network {
+        Network::Container(other) => alive(&other),
+        _ => None,
+    })
 }
 
 /// Stops a container by name or id: its stop signal, or the one given, and SIGKILL when it is still there after `patience`, or
@@ -273,6 +290,10 @@ pub fn stop_using(paths: &Paths, id: &str, record: Option<&Record>) -> Vec<Strin
     if record.is_none_or(|record| record.leased) {
         let network = network::detach(&paths.network(), id).map_err(of_network);
         failures.extend(network.err().map(|failure| failure.to_string()));
+        // Its networks may have changed since whoever calls has read the record.
+        let now = read(paths, id).ok();
+        let networks = now.iter().flat_map(|record| record.networks.iter().map(|one| one.network.as_str()));
+        failures.extend(neighbours::tell_all(paths, networks).err().map(|failure| failure.to_string()));
     }
     if let Some(pid_file) = record.and_then(|record| record.pasta.as_ref()) {
         let pasta = network::pasta::Pasta::of(pid_file).stop().map_err(of_network);

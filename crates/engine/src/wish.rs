@@ -4,7 +4,7 @@ use crate::health::HealthWish;
 use crate::mount::VolumeMount;
 use network::PortMapping;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 /// Where the root comes from.
@@ -26,15 +26,32 @@ pub struct RootfsWish {
 }
 
 /// `--network`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Network {
-    /// A bridge of our own; rootless, pasta.
+    /// One of its own, connected to what `attachments` has; rootless, by pasta.
     #[default]
     Bridge,
     /// The host's.
     Host,
     /// Loopback alone.
     None,
+    /// That of another container.
+    Container(String),
+}
+
+/// A network that a container is on, and as whom.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attachment {
+    /// The network's name.
+    pub network: String,
+    /// `--network-alias`: further names by which others find it there.
+    pub aliases: Vec<String>,
+    /// `--ip`.
+    pub ipv4: Option<Ipv4Addr>,
+    /// `--ip6`.
+    pub ipv6: Option<Ipv6Addr>,
+    /// `--mac-address`.
+    pub mac: Option<[u8; 6]>,
 }
 
 /// `--pull`.
@@ -257,6 +274,9 @@ pub struct Wish {
     pub labels: Vec<(String, String)>,
     /// `--network`.
     pub network: Network,
+    /// `--network` by name, in order.
+    #[serde(default)]
+    pub attachments: Vec<Attachment>,
     /// `--dns`.
     pub dns: Vec<IpAddr>,
     /// `--add-host`.

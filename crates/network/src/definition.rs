@@ -95,7 +95,11 @@ impl Definition {
 
     /// The name of its bridge on the host.
     pub fn link(&self) -> String {
-        if self.is_default() { link::BRIDGE.to_owned() } else { format!("{}{}", link::OWN, self.id.get(..12).unwrap_or("")) }
+        if self.is_default() {
+            link::BRIDGE.to_owned()
+        } else {
+            format!("{}{}", link::OWN, self.id.get(..12).unwrap_or(""))
+        }
     }
 
     /// The directory of its leases.
@@ -235,7 +239,8 @@ pub fn create(root: &Path, wanted: Wanted) -> Result<Definition> {
     let subnet = match pick(true) {
         Some(subnet) => subnet,
         None => candidates4().find(|subnet| is_free(subnet).is_ok()).ok_or_else(|| {
-            Error::new(Kind::PoolExhausted, "no subnet is free: 10.89.0.0/16 is used up").with_hint("give one with --subnet")
+            Error::new(Kind::PoolExhausted, "no subnet is free: 10.89.0.0/16 is used up")
+                .with_hint("give one with --subnet")
         })?,
     };
     let subnet6 = match pick(false) {
@@ -260,9 +265,10 @@ pub fn create(root: &Path, wanted: Wanted) -> Result<Definition> {
         }
         Ok(gateway)
     };
-    let stray = wanted.gateways.iter().find(|gateway| {
-        !subnet.contains(**gateway) && !subnet6.is_some_and(|six| six.contains(**gateway))
-    });
+    let stray = wanted
+        .gateways
+        .iter()
+        .find(|gateway| !subnet.contains(**gateway) && !subnet6.is_some_and(|six| six.contains(**gateway)));
     if let Some(stray) = stray {
         return Err(usage(format!("gateway {stray} is in no subnet of the network")));
     }
@@ -297,7 +303,8 @@ fn check(wanted: &Wanted) -> Result<()> {
         of_family(wanted.subnets.iter().filter(|one| one.address.is_ipv4() == v4).count(), "subnet")?;
         of_family(wanted.gateways.iter().filter(|one| one.is_ipv4() == v4).count(), "gateway")?;
     }
-    if wanted.gateways.iter().any(IpAddr::is_ipv4) && !wanted.subnets.iter().any(|one| one.address.is_ipv4()) {
+    if wanted.gateways.iter().any(IpAddr::is_ipv4) && !wanted.subnets.iter().any(|one| one.address.is_ipv4())
+    {
         return Err(usage("--gateway needs the --subnet that it is in".to_owned()));
     }
     match (wanted.driver, &wanted.parent) {
@@ -319,7 +326,9 @@ fn free(subnet: &Subnet, others: &[Definition], routes: &[Subnet]) -> Result<()>
         return Err(Error::new(Kind::Other, format!("subnet {subnet} overlaps with network {}", other.name)));
     }
     match routes.iter().find(|route| route.overlaps(subnet)) {
-        Some(route) => Err(Error::new(Kind::Other, format!("subnet {subnet} overlaps with the host's route to {route}"))),
+        Some(route) => {
+            Err(Error::new(Kind::Other, format!("subnet {subnet} overlaps with the host's route to {route}")))
+        }
         None => Ok(()),
     }
 }
@@ -331,7 +340,8 @@ fn candidates4() -> impl Iterator<Item = Subnet> {
 
 fn candidates6() -> impl Iterator<Item = Subnet> {
     let [a, b, c, ..] = NET6.segments();
-    (1..=u16::MAX).map(move |fourth| Subnet { address: Ipv6Addr::new(a, b, c, fourth, 0, 0, 0, 0).into(), prefix: 64 })
+    (1..=u16::MAX)
+        .map(move |fourth| Subnet { address: Ipv6Addr::new(a, b, c, fourth, 0, 0, 0, 0).into(), prefix: 64 })
 }
 
 fn write(root: &Path, definition: &Definition) -> Result<()> {
@@ -363,7 +373,10 @@ pub fn remove(root: &Path, name: &str) -> Result<()> {
     let users = pool::all(&definition.state(root))?;
     if !users.is_empty() {
         let ids: Vec<&str> = users.iter().map(|lease| lease.id.get(..12).unwrap_or(&lease.id)).collect();
-        return Err(Error::new(Kind::Other, format!("network {name} has active endpoints: {}", ids.join(", "))));
+        return Err(Error::new(
+            Kind::Other,
+            format!("network {name} has active endpoints: {}", ids.join(", ")),
+        ));
     }
     // First what makes it a network: a removal that is interrupted leaves none that could be used.
     let path = file(root, name);
@@ -413,7 +426,9 @@ mod tests {
         let names: Vec<String> = made(root).unwrap().into_iter().map(|one| one.name).collect();
         assert_eq!(names, ["a", "b"]);
         assert!(create(root, wanted("a", &[])).unwrap_err().to_string().contains("already exists"));
-        assert!(create(root, wanted("c", &["172.30.5.0/24"])).unwrap_err().to_string().contains("network bridge"));
+        assert!(
+            create(root, wanted("c", &["172.30.5.0/24"])).unwrap_err().to_string().contains("network bridge")
+        );
         let again = a.subnet.to_string();
         assert!(create(root, wanted("c", &[&again])).unwrap_err().to_string().contains("network a"));
         assert_eq!(create(root, wanted("bridge", &[])).unwrap_err().kind, Kind::Other);

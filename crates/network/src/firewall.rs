@@ -87,13 +87,15 @@ fn take_back(socket: &mut Socket, elements: &[Element]) -> Result<()> {
     match socket.batch(whole) {
         Ok(()) => Ok(()),
         // One is missing, so none was deleted: one by one.
-        Err((_, Errno::NOENT)) => elements.chunk_by(|a, b| a.with_next && !b.key.is_empty()).try_for_each(|element| {
-            let one: Vec<Message> = element_messages(DELSETELEM, 0, element).collect();
-            match socket.batch(one) {
-                Ok(()) | Err((_, Errno::NOENT)) => Ok(()),
-                Err((_, errno)) => Err(failed("NFT_MSG_DELSETELEM", errno)),
-            }
-        }),
+        Err((_, Errno::NOENT)) => {
+            elements.chunk_by(|a, b| a.with_next && !b.key.is_empty()).try_for_each(|element| {
+                let one: Vec<Message> = element_messages(DELSETELEM, 0, element).collect();
+                match socket.batch(one) {
+                    Ok(()) | Err((_, Errno::NOENT)) => Ok(()),
+                    Err((_, errno)) => Err(failed("NFT_MSG_DELSETELEM", errno)),
+                }
+            })
+        }
         Err((_, errno)) => Err(failed("NFT_MSG_DELSETELEM", errno)),
     }
 }

@@ -162,7 +162,8 @@ pub fn routes(socket: &mut Socket) -> Result<Vec<Subnet>> {
     let message = Message::new(RTM_GETROUTE, 0, &[0; ROUTE]);
     let each = |body: &[u8]| {
         let prefix = body.get(1).copied().unwrap_or(0);
-        let destination = wire::attributes(body, ROUTE).find(|(kind, _)| *kind == RTA_DST).map(|(_, value)| value);
+        let destination =
+            wire::attributes(body, ROUTE).find(|(kind, _)| *kind == RTA_DST).map(|(_, value)| value);
         let address = destination.and_then(|value| match value.len() {
             4 => <[u8; 4]>::try_from(value).ok().map(IpAddr::from),
             16 => <[u8; 16]>::try_from(value).ok().map(IpAddr::from),

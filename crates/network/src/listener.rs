@@ -26,15 +26,18 @@ pub fn of(mapping: &PortMapping) -> Option<String> {
     let holds = |pid: u32| {
         fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|all| {
             all.flatten().any(|entry| {
-                fs::read_link(entry.path()).is_ok_and(|to| links.iter().any(|link| to.as_os_str() == link.as_str()))
+                fs::read_link(entry.path())
+                    .is_ok_and(|to| links.iter().any(|link| to.as_os_str() == link.as_str()))
             })
         })
     };
-    let pids = fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids =
+        fs::read_dir("/proc").ok()?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let pid: u32 = pids.into_iter().find(|pid| holds(*pid))?;
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     // A process may have any bytes there.
-    let name: String = name.trim().chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
+    let name: String =
+        name.trim().chars().map(|letter| if letter.is_control() { '?' } else { letter }).collect();
     Some(format!("{name} (process {pid})"))
 }
 

@@ -159,9 +159,14 @@ fn take(
     request.ports = ports;
     let hint = state.join("next");
     let file = |number| directory.join(v4(network.subnet.at(number)).to_string());
-    let typed = request.ipv4.map(Into::into).or(request.ipv6.map(Into::into)).map(|address: std::net::IpAddr| {
-        if address.is_ipv4() { network.subnet.offset(address) } else { network.subnet6.map_or(0, |six| six.offset(address)) }
-    });
+    let typed =
+        request.ipv4.map(Into::into).or(request.ipv6.map(Into::into)).map(|address: std::net::IpAddr| {
+            if address.is_ipv4() {
+                network.subnet.offset(address)
+            } else {
+                network.subnet6.map_or(0, |six| six.offset(address))
+            }
+        });
     if let Some(number) = typed {
         let lease = made(root, network, id, number, &request);
         if create(&directory, &lease)? {
@@ -435,7 +440,8 @@ mod tests {
         let state = tempfile::tempdir().unwrap();
         let ask = |id: &str, text: &str| {
             let request = Request { ipv4: Some(text.parse().unwrap()), ..Request::default() };
-            take(state.path(), &Definition::default_bridge(), id, request).map(|(lease, _)| lease.ipv4.to_string())
+            take(state.path(), &Definition::default_bridge(), id, request)
+                .map(|(lease, _)| lease.ipv4.to_string())
         };
         assert_eq!(ask("a", "172.30.7.7").unwrap(), "172.30.7.7");
         let error = ask("b", "172.30.7.7").unwrap_err();

@@ -35,8 +35,9 @@ impl Subnet {
     /// [`Kind::Usage`] for what is not a subnet, or has no room for a gateway and a container.
     pub fn parse(text: &str) -> Result<Self> {
         let wrong = |why: &str| Error::new(Kind::Usage, format!("invalid subnet {text:?}: {why}"));
-        let (address, prefix) =
-            text.split_once('/').ok_or_else(|| wrong("write an address and a length, such as 10.1.2.0/24"))?;
+        let (address, prefix) = text
+            .split_once('/')
+            .ok_or_else(|| wrong("write an address and a length, such as 10.1.2.0/24"))?;
         let address: IpAddr = address.parse().map_err(|_| wrong("this is no address"))?;
         let bits = number(address).1;
         let prefix: u8 = prefix
@@ -49,7 +50,9 @@ impl Subnet {
         }
         let subnet = Self { address, prefix }.masked();
         let reserved = match subnet.address {
-            IpAddr::V4(v4) => v4.is_loopback() || v4.is_multicast() || v4.is_unspecified() || v4.octets()[0] >= 240,
+            IpAddr::V4(v4) => {
+                v4.is_loopback() || v4.is_multicast() || v4.is_unspecified() || v4.octets()[0] >= 240
+            }
             IpAddr::V6(v6) => v6.is_loopback() || v6.is_multicast() || v6.is_unspecified(),
         };
         if reserved {
@@ -133,9 +136,21 @@ mod tests {
         check("10.1.2.7/24", "10.1.2.0/24", 254, Some("10.1.3.0"));
         check("192.168.0.0/30", "192.168.0.0/30", 2, Some("192.168.0.4"));
         check("fd00::/64", "fd00::/64", u32::MAX, Some("fd00:0:0:1::"));
-        for wrong in
-            ["", "10.1.2.0", "10.1.2.0/", "10.1.2.0/33", "10.1.2.0/31", "10.1.2.0/0", "x/8", "127.0.0.0/8", "224.0.0.0/8", "fd00::/127", "::/64", "10.1.2/24", "10.1.2.0/-1"]
-        {
+        for wrong in [
+            "",
+            "10.1.2.0",
+            "10.1.2.0/",
+            "10.1.2.0/33",
+            "10.1.2.0/31",
+            "10.1.2.0/0",
+            "x/8",
+            "127.0.0.0/8",
+            "224.0.0.0/8",
+            "fd00::/127",
+            "::/64",
+            "10.1.2/24",
+            "10.1.2.0/-1",
+        ] {
             assert_eq!(Subnet::parse(wrong).unwrap_err().kind, Kind::Usage, "{wrong}");
         }
     }

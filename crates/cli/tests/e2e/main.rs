@@ -12,6 +12,7 @@ mod lifecycle;
 mod limits;
 mod messages;
 mod network;
+mod networks_verbs;
 mod options;
 mod readme;
 mod registries;

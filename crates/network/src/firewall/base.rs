@@ -76,7 +76,9 @@ pub fn table(ipv6: bool) -> Vec<Message> {
     all.push(base_chain("forward", "filter", FORWARD, 0));
     let chains = [PUBLISHED, "raw", "prerouting", "output", "postrouting", "forward"];
     all.extend(chains.map(|name| message(DELRULE, 0).text(ATTR_TABLE, TABLE).text(2, name)));
-    all.extend(maps().map(|map| rule(PUBLISHED, |r| r.redirect(map.v4, map.with_address, map.span, map.name))));
+    all.extend(
+        maps().map(|map| rule(PUBLISHED, |r| r.redirect(map.v4, map.with_address, map.span, map.name))),
+    );
     all.extend(inbound(ipv6));
     all.extend(forward());
     all.extend(outbound(true));
@@ -211,7 +213,10 @@ fn new_map(map: &Map, id: u32) -> Message {
         let parts = [map.with_address.then_some(length), Some(1), Some(2)];
         new.nest(9, |desc| {
             desc.nest(2, |concat| {
-                parts.into_iter().flatten().fold(concat, |concat, part| concat.nest(1, |one| one.be32(1, part)))
+                parts
+                    .into_iter()
+                    .flatten()
+                    .fold(concat, |concat, part| concat.nest(1, |one| one.be32(1, part)))
             })
         })
     } else {

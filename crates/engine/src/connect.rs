@@ -1,0 +1,162 @@
+//! A container comes to a network or leaves it, also while it runs.
+
+use crate::error::{Error, Kind, Result, of_network, of_runtime};
+use crate::neighbours;
+use crate::networks::{find_network, name_of};
+use crate::paths::Paths;
+use crate::record::{self, Record};
+use crate::wish::{Attachment, Network};
+use network::Request;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use sys::{Errno, called};
+
+/// The network namespace of a container that runs; none when it does not.
+pub fn namespace_of(paths: &Paths, id: &str) -> Result<Option<OwnedFd>> {
+    let Some(init) = runtime::state::read(&paths.states(), id).ok().and_then(|state| state.init) else {
+        return Ok(None);
+    };
+    // The process is held while its number is used: it may not become another's meanwhile.
+    let Some(_process) = init.open().map_err(of_runtime)? else { return Ok(None) };
+    let path = format!("/proc/{}/ns/net", init.pid);
+    let opened = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let opened = match opened {
+        Err(Errno::NOENT) => return Ok(None),
+        other => other.map_err(called::<Errno>(|| format!("open({path:?})")))?,
+    };
+    Ok(init.is_alive().then_some(opened))
+}
+
+/// What a container's lease is asked for with.
+pub fn request<'a>(attachment: &Attachment, called: &'a dyn Fn(&str) -> String) -> Request<'a> {
+    Request {
+        ipv4: attachment.ipv4,
+        ipv6: attachment.ipv6,
+        mac: attachment.mac,
+        called,
+        ..Request::default()
+    }
+}
+
+fn may_change(paths: &Paths, wanted: &str) -> Result<Record> {
+    let record = record::read(paths, &record::find(paths, wanted)?)?;
+    let why = match record.wish.network {
+        Network::Bridge => None,
+        Network::Host => Some("it has the host's network"),
+        Network::None => Some("it has no network (--network none)"),
+        Network::Container(_) => Some("it has the network of another container"),
+    };
+    if let Some(why) = why {
+        return Err(Error::new(
+            Kind::Failed,
+            format!("container {wanted} cannot change its networks: {why}"),
+        ));
+    }
+    if !record.leased {
+        return Err(rootless());
+    }
+    Ok(record)
+}
+
+/// Why an ordinary user has no networks of one's own.
+pub fn rootless() -> Error {
+    Error::new(
+        Kind::Failed,
+        "networks that containers share need root: an ordinary user has bridge, host, none and container:NAME",
+    )
+}
+
+/// Connects a container to a network: now if it runs, else when it starts.
+pub fn connect(paths: &Paths, wanted: &str, mut attachment: Attachment) -> Result<()> {
+    let record = may_change(paths, wanted)?;
+    let found = find_network(paths, &attachment.network)?;
+    let Some(definition) = found.definition else {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("a container cannot be connected to network {}", found.name),
+        ));
+    };
+    attachment.network = definition.name.clone();
+    let id = record.id.clone();
+    let root = paths.network();
+    let Some(_lock) = record::hold(paths, &id)? else {
+        return Err(Error::new(Kind::Failed, format!("no such container: {wanted}")));
+    };
+    // Read anew: another may just have done the same.
+    let mut record = record::read(paths, &id)?;
+    if record.networks.iter().any(|one| one.network == definition.name) {
+        let message = format!("container {} is already on network {}", record.name, definition.name);
+        return Err(Error::new(Kind::Failed, message));
+    }
+    record.networks.push(attachment.clone());
+    record::write(paths, &record)?;
+    let connected = attach(paths, &id, &attachment, &definition.name);
+    if let Err(error) = connected {
+        // The first failure is the one that tells something.
+        let _ = network::detach_from(&root, &definition, &id, None);
+        record.networks.pop();
+        record::write(paths, &record)?;
+        return Err(error.within(format!("connect {} to {}", record.name, definition.name)));
+    }
+    neighbours::tell(paths, &definition.name)
+}
+
+fn attach(paths: &Paths, id: &str, attachment: &Attachment, network: &str) -> Result<()> {
+    let root = paths.network();
+    let called = |id: &str| name_of(paths, id);
+    let Some(netns) = namespace_of(paths, id)? else {
+        // What cannot be meant is refused now, not at the next start.
+        return network::definition::read(&root, network).map(drop).map_err(of_network);
+    };
+    let has_way_out = own_leases(paths, id)?.iter().any(|lease| lease.is_way_out);
+    let request = Request {
+        inside: network::free_inside(netns.as_fd()).map_err(of_network)?,
+        is_way_out: !has_way_out,
+        ..request(attachment, &called)
+    };
+    let (lease, _) = network::lease_in(&root, network, id, request).map_err(of_network)?;
+    network::attach(&lease, netns.as_fd()).map_err(of_network)?;
+    if neighbours::is_up(paths, id) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Failed, "it has ended meanwhile"))
+}
+
+fn own_leases(paths: &Paths, id: &str) -> Result<Vec<network::Lease>> {
+    let mut leases = network::leases(&paths.network()).map_err(of_network)?;
+    leases.retain(|lease| lease.id == id);
+    Ok(leases)
+}
+
+/// Takes a container off a network.
+pub fn disconnect(paths: &Paths, wanted: &str, network: &str) -> Result<()> {
+    let record = may_change(paths, wanted)?;
+    let found = find_network(paths, network)?;
+    let not_on =
+        || Error::new(Kind::Failed, format!("container {wanted} is not connected to network {network}"));
+    let definition = found.definition.ok_or_else(not_on)?;
+    let id = record.id;
+    let Some(_lock) = record::hold(paths, &id)? else {
+        return Err(Error::new(Kind::Failed, format!("no such container: {wanted}")));
+    };
+    let mut record = record::read(paths, &id)?;
+    let before = record.networks.len();
+    record.networks.retain(|one| one.network != definition.name);
+    if record.networks.len() == before {
+        return Err(not_on());
+    }
+    record::write(paths, &record)?;
+    let netns = namespace_of(paths, &id)?;
+    let root = paths.network();
+    network::detach_from(&root, &definition, &id, netns.as_ref().map(AsFd::as_fd)).map_err(of_network)?;
+    if let Some(netns) = netns {
+        let left = own_leases(paths, &id)?;
+        if !left.iter().any(|lease| lease.is_way_out)
+            && let Some(next) = left.iter().find(|lease| !lease.internal)
+        {
+            network::way_out(next, netns.as_fd()).map_err(of_network)?;
+        }
+    }
+    neighbours::forget(paths, &id, &definition.name)?;
+    neighbours::tell(paths, &definition.name)
+}

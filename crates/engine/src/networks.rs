@@ -1,0 +1,241 @@
+//! Networks as a person means them: made, listed, shown, removed, and their rules brought back.
+
+use crate::error::{Error, Kind, Result, of_network};
+use crate::neighbours::is_up;
+use crate::paths::Paths;
+use crate::{control, names, record};
+use network::{Definition, Driver, Subnet};
+use serde_json::{Value, json};
+use std::net::IpAddr;
+
+/// What `network create` asks for.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkWish {
+    /// The name.
+    pub name: String,
+    /// `--driver`.
+    pub driver: String,
+    /// `--subnet`.
+    pub subnets: Vec<String>,
+    /// `--gateway`.
+    pub gateways: Vec<IpAddr>,
+    /// `--ipv6`.
+    pub ipv6: bool,
+    /// `--internal`.
+    pub internal: bool,
+    /// `--opt`.
+    pub options: Vec<(String, String)>,
+    /// `--label`.
+    pub labels: Vec<(String, String)>,
+}
+
+/// A network, as `network ls` shows it.
+#[derive(Debug, Clone)]
+pub struct ListedNetwork {
+    /// Its name.
+    pub name: String,
+    /// 64 hex digits.
+    pub id: String,
+    /// bridge, macvlan, host or null.
+    pub driver: &'static str,
+    /// None for those that are only a way of having no network of one's own.
+    pub definition: Option<Definition>,
+}
+
+const HOST: &str = "host";
+const NONE: &str = "none";
+
+fn usage(text: String) -> Error {
+    Error::new(Kind::Usage, text)
+}
+
+/// Makes a network; returns its id.
+pub fn create_network(paths: &Paths, wish: &NetworkWish) -> Result<String> {
+    let driver = match wish.driver.as_str() {
+        "bridge" => Driver::Bridge,
+        "macvlan" => Driver::Macvlan,
+        other => return Err(usage(format!("invalid value {other:?} for --driver: write bridge or macvlan"))),
+    };
+    if [HOST, NONE, "default", "container"].contains(&wish.name.as_str()) {
+        return Err(usage(format!("the name {} has another meaning for --network", wish.name)));
+    }
+    let (mut mtu, mut parent) = (None, None);
+    for (key, value) in &wish.options {
+        match key.as_str() {
+            "mtu" | "com.docker.network.driver.mtu" => {
+                let wrong = || {
+                    usage(format!("invalid value {value:?} for --opt {key}: write a number from 68 to 65535"))
+                };
+                mtu = Some(value.parse().ok().filter(|mtu| (68..=65535).contains(mtu)).ok_or_else(wrong)?);
+            }
+            "parent" => parent = Some(value.clone()),
+            "macvlan_mode" if value == "bridge" => {}
+            _ => {
+                return Err(usage(format!("unknown option --opt {key}={value}"))
+                    .with_hint("mtu and parent are known"));
+            }
+        }
+    }
+    if wish.ipv6 && mtu.is_some_and(|mtu: u32| mtu < 1280) {
+        return Err(usage("IPv6 needs an mtu of 1280 at least".to_owned()));
+    }
+    let subnets = wish.subnets.iter().map(|text| Subnet::parse(text)).collect::<network::Result<_>>();
+    let wanted = network::definition::Wanted {
+        name: wish.name.clone(),
+        id: names::new_id()?,
+        driver,
+        created: runtime::timestamp::now(),
+        subnets: subnets.map_err(of_network)?,
+        gateways: wish.gateways.clone(),
+        ipv6: wish.ipv6,
+        internal: wish.internal,
+        mtu,
+        parent,
+        options: wish.options.clone(),
+        labels: wish.labels.clone(),
+    };
+    Ok(network::definition::create(&paths.network(), wanted).map_err(of_network)?.id)
+}
+
+/// Every network, by name.
+pub fn list_networks(paths: &Paths) -> Result<Vec<ListedNetwork>> {
+    let fixed = |name: &str, driver, number: &str| ListedNetwork {
+        name: name.to_owned(),
+        id: number.repeat(8),
+        driver,
+        definition: None,
+    };
+    let mut all = vec![fixed(HOST, "host", "686f7374"), fixed(NONE, "null", "6e6f6e65")];
+    let every = network::definition::every(&paths.network()).map_err(of_network)?;
+    all.extend(every.into_iter().map(|definition| ListedNetwork {
+        name: definition.name.clone(),
+        id: definition.id.clone(),
+        driver: match definition.driver {
+            Driver::Bridge => "bridge",
+            Driver::Macvlan => "macvlan",
+        },
+        definition: Some(definition),
+    }));
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+/// One network, by name, id, or the beginning of an id.
+pub fn find_network(paths: &Paths, wanted: &str) -> Result<ListedNetwork> {
+    let mut all = list_networks(paths)?;
+    if let Some(at) = all.iter().position(|one| one.name == wanted) {
+        return Ok(all.swap_remove(at));
+    }
+    all.retain(|one| !wanted.is_empty() && one.id.starts_with(wanted));
+    match (all.len(), all.pop()) {
+        (1, Some(one)) => Ok(one),
+        (0, _) => Err(Error::new(Kind::Failed, format!("network {wanted} not found"))
+            .with_hint("devoxx-container network ls")),
+        _ => Err(usage(format!("more than one network's id begins with {wanted}"))),
+    }
+}
+
+/// A network as docker's `network inspect` has it.
+pub fn inspect_network(paths: &Paths, wanted: &str) -> Result<Value> {
+    let ListedNetwork { name, id, driver, definition } = find_network(paths, wanted)?;
+    let map = |pairs: &[(String, String)]| -> Value {
+        pairs
+            .iter()
+            .map(|(key, value)| (key.clone(), Value::from(value.as_str())))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    let mut config = Vec::new();
+    let mut containers = serde_json::Map::new();
+    if let Some(network) = &definition {
+        config.push(json!({"Subnet": network.subnet.to_string(), "Gateway": network.gateway.to_string()}));
+        if let (Some(subnet), Some(gateway)) = (network.subnet6, network.gateway6) {
+            config.push(json!({"Subnet": subnet.to_string(), "Gateway": gateway.to_string()}));
+        }
+        for lease in network::leases_in(&network.state(&paths.network())).map_err(of_network)? {
+            if !is_up(paths, &lease.id) {
+                continue;
+            }
+            let mac: Vec<String> = lease.mac.iter().map(|byte| format!("{byte:02x}")).collect();
+            containers.insert(
+                lease.id.clone(),
+                json!({
+                    "Name": name_of(paths, &lease.id),
+                    "EndpointID": lease.id,
+                    "MacAddress": mac.join(":"),
+                    "IPv4Address": format!("{}/{}", lease.ipv4, lease.ipv4_prefix),
+                    "IPv6Address": lease.ipv6.map(|six| format!("{six}/{}", lease.ipv6_prefix)).unwrap_or_default(),
+                }),
+            );
+        }
+    }
+    let network = definition.as_ref();
+    Ok(json!({
+        "Name": name,
+        "Id": id,
+        "Created": network.map(|one| one.created.clone()).unwrap_or_default(),
+        "Scope": "local",
+        "Driver": driver,
+        "EnableIPv4": true,
+        "EnableIPv6": network.is_some_and(|one| one.subnet6.is_some()),
+        "IPAM": {"Driver": "default", "Options": {}, "Config": config},
+        "Internal": network.is_some_and(|one| one.internal),
+        "Attachable": false,
+        "Ingress": false,
+        "ConfigFrom": {"Network": ""},
+        "ConfigOnly": false,
+        "Containers": containers,
+        "Options": network.map(|one| map(&one.options)).unwrap_or_else(|| json!({})),
+        "Labels": network.map(|one| map(&one.labels)).unwrap_or_else(|| json!({})),
+    }))
+}
+
+/// How a person calls the container of an id.
+pub fn name_of(paths: &Paths, id: &str) -> String {
+    record::read(paths, id).map_or_else(|_| names::short(id).to_owned(), |record| record.name)
+}
+
+/// Removes a network that no container which runs is on.
+pub fn remove_network(paths: &Paths, wanted: &str) -> Result<()> {
+    let found = find_network(paths, wanted)?;
+    let Some(definition) = found.definition.filter(|one| !one.is_default()) else {
+        return Err(usage(format!("{} is a pre-defined network and cannot be removed", found.name)));
+    };
+    let root = paths.network();
+    let mut users = Vec::new();
+    for lease in network::leases_in(&definition.state(&root)).map_err(of_network)? {
+        if is_up(paths, &lease.id) || control::is_attended(paths, &lease.id) {
+            users.push(name_of(paths, &lease.id));
+        } else {
+            // Of one that was killed together with its supervisor.
+            network::detach_from(&root, &definition, &lease.id, None).map_err(of_network)?;
+        }
+    }
+    if !users.is_empty() {
+        let message = format!("network {} has active endpoints: {}", found.name, users.join(", "));
+        return Err(Error::new(Kind::Failed, message)
+            .with_hint(format!("devoxx-container network disconnect {} {}", found.name, users[0])));
+    }
+    network::definition::remove(&root, &definition.name).map_err(of_network)
+}
+
+/// Removes the networks that no container is on, running or not; returns their names.
+pub fn prune_networks(paths: &Paths, wanted: &dyn Fn(&Definition) -> bool) -> Result<Vec<String>> {
+    let used: std::collections::HashSet<String> = record::list(paths)?
+        .into_iter()
+        .flat_map(|listed| listed.record.networks.into_iter().map(|one| one.network))
+        .collect();
+    let mut removed = Vec::new();
+    for definition in network::definition::made(&paths.network()).map_err(of_network)? {
+        if !used.contains(&definition.name) && wanted(&definition) {
+            remove_network(paths, &definition.name)?;
+            removed.push(definition.name);
+        }
+    }
+    Ok(removed)
+}
+
+/// Brings bridges and rules back after somebody has flushed them; returns how many connections of containers there are.
+pub fn reload_networks(paths: &Paths) -> Result<usize> {
+    network::reload(&paths.network(), &|id| is_up(paths, id)).map_err(of_network)
+}
