@@ -125,11 +125,9 @@ fn forward() -> Vec<Message> {
 /// Where the source must be rewritten so that the answer comes back here.
 fn outbound(v4: bool) -> Vec<Message> {
     let mut all = vec![
-        rule("postrouting", |r| r.outgoing(Is::Different, BRIDGES).from_pool(v4, pool(v4)).masquerade()),
+        rule("postrouting", |r| r.outgoing(Is::Different, BRIDGES).out_of(v4, pool(v4)).masquerade()),
         // A container that reaches a container, maybe itself, by a published port of the host.
-        rule("postrouting", |r| {
-            r.outgoing(Is::Equal, BRIDGES).from_pool(v4, pool(v4)).published().masquerade()
-        }),
+        rule("postrouting", |r| r.outgoing(Is::Equal, BRIDGES).out_of(v4, pool(v4)).published().masquerade()),
     ];
     if v4 {
         all.push(rule("postrouting", |r| r.outgoing(Is::Equal, BRIDGES).from(v4, &[127]).masquerade()));

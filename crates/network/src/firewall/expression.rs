@@ -88,11 +88,11 @@ impl Rule {
     }
 
     fn interface(self, key: u32, is: Is, set: &str) -> Self {
-        self.meta(key, FIRST).is_in(is, set)
+        self.meta(key, FIRST).among(is, set)
     }
 
     /// What is in the first register is in this set, or is not.
-    fn is_in(self, is: Is, set: &str) -> Self {
+    fn among(self, is: Is, set: &str) -> Self {
         // NFTA_LOOKUP_FLAGS 5: NFT_LOOKUP_F_INV
         self.then("lookup", |m| m.text(1, set).be32(2, FIRST).be32(5, is as u32))
     }
@@ -109,13 +109,13 @@ impl Rule {
 
     /// The links by which the packet comes and goes are a pair of this set.
     pub fn within(self, set: &str) -> Self {
-        self.meta(META_IIFNAME, FIRST).meta(META_OIFNAME, FIRST + 1).is_in(Is::Equal, set)
+        self.meta(META_IIFNAME, FIRST).meta(META_OIFNAME, FIRST + 1).among(Is::Equal, set)
     }
 
     /// The source address is in this set.
-    pub fn from_pool(self, v4: bool, set: &str) -> Self {
+    pub fn out_of(self, v4: bool, set: &str) -> Self {
         let (offset, length) = if v4 { (12, 4) } else { (8, 16) };
-        self.family(v4).payload(NETWORK, offset, length, FIRST).is_in(Is::Equal, set)
+        self.family(v4).payload(NETWORK, offset, length, FIRST).among(Is::Equal, set)
     }
 
     /// The packet is of this family.
