@@ -185,6 +185,11 @@ fn leases(host: &Host<'_>, record: &Record) -> Result<(Vec<network::Lease>, Opti
     let root = host.paths.network();
     // What is left of a run that was killed.
     network::detach(&root, &record.id).map_err(of_network)?;
+    if !record.wish.ports.is_empty()
+        || record.networks.iter().any(|one| one.ipv4.is_some() || one.ipv6.is_some())
+    {
+        networks::reap_all(host.paths)?;
+    }
     let called = |id: &str| networks::name_of(host.paths, id);
     let (mut all, mut held) = (Vec::new(), None);
     for (number, attachment) in record.networks.iter().enumerate() {

@@ -195,6 +195,28 @@ pub fn name_of(paths: &Paths, id: &str) -> String {
     record::read(paths, id).map_or_else(|_| names::short(id).to_owned(), |record| record.name)
 }
 
+/// Gives back what a container still has of networks that was killed together with its supervisor; whether it is such a one.
+pub fn reap(paths: &Paths, id: &str) -> Result<bool> {
+    if is_up(paths, id) || control::is_attended(paths, id) {
+        return Ok(false);
+    }
+    // So that nobody starts it meanwhile.
+    let lock = control::try_lock(paths, id).ok().flatten();
+    if (lock.is_none() && paths.container(id).exists()) || is_up(paths, id) {
+        return Ok(false);
+    }
+    network::detach(&paths.network(), id).map_err(of_network)?;
+    Ok(true)
+}
+
+/// As [`reap`], of every container: before somebody asks for a port or an address that one of them may still have.
+pub fn reap_all(paths: &Paths) -> Result<()> {
+    for lease in network::leases(&paths.network()).map_err(of_network)? {
+        reap(paths, &lease.id)?;
+    }
+    Ok(())
+}
+
 /// Removes a network that no container which runs is on.
 pub fn remove_network(paths: &Paths, wanted: &str) -> Result<()> {
     let found = find_network(paths, wanted)?;
@@ -204,11 +226,8 @@ pub fn remove_network(paths: &Paths, wanted: &str) -> Result<()> {
     let root = paths.network();
     let mut users = Vec::new();
     for lease in network::leases_in(&definition.state(&root)).map_err(of_network)? {
-        if is_up(paths, &lease.id) || control::is_attended(paths, &lease.id) {
+        if !reap(paths, &lease.id)? {
             users.push(name_of(paths, &lease.id));
-        } else {
-            // Of one that was killed together with its supervisor.
-            network::detach_from(&root, &definition, &lease.id, None).map_err(of_network)?;
         }
     }
     if !users.is_empty() {

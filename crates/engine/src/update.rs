@@ -99,6 +99,7 @@ impl Changes {
 
 /// Changes a container; warnings are what of it has no effect.
 pub fn update(paths: &Paths, wanted: &str, changes: &Changes) -> Result<Vec<String>> {
+    let _lock = record::hold(paths, &record::find(paths, wanted)?)?;
     let Listed { mut record, status, .. } = record::get(paths, wanted)?;
     changes.apply(&mut record.wish);
     if record.wish.remove && record.wish.restart != Restart::No {

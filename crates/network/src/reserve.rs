@@ -7,6 +7,7 @@ use crate::failure::{Error, Kind, Result};
 use crate::publish::{PortMapping, Protocol};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use sys::called;
@@ -44,6 +45,7 @@ impl Reservation {
         holder: impl Fn(&PortMapping) -> Option<String>,
     ) -> Result<Self> {
         let mut held = Self::default();
+        let _room = Room::for_sockets(ports.len() * 2);
         for mapping in ports {
             if mapping.host_port == 0 {
                 held.pick(mapping, ipv6, &|one| holder(one).is_some())?;
@@ -56,10 +58,22 @@ impl Reservation {
                     Errno::ADDRINUSE => in_use(mapping, crate::listener::of(mapping)),
                     _ => refused(mapping, errno, call),
                 })?;
-                held.sockets.extend(sockets);
+                held.keep(sockets);
             }
         }
         Ok(held)
+    }
+
+    /// Beyond the first few, by numbers that nobody else needs.
+    fn keep(&mut self, sockets: Vec<OwnedFd>) {
+        for socket in sockets {
+            let high = if self.sockets.len() < FEW / 2 {
+                None
+            } else {
+                rustix::io::fcntl_dupfd_cloexec(&socket, HIGH).ok()
+            };
+            self.sockets.push(high.unwrap_or(socket));
+        }
     }
 
     fn pick(
@@ -82,7 +96,7 @@ impl Reservation {
             }
             match hold(&candidate, ipv6, Purpose::Hold) {
                 Ok(sockets) => {
-                    self.sockets.extend(sockets);
+                    self.keep(sockets);
                     *mapping = candidate;
                     return Ok(());
                 }
@@ -94,6 +108,36 @@ impl Reservation {
             Kind::PortInUse,
             format!("no free port for container port {}", mapping.container_port),
         ))
+    }
+}
+
+/// From here on descriptors are out of the way of those that the process opens afterwards.
+const HIGH: i32 = 1 << 14;
+/// So many sockets fit below any limit that a process usually has.
+const FEW: usize = 512;
+
+/// A limit of descriptors (RLIMIT_NOFILE, setrlimit(2)) that is raised for a moment: sockets that are open stay when it is lowered,
+/// and the container is not to have another one.
+struct Room(Option<Rlimit>);
+
+impl Room {
+    fn for_sockets(count: usize) -> Self {
+        if count <= FEW {
+            return Self(None);
+        }
+        let before = getrlimit(Resource::Nofile);
+        let raised = Rlimit { current: before.maximum, maximum: before.maximum };
+        // Refused, the limit itself says so, at the port that it ends at.
+        Self(setrlimit(Resource::Nofile, raised).is_ok().then_some(before))
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if let Some(before) = self.0.take() {
+            // It was in force a moment ago.
+            let _ = setrlimit(Resource::Nofile, before);
+        }
     }
 }
 

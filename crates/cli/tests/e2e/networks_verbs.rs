@@ -267,8 +267,8 @@ fn names_of_what_was_killed_go_with_the_next_command() {
     let world = World::root();
     world.host.run(["network", "create", "app"]).ok();
     detached(&world, "stays", &["--network", "app"], WAIT);
-    let victim =
-        detached(&world, "victim", &["--network", "app", "--hostname", "victim-host"], "exec sleep 2000");
+    let taken = ["--network", "app", "--ip", "10.89.0.99", "-p", "8080:80"];
+    let victim = detached(&world, "victim", &taken, "exec sleep 2000");
     assert_ne!(looks_up(&world, "stays", "victim"), "");
     // The supervisor first, or it would put everything away.
     world.host.admin(&format!(
@@ -286,8 +286,9 @@ fn names_of_what_was_killed_go_with_the_next_command() {
             .any(|line| line.contains("victim") && line.contains("exited"))
             .then_some(())
     });
-    detached(&world, "next", &["--network", "app"], WAIT);
+    detached(&world, "next", &taken, WAIT);
     assert_eq!(looks_up(&world, "stays", "victim"), "");
+    assert_eq!(looks_up(&world, "stays", "next"), "10.89.0.99", "what it had is free");
     world.host.run(["rm", "-f", "stays", "next"]).ok();
     // Its lease does not keep the network.
     world.host.run(["network", "rm", "app"]).ok();
@@ -463,6 +464,9 @@ fn a_range_is_one_rule_and_the_client_keeps_its_address() {
     assert_eq!(who(&world, &outside, &format!("{inner}:80")), None);
     world.host.run(["rm", "-f", "web"]).ok();
     assert_eq!(world.host.admin("nft list ruleset").stdout, "");
+    // As many as there may be, with the limit of descriptors that a process usually has.
+    let many = format!("ulimit -Sn 1024; $C run --rm -p 20000-20999:20000-20999 {BUSYBOX} sh -c 'ulimit -n'");
+    world.host.sh(&many).ok().prints("1024");
 }
 
 #[test]
