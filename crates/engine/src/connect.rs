@@ -77,6 +77,8 @@ pub fn connect(paths: &Paths, wanted: &str, mut attachment: Attachment) -> Resul
         ));
     };
     attachment.network = definition.name.clone();
+    // What cannot be meant is refused now, not at the next start.
+    network::check_addresses(&definition, &request(&attachment, &|id| id.to_owned())).map_err(of_network)?;
     let id = record.id.clone();
     let root = paths.network();
     let Some(_lock) = record::hold(paths, &id)? else {
@@ -104,10 +106,7 @@ pub fn connect(paths: &Paths, wanted: &str, mut attachment: Attachment) -> Resul
 fn attach(paths: &Paths, id: &str, attachment: &Attachment, network: &str) -> Result<()> {
     let root = paths.network();
     let called = |id: &str| name_of(paths, id);
-    let Some(netns) = namespace_of(paths, id)? else {
-        // What cannot be meant is refused now, not at the next start.
-        return network::definition::read(&root, network).map(drop).map_err(of_network);
-    };
+    let Some(netns) = namespace_of(paths, id)? else { return Ok(()) };
     let has_way_out = own_leases(paths, id)?.iter().any(|lease| lease.is_way_out);
     let request = Request {
         inside: network::free_inside(netns.as_fd()).map_err(of_network)?,

@@ -1,7 +1,7 @@
 //! `create`: a wish becomes a container that can be started; nothing of it runs yet.
 
 use crate::base;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, of_network};
 use crate::host::Host;
 use crate::mount::VolumeMount;
 use crate::paths::{Paths, make};
@@ -115,6 +115,8 @@ fn settled_attachments(host: &Host<'_>, wish: &mut Wish) -> Result<()> {
         let definition = found.definition.ok_or_else(|| {
             Error::new(Kind::Usage, format!("--network {} cannot be one of several", found.name))
         })?;
+        network::check_addresses(&definition, &connect::request(one, &|id| id.to_owned()))
+            .map_err(of_network)?;
         leads_out |= !definition.internal && definition.driver == network::Driver::Bridge;
         one.network = definition.name;
         if !names.insert(one.network.clone()) {

@@ -25,7 +25,7 @@ pub use attach::{attach, detach, detach_from, free_inside, loopback, reload, way
 pub use definition::{Definition, Driver};
 pub use failure::{Error, Kind, Result};
 pub use forwarding::has_ipv6;
-pub use pool::{Lease, Request, all as leases_in, everywhere as leases, lease, lease_in};
+pub use pool::{Lease, Request, all as leases_in, check_addresses, everywhere as leases, lease, lease_in};
 pub use publish::{PortMapping, Protocol, parse_publish};
 pub use reserve::Reservation;
 pub use subnet::Subnet;

@@ -193,7 +193,8 @@ fn take(
         .with_hint("remove containers that are not needed"))
 }
 
-fn check_addresses(network: &Definition, request: &Request<'_>) -> Result<()> {
+/// Whether the addresses that were asked for can be had on this network at all.
+pub fn check_addresses(network: &Definition, request: &Request<'_>) -> Result<()> {
     let wrong = |address: std::net::IpAddr, why: String| {
         Err(Error::new(Kind::Usage, format!("invalid address {address} for network {}: {why}", network.name)))
     };

@@ -149,6 +149,7 @@ fn garbage_is_refused_and_changes_nothing() {
     world.host.run(["network", "create", "--subnet", "10.201.0.0/24", "app"]).ok();
     detached(&world, "box", &["--network", "app", "--ip", "10.201.0.50"], WAIT);
     detached(&world, "closed", &["--network", "none"], WAIT);
+    world.host.run(["create", "--name", "later", BUSYBOX, "true"]).ok();
     let before = Snapshot::take(&world.host);
     let check = |words: &[&str], says: &[&str]| {
         drop(world.host.run(words).refuses(FAILED, says));
@@ -191,6 +192,8 @@ fn garbage_is_refused_and_changes_nothing() {
         &["network", "connect", "--ip", "10.201.0.7", "bridge", "box"],
         &["10.201.0.7", "not in 172.30.0.0/16"],
     );
+    check(&["network", "connect", "--ip", "10.9.9.9", "app", "later"], &["10.9.9.9", "not in 10.201.0.0/24"]);
+    check(&["create", "--network", "app", "--ip", "10.9.9.9", BUSYBOX, "true"], &["10.9.9.9", "not in"]);
     check(&["network", "disconnect", "bridge", "box"], &["box", "not connected", "bridge"]);
     check(&["network", "disconnect", "app", "nobody"], &["no such container: nobody"]);
     check(&["port", "nobody"], &["no such container: nobody"]);
