@@ -44,7 +44,8 @@ test: setup check fixtures ## all that must hold: style, lints, then every test 
 test-vm: test-vm-v2 test-vm-systemd ## tests in virtual machines: both of the following
 
 test-vm-v2: fixtures ## the tests of the programs with cgroup v2 alone and every controller (TESTS=words to choose)
-	tests/vm.sh $(TESTS)
+	VM_PROGRAMS="kernel oci" tests/vm.sh $(TESTS)
+	VM_PROGRAMS=e2e tests/vm.sh $(or $(TESTS),limits:: rootless:: options:: lifecycle:: scenario::)
 
 test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1; with AppArmor and with SELinux
 	$(CARGO) build -p devoxx-runtime

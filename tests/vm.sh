@@ -111,7 +111,8 @@ run() {
         kernel)
             [[ $# -gt 0 || ${VM_CGROUPS:-v2} == v1 ]] || echo "$out/bin/kernel --exact inside_v2 --ignored || code=1"
             ;;
-        oci) echo "$(run oci "$@") || code=1" ;;
+        # Bad input is no matter of the kernel, and takes as long as all the rest.
+        oci) echo "$(run oci --skip malformed:: "$@") || code=1" ;;
         e2e) echo "$(run e2e --skip broken_blobs --skip try_to_leave --skip scratch_copy "$@") || code=1" ;;
         esac
     done
