@@ -7,6 +7,8 @@ use engine::user_namespace::{self, Ranges};
 use engine::{Error, Host, Images, Kind, Paths, Result};
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use sys::called;
 use sys::clone3::{Namespaces, clone3};
@@ -41,25 +43,6 @@ pub struct RemoveImages {
     /// Names or ids
     #[arg(required = true)]
     images: Vec<String>,
-}
-
-/// Show what images are made of, as JSON
-#[derive(Debug, clap::Args)]
-pub struct Inspect {
-    /// Names or ids
-    #[arg(required = true)]
-    images: Vec<String>,
-}
-
-/// List containers
-#[derive(Debug, clap::Args)]
-pub struct ListContainers {
-    /// Also those that have ended
-    #[arg(short, long)]
-    all: bool,
-    /// Print ids alone
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 /// Remove containers
@@ -124,6 +107,8 @@ pub struct Place {
     pub paths: Paths,
     pub images: Images,
     pub rootless: Option<Ranges>,
+    /// Set by a first SIGINT; where it is set already, that ends the program at once.
+    pub interrupted: Arc<AtomicBool>,
 }
 
 fn variable(name: &str) -> Option<PathBuf> {
@@ -173,8 +158,9 @@ pub fn open(container: Option<&str>) -> Result<Place> {
     } else {
         None
     };
-    let images = Images::open(&paths, rootless, credentials(), crate::interrupt::flag()?)?;
-    Ok(Place { paths, images, rootless: entered })
+    let interrupted = crate::interrupt::flag()?;
+    let images = Images::open(&paths, rootless, credentials(), Arc::clone(&interrupted))?;
+    Ok(Place { paths, images, rootless: entered, interrupted })
 }
 
 /// Does something with each container, also after one of them has failed; prints those with which it worked.
@@ -356,47 +342,6 @@ pub fn rmi(arguments: &RemoveImages) -> Result<i32> {
         for deleted in removed.deleted {
             print(&format!("Deleted: {deleted}"))?;
         }
-    }
-    Ok(0)
-}
-
-/// `inspect`.
-pub fn inspect(arguments: &Inspect) -> Result<i32> {
-    let place = place()?;
-    let all = arguments.images.iter().map(|name| place.images.inspect(name)).collect::<Result<Vec<_>>>()?;
-    let text =
-        serde_json::to_string_pretty(&all).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-    print(&text)?;
-    Ok(0)
-}
-
-/// `ps`.
-pub fn ps(arguments: &ListContainers) -> Result<i32> {
-    let place = place()?;
-    if !arguments.quiet {
-        print(&format!("{:<14} {:<40} {:<12} {:<24} COMMAND", "ID", "IMAGE", "STATUS", "NAME"))?;
-    }
-    for engine::Listed { record, life, status } in engine::list(&place.paths)? {
-        let up = !matches!(status, engine::Status::Created | engine::Status::Exited);
-        if !up && !arguments.all {
-            continue;
-        }
-        let short = record.id.get(..12).unwrap_or_default();
-        if arguments.quiet {
-            print(short)?;
-            continue;
-        }
-        let status = match (status, life.exit_code) {
-            (engine::Status::Exited, Some(code)) => format!("exited ({code})"),
-            (engine::Status::Exited, None) => "exited (255)".to_owned(),
-            (status, _) => status.to_string(),
-        };
-        print(&format!(
-            "{short:<14} {:<40} {status:<12} {:<24} {}",
-            record.image,
-            record.name,
-            record.command.join(" ")
-        ))?;
     }
     Ok(0)
 }

@@ -41,6 +41,7 @@ fn with_names(command: Command) -> Command {
             "volume" | "volumes" => volumes,
             "network" | "networks" => networks,
             "image" | "images" => images,
+            "names" => objects,
             _ => return arg,
         };
         // Options of the same name take something else.
@@ -81,6 +82,11 @@ fn images() -> Vec<CompletionCandidate> {
     let names = records["references"].as_object().into_iter().flat_map(serde_json::Map::keys);
     // Without the tag that is meant where none is typed.
     names.map(|name| CompletionCandidate::new(name.strip_suffix(":latest").unwrap_or(name))).collect()
+}
+
+/// What `inspect` looks at.
+fn objects() -> Vec<CompletionCandidate> {
+    containers().into_iter().chain(images()).collect()
 }
 
 /// `completion`.

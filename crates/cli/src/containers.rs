@@ -1,11 +1,14 @@
 //! The commands for containers that there are already: their words, and one call of the engine for each.
 
 use crate::commands::{IdFile, Place, detach_keys, each, open, patience, place, print, warn};
+use crate::moment;
 use crate::progress::Progress;
 use crate::run_arguments::RunArguments;
 use engine::{Attach, ExecWish, Host, LogWish, Result};
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::SystemTime;
 
 /// Make a container without starting it
 #[derive(Debug, clap::Args)]
@@ -138,7 +141,9 @@ pub struct Exec {
 
 /// Show what a container wrote
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  devoxx-container logs -f web\n  devoxx-container logs --tail 20 -t web")]
+#[command(
+    after_help = "Examples:\n  devoxx-container logs -f web\n  devoxx-container logs --since 10m --tail 20 -t web"
+)]
 pub struct Logs {
     /// Go on as long as it runs
     #[arg(short, long)]
@@ -149,6 +154,15 @@ pub struct Logs {
     /// Show when each line was written
     #[arg(short, long)]
     timestamps: bool,
+    /// What was written since then: 10m, a date, RFC 3339 or seconds since 1970
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    since: Option<String>,
+    /// What was written until then
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    until: Option<String>,
+    /// Show with each line what --log-opt labels and env chose: nothing where they chose nothing
+    #[arg(long)]
+    details: bool,
     /// Name or id
     container: String,
 }
@@ -237,7 +251,10 @@ pub fn restart(arguments: &Restart) -> Result<i32> {
     engine::protect()?;
     each(&arguments.containers, |place, name| {
         engine::stop(&place.paths, name, arguments.signal.as_deref(), patience(arguments.time))?;
-        start_one(place, name, None).map(drop)
+        start_one(place, name, None)?;
+        let restarted = engine::get(&place.paths, name)?.record;
+        engine::events::of_container(&place.paths, &restarted, "restart", &[]);
+        Ok(())
     })
 }
 
@@ -295,12 +312,26 @@ pub fn logs(arguments: &Logs) -> Result<i32> {
             }
         },
     };
-    let wish = LogWish { follow: arguments.follow, tail, ..LogWish::default() };
+    let time = |option: &str, typed: &Option<String>| {
+        typed.as_ref().map(|text| moment::parse(option, text)).transpose()
+    };
+    let until = time("--until", &arguments.until)?;
+    let wish = LogWish {
+        follow: arguments.follow,
+        tail,
+        since: time("--since", &arguments.since)?.map(moment::text),
+        until: until.map(moment::text),
+        until_time: until.and_then(|time| SystemTime::try_from(time).ok()),
+    };
     let place = place()?;
+    // There is nothing to be tidied up.
+    place.interrupted.store(true, Ordering::Relaxed);
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     engine::logs(&place.paths, &arguments.container, &wish, &mut |entry| {
         let time = if arguments.timestamps { format!("{} ", entry.time) } else { String::new() };
-        let text = format!("{time}{}", entry.log);
+        // Nothing is chosen with --log-opt yet: what is left of the details is the space behind them.
+        let details = if arguments.details { " " } else { "" };
+        let text = format!("{time}{details}{}", entry.log);
         let written = match entry.stream.as_str() {
             "stderr" => err.write_all(text.as_bytes()).and_then(|()| err.flush()),
             _ => out.write_all(text.as_bytes()).and_then(|()| out.flush()),

@@ -6,13 +6,25 @@ mod commands;
 mod completion;
 mod containers;
 mod demo;
+mod events;
+mod filter;
+mod groups;
+mod human;
+mod inspect;
 mod interrupt;
+mod listing;
+mod moment;
 mod networks;
 mod progress;
+mod ps;
 mod run_arguments;
 mod run_health;
 mod run_limits;
 mod run_sharing;
+mod stats;
+mod system;
+mod template;
+mod top;
 mod update;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -75,10 +87,20 @@ enum Command {
     Images(commands::ListImages),
     /// Remove images
     Rmi(commands::RemoveImages),
-    /// Show what an image is made of, as JSON
-    Inspect(commands::Inspect),
+    /// Show everything that is known of something, as JSON
+    Inspect(inspect::Inspect),
     /// List containers
-    Ps(commands::ListContainers),
+    Ps(ps::ListContainers),
+    /// Show the processes of a container
+    Top(top::Top),
+    /// Show what containers use
+    Stats(stats::Stats),
+    /// Show what happens, as it happens
+    Events(events::Events),
+    /// Show what there is on this machine
+    Info(system::Info),
+    /// Show the version of this program
+    Version(system::Version),
     /// Stop containers
     Stop(commands::StopContainers),
     /// Remove containers
@@ -99,7 +121,8 @@ enum Command {
 
 fn main() {
     completion::answer(Arguments::command);
-    let arguments = match Arguments::try_parse() {
+    let words = groups::flattened(std::env::args_os().collect(), &Arguments::command());
+    let arguments = match words.and_then(Arguments::try_parse_from) {
         Ok(arguments) => arguments,
         Err(error) => std::process::exit(usage(&error)),
     };
@@ -126,8 +149,13 @@ fn main() {
         Some(Command::Pull(wanted)) => commands::pull(&wanted),
         Some(Command::Images(wanted)) => commands::images(&wanted),
         Some(Command::Rmi(wanted)) => commands::rmi(&wanted),
-        Some(Command::Inspect(wanted)) => commands::inspect(&wanted),
-        Some(Command::Ps(wanted)) => commands::ps(&wanted),
+        Some(Command::Inspect(wanted)) => inspect::inspect(&wanted),
+        Some(Command::Ps(wanted)) => ps::ps(&wanted),
+        Some(Command::Top(wanted)) => top::top(&wanted),
+        Some(Command::Stats(wanted)) => stats::stats(&wanted),
+        Some(Command::Events(wanted)) => events::events(&wanted),
+        Some(Command::Info(wanted)) => system::info(&wanted),
+        Some(Command::Version(wanted)) => system::version(&wanted),
         Some(Command::Stop(wanted)) => commands::stop(&wanted),
         Some(Command::Rm(wanted)) => commands::rm(&wanted),
         Some(Command::Login(wanted)) => commands::login(&wanted),

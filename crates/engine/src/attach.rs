@@ -1,11 +1,11 @@
 //! `attach` and `wait`: a visit at a container's supervisor.
 
-use crate::control;
 use crate::error::{Error, Kind, Result, of_runtime};
 use crate::life::Status;
 use crate::paths::Paths;
 use crate::record::{self, Listed};
 use crate::start::code_of;
+use crate::{control, events};
 use supervisor::{Outcome, Visit, Visitor};
 
 /// Attaches this process to a container that runs; returns its exit code, or 0 when it was left.
@@ -25,6 +25,7 @@ pub fn attach(
         Error::new(Kind::Failed, format!("the supervisor of {wanted} was killed"))
             .with_hint(format!("devoxx-container restart {wanted}"))
     })?;
+    events::of_container(paths, &record, "attach", &[]);
     let visit = Visit {
         input: input && record.wish.interactive,
         output: true,

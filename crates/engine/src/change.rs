@@ -4,18 +4,25 @@ use crate::error::{Error, Kind, Result, of_runtime};
 use crate::life::Status;
 use crate::paths::Paths;
 use crate::record::{self, Listed};
-use crate::{names, neighbours};
+use crate::{events, names, neighbours};
 
 /// Freezes all processes of a container.
 pub fn pause(paths: &Paths, wanted: &str) -> Result<()> {
     let id = that_is(paths, wanted, Status::Running)?;
-    runtime::pause::pause(&paths.states(), &id).map_err(of_runtime)
+    runtime::pause::pause(&paths.states(), &id).map_err(of_runtime)?;
+    said(paths, &id, "pause")
 }
 
 /// Lets them go on.
 pub fn unpause(paths: &Paths, wanted: &str) -> Result<()> {
     let id = that_is(paths, wanted, Status::Paused)?;
-    runtime::pause::resume(&paths.states(), &id).map_err(of_runtime)
+    runtime::pause::resume(&paths.states(), &id).map_err(of_runtime)?;
+    said(paths, &id, "unpause")
+}
+
+fn said(paths: &Paths, id: &str, action: &str) -> Result<()> {
+    events::of_container(paths, &record::read(paths, id)?, action, &[]);
+    Ok(())
 }
 
 fn that_is(paths: &Paths, wanted: &str, needed: Status) -> Result<String> {
@@ -38,6 +45,7 @@ pub fn rename(paths: &Paths, wanted: &str, name: &str) -> Result<()> {
     names::claim(paths, name, &record.id)?;
     let old = std::mem::replace(&mut record.name, name.to_owned());
     record::write(paths, &record)?;
+    events::of_container(paths, &record, "rename", &[("oldName", &format!("/{old}"))]);
     names::release(paths, &old)?;
     neighbours::tell_all(paths, record.networks.iter().map(|one| one.network.as_str()))
 }

@@ -7,7 +7,7 @@ use crate::mount::VolumeMount;
 use crate::paths::{Paths, make};
 use crate::record::{self, Record};
 use crate::wish::{Attachment, Network, Restart, Wish};
-use crate::{bundle, capabilities, cgroups, connect, control, health, names, networks, security};
+use crate::{bundle, capabilities, cgroups, connect, control, events, health, names, networks, security};
 use oci_spec::image::Config;
 use std::path::{Path, PathBuf};
 use sys::{Errno, called};
@@ -65,7 +65,10 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
     make(&host.paths.container(&record.id))?;
     let done = record::write(host.paths, &record).and_then(|()| names::claim(host.paths, &name, &record.id));
     match done {
-        Ok(()) => Ok(record),
+        Ok(()) => {
+            events::of_container(host.paths, &record, "create", &[]);
+            Ok(record)
+        }
         Err(error) => Err(match discard_unclaimed(host.paths, &record) {
             Ok(()) => error,
             Err(left) => error.with_hint(format!("something is left behind: {left}")),

@@ -1,6 +1,7 @@
 //! `exec`: another process in a container that runs, a child of this process.
 
 use crate::error::{Error, Kind, Result, of_runtime};
+use crate::events;
 use crate::life::Status;
 use crate::paths::Paths;
 use crate::record;
@@ -45,6 +46,9 @@ pub fn exec(paths: &Paths, wanted: &str, wish: &ExecWish, warn: &dyn Fn(&str)) -
             ));
         }
     }
+    let said =
+        |action: &str, more: &[(&str, &str)]| events::of_container(paths, &listed.record, action, more);
+    let typed = wish.command.join(" ");
     let user = wish.user.clone().or_else(|| listed.record.user.clone());
     let mut env = wish.env.clone();
     if wish.terminal {
@@ -70,16 +74,20 @@ pub fn exec(paths: &Paths, wanted: &str, wish: &ExecWish, warn: &dyn Fn(&str)) -
     };
     let (foreground, stdio) = Foreground::prepare(streams).map_err(of_runtime)?;
     let stdio = if wish.detached { nothing()? } else { stdio };
+    said(&format!("exec_create: {typed}"), &[]);
     let executed = runtime::exec::exec_with(&paths.states(), &listed.record.id, &options, &stdio)
         .map_err(of_runtime)
         .map_err(|error| error.within(format!("exec in {}", listed.record.name)))?;
+    said(&format!("exec_start: {typed}"), &[]);
     executed.warnings.iter().for_each(|warning| warn(warning));
     // Its own copies would keep a pipe of the process open.
     drop(stdio);
     if wish.detached {
         return Ok(0);
     }
-    foreground.attend_child(&executed.child, executed.terminal.as_ref()).map_err(of_runtime)
+    let code = foreground.attend_child(&executed.child, executed.terminal.as_ref()).map_err(of_runtime)?;
+    said("exec_die", &[("exitCode", &code.to_string())]);
+    Ok(code)
 }
 
 /// Streams that lead nowhere.

@@ -1,6 +1,7 @@
 //! Images as commands mean them: pull, list, remove, inspect.
 
 use crate::error::{Error, Kind, Result, of_image};
+use crate::events::{self, Subject};
 use crate::paths::Paths;
 use crate::record;
 use crate::wish::PullPolicy;
@@ -14,6 +15,7 @@ pub struct Images {
     store: Store,
     credentials: PathBuf,
     cancelled: Arc<AtomicBool>,
+    paths: Paths,
 }
 
 /// What listens to a pull; named so that callers can hold one.
@@ -28,7 +30,8 @@ impl Images {
         cancelled: Arc<AtomicBool>,
     ) -> Result<Self> {
         let ownership = if rootless { Ownership::UserNamespace } else { Ownership::Root };
-        Ok(Self { store: Store::open(&paths.images(), ownership).map_err(of_image)?, credentials, cancelled })
+        let store = Store::open(&paths.images(), ownership).map_err(of_image)?;
+        Ok(Self { store, credentials, cancelled, paths: paths.clone() })
     }
 
     /// Pulls an image by name.
@@ -41,7 +44,9 @@ impl Images {
             cancelled: &self.cancelled,
             credentials: CredentialSource::File(self.credentials.clone()),
         };
-        image::pull(&self.store, &reference, &options).map_err(of_image)
+        let image = image::pull(&self.store, &reference, &options).map_err(of_image)?;
+        events::tell(&self.paths, Subject::Image, "pull", &image.id, &[("name", &image.reference)]);
+        Ok(image)
     }
 
     /// The image of a wish: here, or pulled, as the policy has it.
@@ -78,6 +83,11 @@ impl Images {
         self.store.find_by_name_or_id(name).map_err(of_image)
     }
 
+    /// The configuration of an image that is here, by its id.
+    pub fn config(&self, id: &str) -> Option<oci_spec::image::Config> {
+        self.store.find_by_name_or_id(id).ok().flatten()?.config.config().clone()
+    }
+
     /// The raw config of an image that is here, with its names.
     pub fn inspect(&self, name: &str) -> Result<serde_json::Value> {
         let image = self.store.find_by_name_or_id(name).map_err(of_image)?;
@@ -108,7 +118,14 @@ impl Images {
         let in_use = |id: &str| {
             containers.iter().find(|one| one.record.image_id == id).map(|one| one.record.name.clone())
         };
-        self.store.remove(name, &in_use).map_err(of_image)
+        let removed = self.store.remove(name, &in_use).map_err(of_image)?;
+        for untagged in &removed.untagged {
+            events::tell(paths, Subject::Image, "untag", untagged, &[("name", untagged)]);
+        }
+        for deleted in &removed.deleted {
+            events::tell(paths, Subject::Image, "delete", deleted, &[("name", deleted)]);
+        }
+        Ok(removed)
     }
 }
 

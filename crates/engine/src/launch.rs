@@ -241,7 +241,8 @@ fn streams(wish: &Wish) -> Result<(Stdio, Streams)> {
     Ok((theirs, ours))
 }
 
-fn hostname(wish: &Wish, id: &str) -> String {
+/// The name that a container has for itself.
+pub fn hostname(wish: &Wish, id: &str) -> String {
     match (&wish.hostname, &wish.network) {
         (Some(typed), _) => typed.clone(),
         (None, Network::Host) => rustix::system::uname().nodename().to_string_lossy().into_owned(),

@@ -18,11 +18,13 @@ mod create;
 mod devices;
 mod error;
 mod etc;
+pub mod events;
 mod exec;
 mod explain;
 pub mod health;
 mod host;
 mod images;
+mod inspect;
 mod launch;
 pub mod life;
 mod logs;
@@ -31,6 +33,7 @@ pub mod names;
 mod neighbours;
 mod networks;
 mod paths;
+mod processes;
 mod published;
 mod record;
 mod run;
@@ -39,7 +42,10 @@ mod share;
 pub mod size;
 mod start;
 mod supervise;
+mod system;
+mod tail;
 mod update;
+mod usage;
 pub mod user_namespace;
 mod volume;
 mod wish;
@@ -54,6 +60,7 @@ pub use explain::{Trace, explain};
 pub use host::Host;
 pub use image::{Event, Platform, Reference, Removed};
 pub use images::{Images, Progress, login, logout};
+pub use inspect::{Written, inspect, networks_of, written};
 pub use life::{Life, Status};
 pub use logs::{Entry, LogWish, logs};
 pub use mount::{VolumeMount, parse_mount, parse_tmpfs, parse_volume};
@@ -63,11 +70,14 @@ pub use networks::{
     reload_networks, remove_network,
 };
 pub use paths::Paths;
-pub use published::port_lines;
+pub use processes::processes;
+pub use published::{of as published, port_lines};
 pub use record::{Listed, Record, get, kill, list, log, remove, running, stop};
 pub use run::{run, run_detached};
 pub use start::{Attach, start_again};
+pub use system::info;
 pub use update::{Changes, update};
+pub use usage::{Usage, usage};
 pub use wish::{
     Attachment, Device, Limits, LogDriver, Namespace, Network, PullPolicy, Restart, RootfsWish, Sharing,
     Source, Throttle, Ulimit, Wish,

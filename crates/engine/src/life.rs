@@ -17,6 +17,10 @@ pub struct Life {
     pub exit_code: Option<i32>,
     /// Whether the kernel ended it for its memory limit.
     pub oom_killed: bool,
+    /// Its memory limit and the most that it used, in bytes, as far as they were known at its last end.
+    pub memory_limit: Option<u64>,
+    /// See above.
+    pub memory_peak: Option<u64>,
     /// Why it could not be started.
     pub error: Option<String>,
     /// How often it was started again.

@@ -4,16 +4,12 @@ use crate::error::{Error, Kind, Result};
 use crate::life::{self, Status};
 use crate::paths::Paths;
 use crate::record;
+use crate::tail::{Lines, Watch};
 use crate::wish::LogDriver;
-use rustix::fs::inotify;
-use rustix::io::Errno;
 use serde::Deserialize;
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
-use std::mem::MaybeUninit;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::time::{Duration, SystemTime};
 use sys::called;
 
 /// What of a log is wanted.
@@ -27,6 +23,8 @@ pub struct LogWish {
     pub since: Option<String>,
     /// `--until`: not after this one.
     pub until: Option<String>,
+    /// The same for the clock: `--follow` ends there.
+    pub until_time: Option<SystemTime>,
 }
 
 /// One entry of a log.
@@ -48,7 +46,7 @@ pub fn logs(paths: &Paths, wanted: &str, wish: &LogWish, sink: &mut dyn FnMut(&E
         return Err(Error::new(Kind::Failed, format!("container {wanted} keeps no log (--log-driver none)")));
     }
     let path = record::log(paths, &id);
-    let watch = if wish.follow { Some(watch(&paths.container(&id))?) } else { None };
+    let watch = if wish.follow { Some(Watch::new(&paths.container(&id))?) } else { None };
     let mut last: VecDeque<Entry> = VecDeque::new();
     let wants = |entry: &Entry| {
         wish.since.as_ref().is_none_or(|since| entry.time >= *since)
@@ -77,7 +75,7 @@ pub fn logs(paths: &Paths, wanted: &str, wish: &LogWish, sink: &mut dyn FnMut(&E
     for file in older.iter().rev() {
         if let Ok(file) = File::open(file) {
             let mut lines = Lines::new(file);
-            while let Some(entry) = lines.next()? {
+            while let Some(entry) = lines.next(entry_of)? {
                 if !give(entry, sink) {
                     return Ok(());
                 }
@@ -90,7 +88,7 @@ pub fn logs(paths: &Paths, wanted: &str, wish: &LogWish, sink: &mut dyn FnMut(&E
         Err(error) => return Err(called(|| format!("open({path:?})"))(error).into()),
     };
     if let Some(lines) = &mut lines {
-        while let Some(entry) = lines.next()? {
+        while let Some(entry) = lines.next(entry_of)? {
             if !give(entry, sink) {
                 return Ok(());
             }
@@ -107,7 +105,7 @@ pub fn logs(paths: &Paths, wanted: &str, wish: &LogWish, sink: &mut dyn FnMut(&E
             !matches!(life::status(paths, &id, &life), Status::Running | Status::Paused | Status::Restarting);
         loop {
             if let Some(lines) = &mut lines {
-                while let Some(entry) = lines.next()? {
+                while let Some(entry) = lines.next(entry_of)? {
                     if wish.until.as_ref().is_some_and(|until| entry.time > *until)
                         || (wants(&entry) && !sink(&entry))
                     {
@@ -123,74 +121,16 @@ pub fn logs(paths: &Paths, wanted: &str, wish: &LogWish, sink: &mut dyn FnMut(&E
                 _ => break,
             }
         }
-        if over || !paths.container(&id).exists() {
+        let left =
+            wish.until_time.map(|until| until.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO));
+        if over || left == Some(Duration::ZERO) || !paths.container(&id).exists() {
             return Ok(());
         }
-        wait(&watch)?;
+        watch.wait(left)?;
     }
 }
 
-fn watch(directory: &Path) -> Result<rustix::fd::OwnedFd> {
-    let watch = inotify::init(inotify::CreateFlags::CLOEXEC)
-        .map_err(called::<Errno>(|| "inotify_init1".to_owned()))?;
-    let flags = inotify::WatchFlags::MODIFY
-        | inotify::WatchFlags::CREATE
-        | inotify::WatchFlags::MOVED_TO
-        | inotify::WatchFlags::DELETE_SELF;
-    inotify::add_watch(&watch, directory, flags)
-        .map_err(called::<Errno>(|| format!("inotify_add_watch({directory:?})")))?;
-    Ok(watch)
-}
-
-fn wait(watch: &rustix::fd::OwnedFd) -> Result<()> {
-    let mut buffer = [MaybeUninit::<u8>::uninit(); 4096];
-    match rustix::io::read(watch, &mut buffer) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(errno) => Err(called::<Errno>(|| "read(inotify)".to_owned())(errno).into()),
-    }
-}
-
-/// The entries of one file.
-struct Lines {
-    file: BufReader<File>,
-    /// The beginning of an entry that is still being written.
-    begun: Vec<u8>,
-}
-
-/// The longest entry that is read.
-const LONGEST: u64 = 256 * 1024;
-
-impl Lines {
-    fn new(file: File) -> Self {
-        Self { file: BufReader::new(file), begun: Vec::new() }
-    }
-
-    fn is_of(&self, other: &File) -> bool {
-        let number = |file: &File| file.metadata().map(|stat| (stat.dev(), stat.ino())).ok();
-        number(self.file.get_ref()) == number(other)
-    }
-
-    /// The next whole entry; a line that is none is passed over.
-    fn next(&mut self) -> Result<Option<Entry>> {
-        loop {
-            let read = (&mut self.file)
-                .take(LONGEST)
-                .read_until(b'\n', &mut self.begun)
-                .map_err(called(|| "read(log)".to_owned()))?;
-            if !self.begun.ends_with(b"\n") {
-                if read == 0 || self.begun.len() as u64 <= LONGEST {
-                    // A reader at its end does not ask again by itself.
-                    let here = self.file.stream_position().map_err(called(|| "lseek(log)".to_owned()))?;
-                    self.file.seek(SeekFrom::Start(here)).map_err(called(|| "lseek(log)".to_owned()))?;
-                    return Ok(None);
-                }
-                continue;
-            }
-            let entry = serde_json::from_slice(&self.begun);
-            self.begun.clear();
-            if let Ok(entry) = entry {
-                return Ok(Some(entry));
-            }
-        }
-    }
+/// An entry of a line that is one.
+fn entry_of(line: &[u8]) -> Option<Entry> {
+    serde_json::from_slice(line).ok()
 }

@@ -6,6 +6,7 @@
 //! DATA/containers/by-name/NAME -> ID
 //! DATA/volumes/NAME/_data
 //! DATA/network/          leases
+//! DATA/events/           what happened, see `events`
 //! RUN/containers/ID/     the runtime's record, in a tmpfs
 //! RUN/supervisors/ID/    the supervisor's lock and socket
 //! ```
@@ -47,6 +48,7 @@ impl Paths {
         ] {
             make(&directory)?;
         }
+        crate::events::prepare(&paths)?;
         Ok(paths)
     }
 

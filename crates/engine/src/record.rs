@@ -1,6 +1,5 @@
 //! A container's record: written before anything of it exists, and enough to remove all of it.
 
-use crate::control;
 use crate::error::{Error, Kind, Result, of_network, of_runtime};
 use crate::health::Check;
 use crate::life::{self, Life, Status};
@@ -8,6 +7,7 @@ use crate::names;
 use crate::neighbours::{self, Held};
 use crate::paths::Paths;
 use crate::wish::{Attachment, Network, Wish};
+use crate::{control, events};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -165,6 +165,7 @@ pub fn stop(paths: &Paths, wanted: &str, signal: Option<&str>, patience: Option<
         Some(name) => signal_number(name)?,
         None => sys::signals::by_name(&record.stop_signal).unwrap_or(15),
     };
+    let was_up = runtime::state::read(&paths.states(), &id).is_ok();
     let own = record.wish.stop_timeout.map(Duration::from_secs);
     let patience = patience.or(own).unwrap_or(Duration::from_secs(10));
     control::announce_stop(paths, &id)?;
@@ -172,11 +173,15 @@ pub fn stop(paths: &Paths, wanted: &str, signal: Option<&str>, patience: Option<
         Err(error) if error.kind == runtime::Kind::NoSuchContainer => {}
         done => done.map_err(of_runtime).within(|| format!("stop container {wanted}"))?,
     }
-    match control::wait_lock(paths, &id)? {
+    let done = match control::wait_lock(paths, &id)? {
         Some(_lock) => settle(paths, &id),
         // It was removed with its end.
         None => Ok(()),
+    };
+    if was_up {
+        events::of_container(paths, &record, "stop", &[]);
     }
+    done
 }
 
 fn signal_number(name: &str) -> Result<i32> {
@@ -200,7 +205,13 @@ pub fn kill(paths: &Paths, wanted: &str, signal: &str) -> Result<()> {
     }
     match sys::signals::send(rustix::fd::AsFd::as_fd(&pidfd), number) {
         Err(error) if error.errno == sys::Errno::SRCH => Err(not_running()),
-        other => Ok(other?),
+        other => {
+            other?;
+            if let Ok(record) = read(paths, &id) {
+                events::of_container(paths, &record, "kill", &[("signal", &number.to_string())]);
+            }
+            Ok(())
+        }
     }
 }
 
@@ -218,7 +229,9 @@ pub fn settle(paths: &Paths, id: &str) -> Result<()> {
     // Nobody has seen its end.
     (life.exit_code, life.finished) = (Some(UNKNOWN), Some(runtime::timestamp::now()));
     life.restarting = false;
-    life::write(paths, id, &life)
+    life::write(paths, id, &life)?;
+    events::of_container(paths, &record, "die", &[("exitCode", &UNKNOWN.to_string())]);
+    Ok(())
 }
 
 /// The exit code of a container whose end nobody has seen.
@@ -277,6 +290,9 @@ pub fn discard(paths: &Paths, id: &str, own_volumes: bool) -> Result<()> {
                 .within(|| format!("remove container {}", names::short(id)));
         }
         _ => {}
+    }
+    if let Some(record) = &record {
+        events::of_container(paths, record, "destroy", &[]);
     }
     // Last: with it goes the lock that the caller holds.
     control::remove(paths, id)

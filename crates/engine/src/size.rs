@@ -26,6 +26,21 @@ pub fn parse(option: &str, text: &str) -> Result<u64> {
     if plain && value.is_finite() && value < 9e18 { Ok(value as u64) } else { Err(wrong()) }
 }
 
+/// Bytes in the largest binary unit that leaves at least one: `16MiB`, `1.5GiB`.
+pub fn shown(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut value = bytes as f64;
+    let mut name = "B";
+    for unit in units {
+        if value < 1024.0 {
+            break;
+        }
+        (value, name) = (value / 1024.0, unit);
+    }
+    let text = format!("{value:.1}");
+    format!("{}{name}", text.strip_suffix(".0").unwrap_or(&text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,5 +63,14 @@ mod tests {
         check("1e3", None);
         check("99999999999999999999", None);
         check("17179869184g", None);
+    }
+
+    #[test]
+    fn sizes_as_text() {
+        for (bytes, expected) in
+            [(0, "0B"), (1023, "1023B"), (16 << 20, "16MiB"), (3 << 29, "1.5GiB"), (u64::MAX, "16EiB")]
+        {
+            assert_eq!(shown(bytes), expected);
+        }
     }
 }

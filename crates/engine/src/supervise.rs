@@ -5,9 +5,10 @@ use crate::health::Checks;
 use crate::host::Host;
 use crate::launch::{Launched, launch};
 use crate::life::{self, Life};
+use crate::paths::Paths;
 use crate::record::{self, Record};
 use crate::wish::{LogDriver, Restart};
-use crate::{control, create};
+use crate::{control, create, events, size};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use std::cell::RefCell;
@@ -150,7 +151,9 @@ impl Attendance<'_> {
         self.life.started = Some(runtime::timestamp::now());
         (self.life.finished, self.life.exit_code, self.life.error) = (None, None, None);
         (self.life.stopped, self.life.restarting, self.life.oom_killed) = (false, false, false);
+        (self.life.memory_limit, self.life.memory_peak) = (None, None);
         self.write_life();
+        tell(self.host.paths, self.record, "start", &[]);
         Ok(launched)
     }
 
@@ -166,8 +169,10 @@ impl Attendance<'_> {
             let began = Instant::now();
             let Launched { running, streams, .. } = &mut launched;
             let streams = std::mem::take(streams);
+            let (paths, record) = (self.host.paths, self.record);
+            let changed = |status: &str| tell(paths, record, &format!("health_status: {status}"), &[]);
             let mut checks = self.record.check.clone().map(|check| {
-                Checks::new(self.host.paths, &self.record.id, self.record.user.clone(), check, &|_| ())
+                Checks::new(self.host.paths, &self.record.id, self.record.user.clone(), check, &changed)
             });
             let aside: &mut dyn Aside = match &mut checks {
                 Some(checks) => checks,
@@ -176,12 +181,16 @@ impl Attendance<'_> {
             let code = self.supervisor.attend(&running.child, streams, stop_signal, aside);
             let kills = running.cgroup.as_ref().map(cgroup::Cgroup::memory_events);
             self.life.oom_killed = matches!(kills, Some(Ok(1..)));
+            if self.life.oom_killed {
+                self.say_out_of_memory(running.cgroup.as_ref());
+            }
             drop(launched);
             let code = code.unwrap_or(255);
             let failures = record::stop_using(self.host.paths, &self.record.id, Some(self.record));
             self.life.finished = Some(runtime::timestamp::now());
             self.life.exit_code = Some(code);
             self.life.error = (!failures.is_empty()).then(|| failures.join("; "));
+            tell(self.host.paths, self.record, "die", &[("exitCode", &code.to_string())]);
             self.life.stopped = self.supervisor.stopping;
             let again = !self.supervisor.stopping && !self.supervisor.terminated && self.starts_again(code);
             self.life.restarting = again;
@@ -223,6 +232,24 @@ impl Attendance<'_> {
         }
     }
 
+    /// The kernel killed some process of the container for its memory limit: whoever looks hears of it, with what would have been
+    /// enough to know beforehand.
+    fn say_out_of_memory(&mut self, cgroup: Option<&cgroup::Cgroup>) {
+        let memory = cgroup.and_then(|cgroup| cgroup.stats().ok()).map(|stats| stats.memory.usage);
+        let known = |bytes: u64| (bytes > 0 && bytes < u64::MAX / 2).then_some(bytes);
+        self.life.memory_limit = memory.and_then(|memory| known(memory.limit));
+        // As old as Linux 5.19 for v2; before, the limit is all that is known, and it was reached.
+        self.life.memory_peak = memory.and_then(|memory| known(memory.max));
+        let shown = |bytes: Option<u64>| bytes.map_or("unknown".to_owned(), size::shown);
+        self.supervisor.say(&Frame::Warning(format!(
+            "container {} ran out of memory, and the kernel killed a process of it: limit {}, peak {} (give it more with --memory)",
+            self.record.name,
+            shown(self.life.memory_limit),
+            shown(self.life.memory_peak),
+        )));
+        tell(self.host.paths, self.record, "oom", &[]);
+    }
+
     fn starts_again(&self, code: i32) -> bool {
         // As it is now: it may have been changed meanwhile.
         let now = record::read(self.host.paths, &self.record.id).map(|record| record.wish.restart);
@@ -232,4 +259,10 @@ impl Attendance<'_> {
             Restart::Always | Restart::UnlessStopped => true,
         }
     }
+}
+
+/// Says what happened to a container under the name that it has now: it may have been given another since its start.
+fn tell(paths: &Paths, record: &Record, action: &str, more: &[(&str, &str)]) {
+    let now = record::read(paths, &record.id);
+    events::of_container(paths, now.as_ref().unwrap_or(record), action, more);
 }

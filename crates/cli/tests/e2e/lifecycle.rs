@@ -21,15 +21,16 @@ fn detached(world: &World, name: &str, options: &[&str], script: &str) -> String
     id
 }
 
-/// Waits until `ps -a` shows a status.
+/// Waits until `ps -a` shows a status, such as `running` or `exited (7)`.
 #[track_caller]
 fn await_status(world: &World, name: &str, status: &str) {
     wait_for(&format!("{name} is {status}"), || shows(world, name, status).then_some(()));
 }
 
 fn shows(world: &World, name: &str, status: &str) -> bool {
-    let table = world.host.run(["ps", "-a"]).ok();
-    table.stdout.lines().any(|line| line.split_whitespace().any(|word| word == name) && line.contains(status))
+    let table = world.host.run(["ps", "-a", "--format", "{{.Names}}: {{.State}} {{.Status}}"]).ok();
+    let line = table.stdout.lines().find(|line| line.starts_with(&format!("{name}: ")));
+    line.is_some_and(|line| line.to_lowercase().contains(status))
 }
 
 #[test]

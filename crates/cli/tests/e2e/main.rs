@@ -5,7 +5,9 @@
 mod bad_input;
 mod complaints;
 mod demo;
+mod events;
 mod explain;
+mod formats;
 mod images;
 mod isolation;
 mod lifecycle;
@@ -21,6 +23,7 @@ mod rootless;
 mod run_basic;
 mod scenario;
 mod seccomp;
+mod show;
 mod signals;
 mod terminal;
 mod volumes;

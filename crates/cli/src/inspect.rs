@@ -1,0 +1,129 @@
+//! `inspect`: everything that is known of containers, images and whatever else has a name.
+
+use crate::commands::{Place, open, place, print};
+use crate::template::Template;
+use engine::{Error, Kind, Result};
+use serde_json::Value;
+
+/// Show everything that is known of something, as JSON
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container inspect web\n  devoxx-container inspect --format '{{.State.Status}} {{.NetworkSettings.IPAddress}}' web"
+)]
+pub struct Inspect {
+    /// A template for each, or json
+    #[arg(short, long, value_name = "TEMPLATE")]
+    format: Option<String>,
+    /// Also how much containers wrote
+    #[arg(short, long)]
+    size: bool,
+    /// What the names are of: container, image or network
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Option<String>,
+    /// Names or ids
+    #[arg(required = true)]
+    names: Vec<String>,
+}
+
+/// A kind of things that can be looked at.
+struct Kin {
+    name: &'static str,
+    /// The whole of one; an error that says so when there is none.
+    look: fn(&Place, &str, bool) -> Result<Value>,
+    /// Whether there is one of that name.
+    is_there: fn(&Place, &str) -> bool,
+}
+
+/// In the order in which a name is looked for.
+const KINDS: [Kin; 3] = [
+    Kin {
+        name: "container",
+        look: |place, name, size| engine::inspect(&place.paths, &place.images, name, size),
+        is_there: |place, name| engine::get(&place.paths, name).is_ok(),
+    },
+    Kin {
+        name: "image",
+        look: |place, name, _| place.images.inspect(name),
+        is_there: |place, name| place.images.inspect(name).is_ok(),
+    },
+    Kin {
+        name: "network",
+        look: |place, name, _| engine::inspect_network(&place.paths, name),
+        is_there: |place, name| engine::find_network(&place.paths, name).is_ok(),
+    },
+];
+
+/// `inspect`.
+pub fn inspect(arguments: &Inspect) -> Result<i32> {
+    let shape = Shape::of(arguments.format.as_deref())?;
+    let kinds: Vec<&Kin> = match &arguments.kind {
+        None => KINDS.iter().collect(),
+        Some(kind) => {
+            let found = KINDS.iter().find(|one| one.name == kind).ok_or_else(|| {
+                let names: Vec<&str> = KINDS.iter().map(|one| one.name).collect();
+                Error::new(Kind::Usage, format!("invalid value {kind:?} for --type"))
+                    .with_hint(format!("there are {}", names.join(", ")))
+            })?;
+            vec![found]
+        }
+    };
+    let place = if arguments.size { open(arguments.names.first().map(String::as_str))? } else { place()? };
+    let (mut all, mut code) = (Vec::new(), 0);
+    for name in &arguments.names {
+        let looked = match kinds.as_slice() {
+            [only] => (only.look)(&place, name, arguments.size),
+            several => match several.iter().find(|kind| (kind.is_there)(&place, name)) {
+                Some(kind) => (kind.look)(&place, name, arguments.size),
+                None => {
+                    let names: Vec<&str> = KINDS.iter().map(|one| one.name).collect();
+                    let message = format!("no such object: {name}");
+                    Err(Error::new(Kind::Failed, message)
+                        .with_hint(format!("no {} has that name or id", names.join(" or "))))
+                }
+            },
+        };
+        match looked {
+            Ok(one) => all.push(one),
+            Err(error) => code = crate::report(&error),
+        }
+    }
+    // Nothing was found: the error is all that is said.
+    if !all.is_empty() {
+        shape.print(&all)?;
+    }
+    Ok(code)
+}
+
+/// How what was found is printed.
+pub enum Shape {
+    /// One list of all.
+    Pretty,
+    /// One line each.
+    Json,
+    /// By a template each.
+    Template(Template),
+}
+
+impl Shape {
+    /// Of `--format`.
+    pub fn of(format: Option<&str>) -> Result<Self> {
+        Ok(match format {
+            None | Some("") => Self::Pretty,
+            Some("json") => Self::Json,
+            Some(text) => Self::Template(Template::parse(text)?),
+        })
+    }
+
+    /// Prints all of them.
+    pub fn print(&self, all: &[Value]) -> Result<()> {
+        match self {
+            Self::Pretty => {
+                let text = serde_json::to_string_pretty(all)
+                    .map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+                print(&text)
+            }
+            Self::Json => all.iter().try_for_each(|one| print(&one.to_string())),
+            Self::Template(template) => all.iter().try_for_each(|one| print(&template.render(one)?)),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! `events`: who acts says so, and who listens hears it.
+
+use crate::world::{BUSYBOX, World};
+use serde_json::Value;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+/// What happened so far, as `type action` a line.
+#[track_caller]
+fn happened(world: &World, options: &[&str]) -> Vec<String> {
+    let format = ["events", "--since", "1h", "--until", "0s", "--format", "{{.Type}} {{.Action}}"];
+    let outcome = world.host.run([&format, options].concat()).ok();
+    outcome.stdout.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn every_act_is_an_event() {
+    // Without a cgroup there is nothing to be paused.
+    fn check(world: World, pauses: bool) {
+        let run = |arguments: &[&str]| drop(world.host.run(arguments).ok());
+        run(&["create", "--net", "none", "--label", "team=red", "--name", "web", BUSYBOX, "sleep", "1000"]);
+        run(&["start", "web"]);
+        run(&["exec", "web", "true"]);
+        if pauses {
+            run(&["pause", "web"]);
+            run(&["unpause", "web"]);
+        }
+        run(&["rename", "web", "www"]);
+        run(&["restart", "-t", "0", "www"]);
+        run(&["kill", "www"]);
+        run(&["wait", "www"]);
+        run(&["rm", "www"]);
+        run(&["rmi", BUSYBOX]);
+        let all = happened(&world, &[]);
+        let expected = [
+            "image pull",
+            "container create",
+            "container start",
+            "container exec_create: true",
+            "container exec_start: true",
+            "container exec_die",
+            "container pause",
+            "container unpause",
+            "container rename",
+            "container die",
+            "container stop",
+            "container start",
+            "container restart",
+            "container kill",
+            "container die",
+            "container destroy",
+            "image untag",
+            "image delete",
+        ];
+        let happens = |what: &&str| pauses || !what.ends_with("pause");
+        assert_eq!(all, expected.into_iter().filter(happens).collect::<Vec<_>>());
+        let fewer = if pauses { 0 } else { 2 };
+        let count = |options: &[&str], expected: usize| {
+            assert_eq!(happened(&world, options).len(), expected, "{options:?}");
+        };
+        count(&["--filter", "type=image"], 3);
+        count(&["--filter", "event=start"], 2);
+        count(&["--filter", "event=exec_create", "--filter", "event=die"], 3);
+        count(&["--filter", "container=web"], 7 - fewer);
+        count(&["--filter", "container=nobody"], 0);
+        count(&["--filter", "label=team=red"], 15 - fewer);
+        count(&["--filter", "label=team=blue"], 0);
+        count(&["--filter", "type=container", "--filter", "image=127.0.0.1:5000/busybox"], 15 - fewer);
+        count(&["--filter", "scope=local"], 18 - fewer);
+        count(&["--filter", "volume=x"], 0);
+        count(&["--filter", "network=x"], 0);
+        let die = world
+            .host
+            .run(["events", "--since", "1h", "--until", "0s", "--filter", "event=die", "--format", "json"])
+            .ok();
+        let last: Value = serde_json::from_str(die.stdout.lines().last().unwrap_or_default()).expect("JSON");
+        assert_eq!(last["Actor"]["Attributes"]["exitCode"], "137");
+        assert_eq!(last["Actor"]["Attributes"]["name"], "www");
+        assert_eq!(
+            (&last["status"], &last["Type"], &last["scope"]),
+            (&"die".into(), &"container".into(), &"local".into())
+        );
+        assert_eq!(last["timeNano"].as_u64().map(|time| time / 1_000_000_000), last["time"].as_u64());
+        let kill =
+            world.host.run(["events", "--since", "1h", "--until", "0s", "--filter", "event=kill"]).ok();
+        let id = last["id"].as_str().expect("an id");
+        assert!(
+            kill.line().contains(&format!(" container kill {id} (")) && kill.line().contains("signal=9"),
+            "{kill}"
+        );
+        world.host.run(["events", "--since", "2h", "--until", "1h"]).ok().prints("");
+    }
+    check(World::root(), true);
+    check(World::rootless(), false);
+}
+
+#[test]
+fn a_live_stream() {
+    let world = World::root();
+    let mut command = world.host.command([
+        "events",
+        "--since",
+        "1h",
+        "--filter",
+        "type=container",
+        "--format",
+        "{{.Action}} {{.Actor.Attributes.name}}",
+    ]);
+    let mut listener = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+    let mut lines = BufReader::new(listener.stdout.take().expect("a pipe")).lines();
+    for name in ["one", "two"] {
+        world.host.run(["run", "--rm", "--net", "none", "--name", name, BUSYBOX, "true"]).ok();
+        for action in ["create", "start", "die", "destroy"] {
+            let line = lines.next().expect("an event").expect("a line");
+            assert_eq!(line, format!("{action} {name}"));
+        }
+    }
+    // Nobody reads any more: the next event ends it.
+    drop(lines);
+    world.host.run(["run", "--rm", "--net", "none", BUSYBOX, "true"]).ok();
+    listener.kill().expect("kill");
+    listener.wait().expect("it ends");
+}
+
+#[test]
+fn it_ends_at_its_time() {
+    let world = World::root();
+    let began = std::time::Instant::now();
+    world.host.run(["events", "--until", "-300ms"]).ok().prints("");
+    assert!(began.elapsed() >= std::time::Duration::from_millis(250));
+}
+
+#[test]
+fn the_file_is_rotated_and_garbage_in_it_is_passed_over() {
+    let world = World::root();
+    let log = world.host.path("/tmp/data/events/log");
+    let mut text = std::fs::read_to_string(&log).expect("the file of events");
+    text.push_str("garbage\n{\"time\": \"x\"}\n\u{0}\n{}\n");
+    text.push_str(&format!("{}\n", "x".repeat(2 << 20)));
+    std::fs::write(&log, text).expect("write");
+    world.host.run(["create", "--net", "none", "--name", "one", BUSYBOX, "true"]).ok();
+    let older = world.host.path("/tmp/data/events/log.1");
+    assert!(older.exists(), "it was too long");
+    assert_eq!(happened(&world, &[]), ["image pull", "container create"]);
+    world.host.run(["rm", "one"]).ok();
+    assert!(std::fs::metadata(&log).expect("a new one").len() < 10_000);
+}
+
+#[test]
+fn many_at_once_lose_nothing() {
+    let world = World::root();
+    let running: Vec<_> = (0..8)
+        .map(|number| {
+            let name = format!("one-{number}");
+            world.host.spawn(["create", "--net", "none", "--name", &name, BUSYBOX, "true"])
+        })
+        .collect();
+    running.into_iter().for_each(|one| drop(one.wait().ok()));
+    assert_eq!(happened(&world, &["--filter", "event=create"]).len(), 8);
+    let names: Vec<String> = (0..8).map(|number| format!("one-{number}")).collect();
+    world.host.run([&["rm".to_owned()], &names[..]].concat()).ok();
+}
