@@ -41,8 +41,10 @@ pub fn attach(
 
 /// Waits for the end of a container; its exit code, also of one that has ended already.
 pub fn wait(paths: &Paths, wanted: &str) -> Result<i32> {
-    let Listed { record, status, .. } = record::get(paths, wanted)?;
-    if matches!(status, Status::Running | Status::Paused | Status::Restarting) {
+    let Listed { record, status, life } = record::get(paths, wanted)?;
+    let up = matches!(status, Status::Running | Status::Paused | Status::Restarting);
+    // It may have ended just now, and its supervisor be about to write that down.
+    if up || (status == Status::Exited && life.exit_code.is_none()) {
         if let Some(socket) = control::visit(paths, &record.id)? {
             match Visitor::new(socket).and_then(|mut visitor| visitor.until_ended()).map_err(of_runtime)? {
                 Outcome::Lost => {}
@@ -50,7 +52,9 @@ pub fn wait(paths: &Paths, wanted: &str) -> Result<i32> {
             }
         }
         // Without a supervisor only its end can be seen, and not how.
-        runtime::state::wait(&paths.states(), &record.id).map_err(of_runtime)?;
+        if up {
+            runtime::state::wait(&paths.states(), &record.id).map_err(of_runtime)?;
+        }
         let _lock = control::wait_lock(paths, &record.id)?;
         record::settle(paths, &record.id)?;
     }

@@ -5,7 +5,7 @@ use crate::life::Status;
 use crate::paths::Paths;
 use crate::record::{self, Listed};
 use crate::wish::{Restart, Wish};
-use crate::{bundle, cgroups};
+use crate::{bundle, cgroups, events};
 use runtime::update::Change;
 
 /// What is to be changed; none stays as it is.
@@ -116,5 +116,6 @@ pub fn update(paths: &Paths, wanted: &str, changes: &Changes) -> Result<Vec<Stri
             .map_err(|error| error.within(format!("update {wanted}")))?;
     }
     record::write(paths, &record)?;
+    events::of_container(paths, &record, "update", &[]);
     Ok(warnings)
 }
