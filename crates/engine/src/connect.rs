@@ -1,12 +1,13 @@
 //! A container comes to a network or leaves it, also while it runs.
 
 use crate::error::{Error, Kind, Result, of_network, of_runtime};
+use crate::events::{self, Subject};
 use crate::neighbours;
 use crate::networks::{find_network, name_of};
 use crate::paths::Paths;
 use crate::record::{self, Record};
 use crate::wish::{Attachment, Network};
-use network::Request;
+use network::{Definition, Request};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use sys::{Errno, called};
@@ -100,6 +101,7 @@ pub fn connect(paths: &Paths, wanted: &str, mut attachment: Attachment) -> Resul
         record::write(paths, &record)?;
         return Err(error.within(format!("connect {} to {}", record.name, definition.name)));
     }
+    said(paths, "connect", &definition, &id);
     neighbours::tell(paths, &definition.name)
 }
 
@@ -125,6 +127,10 @@ fn own_leases(paths: &Paths, id: &str) -> Result<Vec<network::Lease>> {
     let mut leases = network::leases(&paths.network()).map_err(of_network)?;
     leases.retain(|lease| lease.id == id);
     Ok(leases)
+}
+
+fn said(paths: &Paths, action: &str, network: &Definition, id: &str) {
+    events::tell(paths, Subject::Network, action, &network.id, &[("container", id), ("name", &network.name)]);
 }
 
 /// Takes a container off a network.
@@ -157,5 +163,6 @@ pub fn disconnect(paths: &Paths, wanted: &str, network: &str) -> Result<()> {
         }
     }
     neighbours::forget(paths, &id, &definition.name)?;
+    said(paths, "disconnect", &definition, &id);
     neighbours::tell(paths, &definition.name)
 }

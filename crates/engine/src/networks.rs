@@ -1,6 +1,7 @@
 //! Networks as a person means them: made, listed, shown, removed, and their rules brought back.
 
 use crate::error::{Error, Kind, Result, of_network};
+use crate::events::{self, Subject};
 use crate::neighbours::is_up;
 use crate::paths::Paths;
 use crate::{control, names, record};
@@ -94,7 +95,15 @@ pub fn create_network(paths: &Paths, wish: &NetworkWish) -> Result<String> {
         options: wish.options.clone(),
         labels: wish.labels.clone(),
     };
-    Ok(network::definition::create(&paths.network(), wanted).map_err(of_network)?.id)
+    let made = network::definition::create(&paths.network(), wanted).map_err(of_network)?;
+    events::tell(
+        paths,
+        Subject::Network,
+        "create",
+        &made.id,
+        &[("name", &made.name), ("type", &wish.driver)],
+    );
+    Ok(made.id)
 }
 
 /// Every network, by name.
@@ -235,7 +244,9 @@ pub fn remove_network(paths: &Paths, wanted: &str) -> Result<()> {
         return Err(Error::new(Kind::Failed, message)
             .with_hint(format!("devoxx-container network disconnect {} {}", found.name, users[0])));
     }
-    network::definition::remove(&root, &definition.name).map_err(of_network)
+    network::definition::remove(&root, &definition.name).map_err(of_network)?;
+    events::tell(paths, Subject::Network, "destroy", &definition.id, &[("name", &definition.name)]);
+    Ok(())
 }
 
 /// Removes the networks that no container is on, running or not; returns their names.

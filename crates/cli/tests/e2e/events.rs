@@ -160,3 +160,58 @@ fn many_at_once_lose_nothing() {
     let names: Vec<String> = (0..8).map(|number| format!("one-{number}")).collect();
     world.host.run([&["rm".to_owned()], &names[..]].concat()).ok();
 }
+
+#[test]
+fn health_and_networks_are_heard_of() {
+    let world = World::root();
+    world
+        .host
+        .run([
+            "run",
+            "-d",
+            "--net",
+            "none",
+            "--health-interval",
+            "50ms",
+            "--health-retries",
+            "1",
+            "--health-cmd",
+            "test ! -e /tmp/ill",
+            "--name",
+            "web",
+            BUSYBOX,
+            "sleep",
+            "1000",
+        ])
+        .ok();
+    let status = |wanted: &str| {
+        testkit::deadline::wait_for(wanted, || {
+            let table = world.host.run(["ps", "--format", "{{.Status}}"]).ok();
+            table.stdout.contains(wanted).then_some(())
+        });
+    };
+    status("(healthy)");
+    world.host.run(["inspect", "-f", "{{.State.Health.Status}}", "web"]).ok().prints("healthy");
+    world.host.run(["ps", "-q", "--filter", "health=unhealthy"]).ok().prints("");
+    world.host.run(["exec", "web", "touch", "/tmp/ill"]).ok();
+    status("(unhealthy)");
+    world.host.run(["ps", "--filter", "health=unhealthy", "--format", "{{.Names}}"]).ok().prints("web");
+    world.host.run(["rm", "-f", "web"]).ok();
+    assert_eq!(
+        happened(&world, &["--filter", "event=health_status"]),
+        ["container health_status: healthy", "container health_status: unhealthy"]
+    );
+    world.host.run(["network", "create", "app"]).ok();
+    world.host.run(["inspect", "--type", "network", "-f", "{{.Name}}", "app"]).ok().prints("app");
+    let id = world.host.run(["create", "--name", "one", BUSYBOX, "true"]).ok().line().to_owned();
+    world.host.run(["network", "connect", "app", "one"]).ok();
+    world.host.run(["network", "disconnect", "app", "one"]).ok();
+    world.host.run(["rm", "one"]).ok();
+    world.host.run(["network", "rm", "app"]).ok();
+    assert_eq!(
+        happened(&world, &["--filter", "network=app"]),
+        ["network create", "network connect", "network disconnect", "network destroy"]
+    );
+    let on_it = happened(&world, &["--filter", "type=network", "--filter", &format!("container={id}")]);
+    assert_eq!(on_it, ["network connect", "network disconnect"]);
+}
