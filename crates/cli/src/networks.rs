@@ -1,6 +1,8 @@
 //! `network` and `port`: their words, and one call of the engine for each.
 
 use crate::commands::{open, place, print, warn};
+use crate::inspect::Shape;
+use crate::listing::{Listing, Row};
 use clap::Subcommand;
 use engine::{Attachment, Error, Kind, ListedNetwork, NetworkWish, Result};
 use std::io::{BufRead, Write};
@@ -86,9 +88,9 @@ struct List {
     /// Show some: name=, id=, driver=, label=, type=custom, type=builtin
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
-    /// json, for one object a line
-    #[arg(long, value_parser = ["table", "json"], default_value = "table")]
-    format: String,
+    /// A table by a template ("table ..."), lines by a template, or json
+    #[arg(long, value_name = "TEMPLATE")]
+    format: Option<String>,
 }
 
 /// Show networks, as JSON
@@ -97,6 +99,9 @@ struct List {
     after_help = "Examples:\n  devoxx-container network inspect bridge\n  devoxx-container network inspect app back"
 )]
 struct Inspect {
+    /// A template for each, or json
+    #[arg(short, long, value_name = "TEMPLATE")]
+    format: Option<String>,
     /// Names or ids
     #[arg(required = true)]
     networks: Vec<String>,
@@ -275,48 +280,51 @@ fn list(arguments: &List) -> Result<i32> {
         _ => Err(usage("--filter", text, "write name=, id=, driver=, label= or type=")),
     });
     let filters = filters.collect::<Result<Vec<_>>>()?;
+    let headers = [
+        ("ID", "NETWORK ID"),
+        ("Name", "NAME"),
+        ("Driver", "DRIVER"),
+        ("Scope", "SCOPE"),
+        ("IPv4", "IPV4"),
+        ("IPv6", "IPV6"),
+        ("Internal", "INTERNAL"),
+        ("Labels", "LABELS"),
+        ("CreatedAt", "CREATED AT"),
+    ];
+    let usual = "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}";
+    let listing = Listing::new(arguments.format.as_deref(), usual, &headers)?;
     let place = place()?;
     let mut networks = engine::list_networks(&place.paths)?;
     networks.retain(|network| shows(&filters, network));
-    let is_table = !arguments.quiet && arguments.format == "table";
-    let width = if arguments.no_trunc { 66 } else { 14 };
-    if is_table {
-        print(&format!("{:<width$} {:<24} {:<9} SCOPE", "NETWORK ID", "NAME", "DRIVER"))?;
+    let shown =
+        |id: &str| if arguments.no_trunc { id.to_owned() } else { engine::names::short(id).to_owned() };
+    if arguments.quiet {
+        networks.iter().try_for_each(|network| print(&shown(&network.id)))?;
+        return Ok(0);
     }
-    for network in networks {
-        let id = if arguments.no_trunc { &network.id } else { network.id.get(..12).unwrap_or(&network.id) };
-        if arguments.quiet {
-            print(id)?;
-        } else if is_table {
-            print(&format!("{id:<width$} {:<24} {:<9} local", network.name, network.driver))?;
-        } else {
-            let definition = network.definition.as_ref();
-            let labels: Vec<String> =
-                labels_of(&network).iter().map(|(key, value)| format!("{key}={value}")).collect();
-            let line = serde_json::json!({
-                "ID": id,
-                "Name": network.name,
-                "Driver": network.driver,
-                "Scope": "local",
-                "IPv4": "true",
-                "IPv6": definition.is_some_and(|one| one.subnet6.is_some()).to_string(),
-                "Internal": definition.is_some_and(|one| one.internal).to_string(),
-                "Labels": labels.join(","),
-                "CreatedAt": definition.map(|one| one.created.clone()).unwrap_or_default(),
-            });
-            print(&line.to_string())?;
-        }
-    }
+    let row = |network: &engine::ListedNetwork| {
+        let definition = network.definition.as_ref();
+        Row::default()
+            .with("ID", shown(&network.id))
+            .with("Name", network.name.as_str())
+            .with("Driver", network.driver)
+            .with("Scope", "local")
+            .with("IPv4", "true")
+            .with("IPv6", definition.is_some_and(|one| one.subnet6.is_some()).to_string())
+            .with("Internal", definition.is_some_and(|one| one.internal).to_string())
+            .with("CreatedAt", definition.map(|one| one.created.clone()).unwrap_or_default())
+            .with_labels(labels_of(network))
+    };
+    listing.print(&networks.iter().map(row).collect::<Vec<_>>())?;
     Ok(0)
 }
 
 fn inspect(arguments: &Inspect) -> Result<i32> {
+    let shape = Shape::of(arguments.format.as_deref())?;
     let place = place()?;
     let all = arguments.networks.iter().map(|name| engine::inspect_network(&place.paths, name));
     let all = all.collect::<Result<Vec<_>>>()?;
-    let text =
-        serde_json::to_string_pretty(&all).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-    print(&text)?;
+    shape.print(&all)?;
     Ok(0)
 }
 

@@ -213,5 +213,16 @@ fn the_group_of_containers() {
     let info: serde_json::Value = serde_json::from_str(info.line()).expect("JSON");
     assert_eq!((info["Images"].as_u64(), info["Containers"].as_u64()), (Some(1), Some(0)), "{info}");
     world.host.run(["info"]).ok();
+    world
+        .host
+        .run(["network", "ls", "--format", "{{.Name}} {{.Driver}}", "-f", "name=host"])
+        .ok()
+        .prints("host host");
+    world.host.run(["network", "ls", "--format", "{{"]).refuses(FAILED, &["template: line 1"]);
+    world.host.run(["network", "inspect", "-f", "{{.Name}}", "bridge"]).ok().prints("bridge");
+    world
+        .host
+        .run(["network", "inspect", "-f", "{{.Nope}}", "bridge"])
+        .refuses(FAILED, &["no field \"Nope\""]);
     world.host.run(["version"]).ok();
 }

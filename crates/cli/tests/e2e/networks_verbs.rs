@@ -286,7 +286,7 @@ fn names_of_what_was_killed_go_with_the_next_command() {
             .ok()
             .stdout
             .lines()
-            .any(|line| line.contains("victim") && line.contains("exited"))
+            .any(|line| line.contains("victim") && line.contains("Exited"))
             .then_some(())
     });
     detached(&world, "next", &taken, WAIT);
