@@ -43,6 +43,8 @@ pub struct Beyond {
     pub reaper: bool,
     /// Makes the working directory when it is missing.
     pub make_cwd: bool,
+    /// Bind targets of which only a part of the source is bound: a path that is resolved beneath it.
+    pub beneath: Vec<(PathBuf, PathBuf)>,
     /// Bind targets whose empty source is filled from the root.
     pub fill: Vec<PathBuf>,
     /// Binds device nodes from the host, see [`Plan::bind_devices`].
@@ -106,6 +108,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
     let label = mount_label(spec, linux)?;
     let around = mount::Around {
         bundle,
+        beneath: &beyond.beneath,
         fill: &beyond.fill,
         user_namespace: inside,
         label,

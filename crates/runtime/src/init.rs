@@ -13,6 +13,7 @@ mod fill;
 pub mod label;
 mod masks;
 pub mod mounts;
+pub mod offline;
 mod overlay;
 mod pieces;
 mod process;

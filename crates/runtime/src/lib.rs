@@ -47,4 +47,5 @@ pub mod written;
 
 pub use container::{Created, Given, Launch, Running, Stdio, launch};
 pub use error::{Error, Kind, Result};
+pub use init::offline;
 pub use plan::Plan;

@@ -36,6 +36,8 @@ pub const COVERED_IN_PROC: [&str; 11] = [
 pub struct Around<'a> {
     /// Where a relative source begins.
     pub bundle: &'a Path,
+    /// Bind targets, and what of their source is bound.
+    pub beneath: &'a [(PathBuf, PathBuf)],
     /// Bind targets that are filled from the root.
     pub fill: &'a [PathBuf],
     /// The container's ids.
@@ -290,6 +292,11 @@ fn source(
             Some(path) => Ok(Source::Bind(Bind {
                 path: around.bundle.join(path),
                 recursive: words.bind == Some(Scope::Tree),
+                beneath: around
+                    .beneath
+                    .iter()
+                    .find(|(other, _)| other == target)
+                    .map(|(_, part)| part.clone()),
                 fill: around.fill.iter().any(|other| other == target),
                 link: words.link,
                 id_map,

@@ -1,6 +1,6 @@
 //! Mounts inside the root: sources are opened on the host's side, then only moved, by descriptor on both sides.
 
-mod bind;
+pub mod bind;
 mod cgroups;
 mod file_system;
 mod layers_at_once;

@@ -30,6 +30,7 @@ impl Mount {
             source: Source::Bind(Bind {
                 path,
                 recursive: false,
+                beneath: None,
                 fill: false,
                 link: Link::Follow,
                 id_map: None,
@@ -83,6 +84,8 @@ pub struct Bind {
     pub path: PathBuf,
     /// With everything mounted below it.
     pub recursive: bool,
+    /// What of the source is bound, if not all: resolved beneath it, whatever links are there.
+    pub beneath: Option<PathBuf>,
     /// Whether an empty directory is first filled from what the root has at the target.
     pub fill: bool,
     /// What becomes of a source that is a symbolic link.

@@ -7,6 +7,7 @@ fn read(mount: serde_json::Value) -> Result<(Mount, Vec<String>), String> {
     let maps = crate::id_map::IdMaps::default();
     let around = Around {
         bundle: Path::new("/b"),
+        beneath: &[],
         fill: &[],
         user_namespace: UserNamespace { own: false, maps: &maps },
         label: None,

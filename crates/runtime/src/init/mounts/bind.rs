@@ -4,7 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::init::target;
 use crate::plan::{Bind, Link};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::mount::{OpenTreeFlags, open_tree};
 use std::ffi::CString;
 use std::path::Path;
@@ -39,7 +39,32 @@ pub fn open(bind: &Bind) -> Result<Opened> {
     if bind.link == Link::Mount {
         flags |= OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
     }
-    clone(&bind.path, flags).map(Opened::Tree)
+    match &bind.beneath {
+        None => clone(&bind.path, flags).map(Opened::Tree),
+        Some(part) => clone_part(&bind.path, part).map(Opened::Tree),
+    }
+}
+
+/// A second mount of what is at a path beneath another. The kernel resolves it: a container that had the directory before may
+/// have put any links there, and may be changing them now.
+pub fn clone_part(path: &Path, part: &Path) -> Result<OwnedFd> {
+    let root = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(called::<Errno>(|| format!("open({path:?})")))?;
+    let inside = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let found = loop {
+        match rustix::fs::openat2(&root, part, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), inside) {
+            // A rename elsewhere was in the way; openat2(2) says to try again.
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            other => {
+                break other.map_err(called::<Errno>(|| format!("openat2({part:?}, RESOLVE_BENEATH)")))?;
+            }
+        }
+    };
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE
+        | OpenTreeFlags::OPEN_TREE_CLOEXEC
+        | OpenTreeFlags::AT_EMPTY_PATH
+        | OpenTreeFlags::AT_RECURSIVE;
+    Ok(open_tree(&found, c"", flags).map_err(called::<Errno>(|| format!("open_tree({part:?})")))?)
 }
 
 /// A second mount of what is at `path`, detached (open_tree(2)).
