@@ -5,13 +5,16 @@
 
 mod codec;
 mod headers;
+pub(crate) mod split;
 pub(crate) mod tree;
-mod unpack;
+pub(crate) mod unpack;
 
 use crate::digest::{Digest, Hasher};
 use crate::{Error, Kind, Result};
 use headers::Headers;
+use split::Recorder;
 use std::cell::RefCell;
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -32,36 +35,47 @@ pub(crate) const UNPACKED_LIMIT: u64 = 100 << 30;
 
 /// What a layer must turn out to be.
 pub(crate) struct Expected<'a> {
-    pub digest: &'a Digest,
+    /// Of the bytes as they come; none where only the archive within has one.
+    pub digest: Option<&'a Digest>,
     pub size: u64,
     pub diff_id: &'a Digest,
 }
 
-/// Unpacks a layer below `root`, and returns how many bytes its files have. `moved` hears the compressed bytes so
-/// far, and says whether to go on.
+/// The archive inside a possibly compressed stream.
+pub(crate) fn decompressed<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
+    codec::open(source)
+}
+
+/// Unpacks a layer below `root`, and returns how many bytes its files have. `split` gets what the archive has beside
+/// them. `moved` hears the compressed bytes so far, and says whether to go on.
 pub(crate) fn receive(
     from: Box<dyn Read + '_>,
     expected: &Expected<'_>,
     root: OwnedFd,
+    split: File,
     ownership: Ownership,
     moved: &dyn Fn(u64) -> bool,
 ) -> Result<u64> {
-    let state = Rc::new(RefCell::new(State { hasher: expected.digest.hasher(), count: 0, failure: None }));
+    let state =
+        Rc::new(RefCell::new(State { hasher: expected.digest.map(Digest::hasher), count: 0, failure: None }));
     let source = Source { from, state: Rc::clone(&state), size: expected.size, moved };
     // Decoders wrap or swallow errors of what they read from; the source keeps its own.
     let broken = |error: Error| state.borrow_mut().failure.take().unwrap_or(error);
     let decoder = codec::open(source).map_err(|error| broken(bad_data(&error)))?;
-    let (headers, gauge) = Headers::new(decoder, expected.diff_id.hasher());
+    let tape = Recorder::new(split);
+    let (headers, gauge) = Headers::new(decoder, expected.diff_id.hasher(), Rc::clone(&tape));
     let mut unpacker = Unpacker::new(root, ownership);
-    let headers = unpacker.run(headers, &gauge).map_err(broken)?;
+    let headers = unpacker.run(headers, &gauge, &tape).map_err(broken)?;
     let diff_id = headers.finish(UNPACKED_LIMIT).map_err(|error| broken(bad_data(&error)))?;
-    let State { hasher, count, .. } =
-        state.replace(State { hasher: Hasher::sha256(), count: 0, failure: None });
+    let State { hasher, count, .. } = state.replace(State { hasher: None, count: 0, failure: None });
     if count != expected.size {
         return Err(Error::new(Kind::Corrupt, format!("layer has {count} bytes, not {}", expected.size)));
     }
-    expected.digest.expect(&hasher.finish())?;
+    if let (Some(digest), Some(hasher)) = (expected.digest, hasher) {
+        digest.expect(&hasher.finish())?;
+    }
     expected.diff_id.expect(&diff_id).within(|| "unpacked layer")?;
+    tape.borrow_mut().finish()?;
     unpacker.finish()
 }
 
@@ -72,7 +86,7 @@ fn bad_data(error: &io::Error) -> Error {
 }
 
 struct State {
-    hasher: Hasher,
+    hasher: Option<Hasher>,
     count: u64,
     failure: Option<Error>,
 }
@@ -107,7 +121,9 @@ impl Read for Source<'_> {
         };
         let total = {
             let mut state = self.state.borrow_mut();
-            state.hasher.update(&buffer[..count]);
+            if let Some(hasher) = &mut state.hasher {
+                hasher.update(&buffer[..count]);
+            }
             state.count += count as u64;
             state.count
         };

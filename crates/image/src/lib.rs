@@ -3,25 +3,32 @@
 //! It does not mount, does not run anything but credential helpers, does not print, and leaves no thread behind
 //! when a call returns. What is an image's default command is the engine's question; here is only its configuration.
 
+pub mod archive;
 mod challenge;
 pub mod credentials;
 pub mod digest;
 mod kind;
 mod layer;
+mod load;
 mod manifest;
 pub mod platform;
 mod pull;
+mod push;
 pub mod reference;
 mod registry;
+mod save;
 mod store;
 
 pub use credentials::CredentialSource;
 pub use kind::Kind;
 pub use layer::Ownership;
+pub use load::load;
 pub use platform::Platform;
 pub use pull::{Event, PullOptions, pull};
+pub use push::{PushOptions, Pushed, push};
 pub use reference::Reference;
-pub use store::{Image, Listed, Removed, Store};
+pub use save::{Format, Saved, save};
+pub use store::{Hold, Image, Layer, LayerUse, Listed, Problem, Removed, Store};
 
 /// What went wrong with an image.
 pub type Error = sys::Failure<Kind>;

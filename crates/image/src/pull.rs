@@ -66,6 +66,11 @@ pub enum Event {
         /// Compressed bytes so far.
         done: u64,
     },
+    /// The layer is in the registry.
+    Pushed {
+        /// Digest of the compressed layer.
+        digest: String,
+    },
     /// The layer is unpacked and verified.
     Done {
         /// Digest of the compressed layer.
@@ -113,7 +118,7 @@ fn pull_it(store: &Store, reference: &Reference, options: &PullOptions<'_>) -> R
         Ok(resolved)
     })?;
     store.keep_blob(&resolved.config_digest, &resolved.raw_config)?;
-    let layers = once_each(&resolved.layers);
+    let layers = once_each(resolved.layers.iter().map(|(_, diff_id)| diff_id));
     let record = Record {
         config: resolved.config_digest.to_string(),
         size: layers.iter().map(|layer| store.layer_size(layer)).sum(),
@@ -133,7 +138,7 @@ fn pull_it(store: &Store, reference: &Reference, options: &PullOptions<'_>) -> R
 }
 
 /// Does something that waits for the registry, and stops waiting as soon as it is cancelled.
-fn unless_cancelled<T>(
+pub(crate) fn unless_cancelled<T>(
     registry: &Registry<'_>,
     cancelled: &AtomicBool,
     act: impl FnOnce() -> Result<T>,
@@ -162,14 +167,10 @@ fn unless_cancelled<T>(
 
 /// Each layer once, where it stands highest: overlayfs refuses a directory twice, and a lower one would be covered
 /// by its double completely.
-fn once_each(layers: &[(Blob, Digest)]) -> Vec<String> {
+pub(crate) fn once_each<'a>(layers: impl DoubleEndedIterator<Item = &'a Digest>) -> Vec<String> {
     let mut seen = BTreeSet::new();
-    let mut layers: Vec<String> = layers
-        .iter()
-        .rev()
-        .filter(|(_, diff_id)| seen.insert(diff_id))
-        .map(|(_, diff_id)| diff_id.to_string())
-        .collect();
+    let mut layers: Vec<String> =
+        layers.rev().filter(|diff_id| seen.insert(*diff_id)).map(ToString::to_string).collect();
     layers.reverse();
     layers
 }
@@ -231,7 +232,7 @@ fn resolve(
     Err(Error::new(Kind::Corrupt, format!("more than {DEPTH} indexes in each other")))
 }
 
-fn platform_of(config: &ImageConfiguration) -> Platform {
+pub(crate) fn platform_of(config: &ImageConfiguration) -> Platform {
     Platform::normal(
         &config.os().to_string(),
         &config.architecture().to_string(),
@@ -315,7 +316,7 @@ fn fetch_layer(
         return Ok(());
     };
     progress(Event::Layer { digest: digest.clone(), total: blob.size });
-    let expected = Expected { digest: &blob.digest, size: blob.size, diff_id };
+    let expected = Expected { digest: Some(&blob.digest), size: blob.size, diff_id };
     let mut attempt = 1;
     let size = loop {
         let told = Cell::new(0);
@@ -326,9 +327,9 @@ fn fetch_layer(
             }
             go_on()
         };
-        let received = registry
-            .blob(&digest)
-            .and_then(|reader| layer::receive(reader, &expected, staged.root()?, store.ownership, &moved));
+        let received = registry.blob(&digest).and_then(|reader| {
+            layer::receive(reader, &expected, staged.root()?, staged.split()?, store.ownership, &moved)
+        });
         match received {
             Err(error) if error.kind == Kind::Unreachable && attempt < ATTEMPTS && go_on() => attempt += 1,
             received => break received?,

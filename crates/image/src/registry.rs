@@ -4,6 +4,7 @@
 //! it names, never along a redirect.
 
 mod transport;
+mod upload;
 mod url;
 
 use crate::challenge::{self, Challenge};
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use sys::Context;
 use transport::{Answer, Transport, Trouble};
+pub(crate) use upload::Media;
 use url::{Url, encoded};
 
 const MANIFEST_LIMIT: u64 = 4 << 20;
@@ -31,6 +33,8 @@ pub(crate) struct Registry<'a> {
     registry: String,
     base: Url,
     repository: Option<String>,
+    /// What a token has to allow.
+    actions: &'static str,
     transport: Transport,
     credentials: CredentialSource,
     /// The value of `Authorization` that the registry took last.
@@ -58,6 +62,7 @@ impl<'a> Registry<'a> {
             registry: registry.to_owned(),
             base: Url::parse(&format!("https://{host}"))?,
             repository: repository.map(str::to_owned),
+            actions: "pull",
             transport: Transport::new(host),
             credentials,
             authorization: Mutex::new(None),
@@ -73,6 +78,17 @@ impl<'a> Registry<'a> {
             }
         }
         Ok(this)
+    }
+
+    /// As [`Registry::connect`], for what changes the repository.
+    pub fn connect_to_push(
+        registry: &str,
+        credentials: CredentialSource,
+        repository: &str,
+        cancelled: &'a AtomicBool,
+    ) -> Result<Self> {
+        let this = Self::connect(registry, credentials, Some(repository), cancelled)?;
+        Ok(Self { actions: "pull,push", ..this })
     }
 
     /// Ends every request that is under way with an error, also one that waits for a registry that says nothing.
@@ -191,8 +207,10 @@ impl<'a> Registry<'a> {
             _ => (Kind::Other, false),
         };
         let said = answer.bytes(64 << 10).ok().and_then(|body| words(&body)).map(|w| format!(" ({w})"));
-        let error =
-            Error::new(kind, format!("GET {url}: {}{}", answer.status_text(), said.unwrap_or_default()));
+        let error = Error::new(
+            kind,
+            format!("{} {url}: {}{}", answer.method, answer.status_text(), said.unwrap_or_default()),
+        );
         let error = match kind {
             Kind::Unauthorized => {
                 error.with_hint(format!("log in to {} first, or check the name", self.registry))
@@ -246,7 +264,7 @@ impl<'a> Registry<'a> {
         if !private {
             return Err(Error::new(Kind::Unauthorized, format!("token realm {realm}: not https")));
         }
-        let own = self.repository.as_ref().map(|name| format!("repository:{name}:pull"));
+        let own = self.repository.as_ref().map(|name| format!("repository:{name}:{}", self.actions));
         let mut fields = Vec::new();
         fields.extend(service.map(|service| ("service", service.to_owned())));
         fields.extend(own.or_else(|| scope.map(str::to_owned)).map(|scope| ("scope", scope)));

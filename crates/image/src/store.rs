@@ -3,6 +3,7 @@
 //! ```text
 //! blobs/sha256/HEX    manifests and configurations, as they came
 //! layers/HEX/diff     an unpacked layer, named by its diff id; shared by all images that have it
+//! layers/HEX/split    what its archive has beside its files
 //! staging/HEX/        a layer that is being unpacked; locks/HEX is held by whoever does
 //! records.json        which images there are, and their names
 //! lock, busy          held while records.json is changed; while a pull runs
@@ -10,10 +11,13 @@
 //! A layer or record is there completely or not at all: each is renamed into place after it is on the disk. The store
 //! does not fetch, and does not know containers but through what the caller says of them.
 
+pub(crate) mod build;
+mod check;
 mod lock;
 mod record;
 mod remove;
 mod staging;
+mod tag;
 
 use crate::digest::Digest;
 use crate::kind::failed;
@@ -21,6 +25,8 @@ use crate::layer::Ownership;
 use crate::platform::Platform;
 use crate::reference::Reference;
 use crate::{Error, Kind, Result};
+pub use build::{Hold, Layer};
+pub use check::{LayerUse, Problem};
 pub(crate) use lock::Lock;
 use oci_spec::image::ImageConfiguration;
 pub(crate) use record::{Record, Records};
@@ -72,6 +78,10 @@ pub struct Listed {
     pub size: u64,
     /// For what it was built.
     pub platform: Platform,
+    /// Digest of its manifest.
+    pub manifest: String,
+    /// `name@digest`, by which registries have it.
+    pub aliases: Vec<String>,
 }
 
 impl Store {
@@ -143,6 +153,8 @@ impl Store {
                 created: record.created.clone(),
                 size: record.size,
                 platform: record.platform.clone(),
+                manifest: digest.clone(),
+                aliases: record.aliases.iter().cloned().collect(),
             }));
         }
         lines.sort_by(|a, b| {

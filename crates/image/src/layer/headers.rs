@@ -2,6 +2,7 @@
 //!
 //! The parser reads long names and extended headers into memory; how much that is, is bounded here.
 
+use super::split::Tape;
 use crate::digest::{Digest, Hasher};
 use std::cell::Cell;
 use std::io::{self, Read};
@@ -17,12 +18,13 @@ pub(super) struct Headers<R> {
     from: R,
     hasher: Hasher,
     left: Gauge,
+    tape: Tape,
 }
 
 impl<R: Read> Headers<R> {
-    pub fn new(from: R, hasher: Hasher) -> (Self, Gauge) {
+    pub fn new(from: R, hasher: Hasher, tape: Tape) -> (Self, Gauge) {
         let left = Gauge::new(Cell::new(BETWEEN));
-        (Self { from, hasher, left: Rc::clone(&left) }, left)
+        (Self { from, hasher, left: Rc::clone(&left), tape }, left)
     }
 
     /// Reads what follows the archive: it belongs to the digest, but to no file.
@@ -42,6 +44,7 @@ impl<R: Read> Read for Headers<R> {
         let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let count = self.from.read(&mut buffer[..most])?;
         self.hasher.update(&buffer[..count]);
+        self.tape.borrow_mut().bytes(&buffer[..count]);
         self.left.set(left - count as u64);
         Ok(count)
     }

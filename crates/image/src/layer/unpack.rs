@@ -3,14 +3,15 @@
 //! The tar crate only parses. Every path is split here, its parent is resolved by the kernel inside the layer's own
 //! root (openat2(2), RESOLVE_IN_ROOT), and the last component is never followed. No other layer is looked at.
 
-mod entry;
+pub(crate) mod entry;
 mod place;
 
 use super::headers::{BETWEEN, Gauge, Headers};
+use super::split::Tape;
 use super::{Ownership, UNPACKED_LIMIT, bad_data};
 use crate::kind::failed;
 use crate::{Error, Kind, Result};
-use entry::{Meta, What};
+pub(crate) use entry::{Meta, What};
 use place::Place;
 use rustix::fs::Timestamps;
 use std::io::Read;
@@ -20,7 +21,7 @@ use tar::Archive;
 
 const ENTRIES: u64 = 2_000_000;
 
-pub(super) struct Unpacker {
+pub(crate) struct Unpacker {
     place: Place,
     /// Directories get their time at the end: what is made in them changes it.
     directories: Vec<(Vec<u8>, Timestamps)>,
@@ -40,18 +41,39 @@ enum Name<'a> {
 
 impl Unpacker {
     pub fn new(root: OwnedFd, ownership: Ownership) -> Self {
-        let place = Place::new(root, ownership);
+        let place = Place::new(root, ownership, false);
         Self { place, directories: Vec::new(), entries: 0, bytes: 0, buffer: vec![0; 128 << 10] }
     }
 
+    /// For files that are copied: nothing is a whiteout, and no file takes the place of a directory.
+    pub fn plain(root: OwnedFd, ownership: Ownership) -> Self {
+        let place = Place::new(root, ownership, true);
+        Self { place, directories: Vec::new(), entries: 0, bytes: 0, buffer: vec![0; 128 << 10] }
+    }
+
+    /// Makes one file that is copied.
+    pub fn put(&mut self, path: &[u8], what: &What, meta: &Meta, content: &mut dyn Read) -> Result<()> {
+        let components = components(path)?;
+        match components.split_last() {
+            // The directory that is copied into keeps what it is.
+            None => Ok(()),
+            Some((last, parents)) => self.make(&parents.join(&b'/'), last, what, meta, content, None),
+        }
+    }
+
     /// Unpacks all entries and gives the reader back, which stands behind the archive.
-    pub fn run<R: Read>(&mut self, headers: Headers<R>, gauge: &Gauge) -> Result<Headers<R>> {
+    pub(in crate::layer) fn run<R: Read>(
+        &mut self,
+        headers: Headers<R>,
+        gauge: &Gauge,
+        tape: &Tape,
+    ) -> Result<Headers<R>> {
         let mut archive = Archive::new(headers);
-        self.all(&mut archive, gauge)?;
+        self.all(&mut archive, gauge, tape)?;
         Ok(archive.into_inner())
     }
 
-    fn all<R: Read>(&mut self, archive: &mut Archive<R>, gauge: &Gauge) -> Result<()> {
+    fn all<R: Read>(&mut self, archive: &mut Archive<R>, gauge: &Gauge, tape: &Tape) -> Result<()> {
         let mut entries = archive.entries().map_err(|error| bad_data(&error))?;
         loop {
             gauge.set(BETWEEN);
@@ -70,12 +92,13 @@ impl Unpacker {
             }
             gauge.set(u64::MAX);
             let path = entry.path_bytes().into_owned();
-            self.one(&path, &mut entry).within(|| {
+            self.one(&path, &mut entry, tape).within(|| {
                 let shown: String = String::from_utf8_lossy(&path).chars().take(300).collect();
                 format!("layer entry {shown:?}")
             })?;
             // What this entry carries beyond need is read here, so that only headers are read between entries.
             std::io::copy(&mut entry, &mut std::io::sink()).map_err(|error| bad_data(&error))?;
+            tape.borrow_mut().end();
         }
         Ok(())
     }
@@ -88,7 +111,7 @@ impl Unpacker {
         Ok(self.bytes)
     }
 
-    fn one<R: Read>(&mut self, path: &[u8], entry: &mut tar::Entry<'_, R>) -> Result<()> {
+    fn one<R: Read>(&mut self, path: &[u8], entry: &mut tar::Entry<'_, R>, tape: &Tape) -> Result<()> {
         let Some((what, meta)) = entry::read(entry)? else { return Ok(()) };
         let components = components(path)?;
         let (name, parents) = match components.split_last() {
@@ -110,30 +133,33 @@ impl Unpacker {
                 }
                 _ => Err(Error::new(Kind::Corrupt, "the root of a layer must be a directory")),
             },
-            Name::File(name) => self.make(&parents.join(&b'/'), name, &what, &meta, entry),
+            Name::File(name) => self.make(&parents.join(&b'/'), name, &what, &meta, entry, Some(tape)),
         }
     }
 
-    fn make<R: Read>(
+    fn make(
         &mut self,
         parent: &[u8],
         name: &[u8],
         what: &What,
         meta: &Meta,
-        entry: &mut tar::Entry<'_, R>,
+        content: &mut dyn Read,
+        tape: Option<&Tape>,
     ) -> Result<()> {
         match what {
             What::File { sparse } => {
                 let file = self.place.file(parent, name)?;
-                write(&file, entry, &mut self.buffer, *sparse)?;
+                if let (Some(tape), false) = (tape, sparse) {
+                    tape.borrow_mut().begin(joined(parent, name));
+                }
+                write(&file, content, &mut self.buffer, *sparse)?;
                 place::describe(&file, meta)?;
                 rustix::fs::futimens(&file, &meta.times()).map_err(failed(|| "futimens".to_owned()))
             }
             What::Directory => {
                 let directory = self.place.directory(parent, name)?;
                 place::describe(&directory, meta)?;
-                let path = if parent.is_empty() { name.to_vec() } else { [parent, name].join(&b'/') };
-                self.directories.push((path, meta.times()));
+                self.directories.push((joined(parent, name), meta.times()));
                 Ok(())
             }
             What::Symlink(target) => self.place.symlink(parent, name, target, meta),
@@ -147,6 +173,10 @@ impl Unpacker {
             What::Node { kind, device } => self.place.node(parent, name, *kind, *device, meta),
         }
     }
+}
+
+fn joined(parent: &[u8], name: &[u8]) -> Vec<u8> {
+    if parent.is_empty() { name.to_vec() } else { [parent, name].join(&b'/') }
 }
 
 /// The components of a path below the root. An absolute path is meant from there; `..` would leave it.
@@ -174,7 +204,7 @@ fn name(last: &[u8]) -> Result<Name<'_>> {
 }
 
 /// Writes the data of an entry; the holes of a sparse file stay holes.
-fn write(file: &OwnedFd, entry: &mut impl Read, buffer: &mut [u8], sparse: bool) -> Result<()> {
+fn write(file: &OwnedFd, entry: &mut dyn Read, buffer: &mut [u8], sparse: bool) -> Result<()> {
     let mut size = 0_u64;
     loop {
         let count = match entry.read(buffer) {

@@ -2,9 +2,10 @@
 //!
 //! It knows no tokens: `Authorization` is what it is given, and is left out as soon as a redirect leaves the host.
 
+use super::upload::Media;
 use super::url::Url;
 use crate::{Error, Kind, Result};
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -54,7 +55,7 @@ impl Transport {
             }
             let response = request.call().map_err(|error| trouble("GET", &url, &error))?;
             if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
-                return Ok(Answer { url, response });
+                return Ok(Answer { method: "GET", url, response });
             }
             let next =
                 redirect(&url, &response).map_err(|error| error.within(format!("GET {url}: redirect")))?;
@@ -75,7 +76,51 @@ impl Transport {
             .header("accept", "application/json")
             .send_form(pairs)
             .map_err(|error| trouble("POST", url, &error))?;
-        Ok(Answer { url: url.clone(), response })
+        Ok(Answer { method: "POST", url: url.clone(), response })
+    }
+
+    /// A request that changes something, or asks without wanting an answer; a redirect is an answer like any other.
+    pub fn send(
+        &self,
+        method: &'static str,
+        url: &Url,
+        authorization: Option<&str>,
+        media: &Media<'_>,
+    ) -> Result<Answer, Trouble> {
+        let agent = self.agent(url)?;
+        let failed = |error: ureq::Error| trouble(method, url, &error);
+        let response = match method {
+            "HEAD" => {
+                let request = agent.head(url.whole());
+                match authorization {
+                    Some(value) => request.header("authorization", value),
+                    None => request,
+                }
+                .call()
+            }
+            _ => {
+                let request = if method == "PUT" { agent.put(url.whole()) } else { agent.post(url.whole()) };
+                let request = match authorization {
+                    Some(value) => request.header("authorization", value),
+                    None => request,
+                };
+                match media {
+                    Media::Nothing => request.send_empty(),
+                    Media::Bytes(bytes) => {
+                        request.header("content-type", "application/octet-stream").send(*bytes)
+                    }
+                    Media::Document(kind, bytes) => request.header("content-type", *kind).send(*bytes),
+                    Media::File(file) => {
+                        // An attempt before may have read some of it.
+                        (&**file)
+                            .rewind()
+                            .map_err(|error| Error::new(Kind::Other, format!("lseek: {error}")))?;
+                        request.header("content-type", "application/octet-stream").send(*file)
+                    }
+                }
+            }
+        };
+        Ok(Answer { method, url: url.clone(), response: response.map_err(failed)? })
     }
 
     /// Closes every connection, so that whoever waits on one waits no longer. Nothing can be asked afterwards.
@@ -211,7 +256,8 @@ fn trouble(method: &str, url: &Url, error: &ureq::Error) -> Trouble {
 
 /// An answer with any status but a redirect.
 pub(crate) struct Answer {
-    url: Url,
+    pub method: &'static str,
+    pub url: Url,
     response: Response<Body>,
 }
 

@@ -72,6 +72,16 @@ impl Records {
         self.references.iter().filter(|(_, digests)| has(digests)).map(|(name, _)| name.clone()).collect()
     }
 
+    /// Gives images that are here one more name; whatever had it loses it.
+    pub fn tag(&mut self, name: &str, digests: &[String]) {
+        self.references.insert(name.to_owned(), digests.to_vec());
+    }
+
+    /// Adds an image that has no name.
+    pub fn add_nameless(&mut self, digest: &str, record: Record) {
+        self.images.entry(digest.to_owned()).or_insert(record);
+    }
+
     /// Adds an image under a name. The name's earlier image for the same platform loses it.
     pub fn add(&mut self, name: &str, digest: &str, mut record: Record) {
         if let Some(known) = self.images.get(digest) {

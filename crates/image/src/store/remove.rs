@@ -32,6 +32,33 @@ impl Store {
         attempt().within(|| format!("remove image {}", text.escape_debug()))
     }
 
+    /// Removes every image that is wanted gone, with its names, and what no image refers to.
+    pub fn prune(&self, wanted: &dyn Fn(&[super::Listed]) -> bool) -> Result<Removed> {
+        let lines = self.list()?;
+        let removed = self.change(|records| {
+            let mut removed = Removed::default();
+            let digests: Vec<String> = records.images.keys().cloned().collect();
+            for digest in digests {
+                let of: Vec<_> = lines.iter().filter(|line| line.manifest == digest).cloned().collect();
+                // Names that it got in the meantime keep it.
+                let known = of.iter().filter(|line| line.reference.is_some()).count();
+                if of.is_empty() || records.names(&digest).len() != known || !wanted(&of) {
+                    continue;
+                }
+                removed.untagged.extend(of.iter().filter_map(|line| line.reference.clone()));
+                removed.deleted.push(of[0].id.clone());
+                records.images.remove(&digest);
+                for known in records.references.values_mut() {
+                    known.retain(|one| *one != digest);
+                }
+                records.references.retain(|_, known| !known.is_empty());
+            }
+            Ok(removed)
+        })?;
+        self.sweep()?;
+        Ok(removed)
+    }
+
     /// Removes layers and blobs that no image refers to. Does nothing while a pull runs: it may be about to refer
     /// to them, and the next sweep finds them.
     fn sweep(&self) -> Result<()> {

@@ -68,6 +68,12 @@ impl Staged<'_> {
         Ok(opened.into())
     }
 
+    /// An empty file for what the archive has beside its files; after [`Staged::root`].
+    pub fn split(&self) -> Result<File> {
+        let path = self.store.path("staging").join(&self.name).join("split");
+        File::create(&path).map_err(failed(|| format!("create {path:?}")))
+    }
+
     /// Gives the unpacked layer its name.
     pub fn commit(mut self, size: u64) -> Result<()> {
         let from = self.store.path("staging").join(&self.name);

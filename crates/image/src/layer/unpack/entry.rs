@@ -9,7 +9,8 @@ use std::io::Read;
 use tar::EntryType;
 
 /// What is to be made.
-pub(super) enum What {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum What {
     File { sparse: bool },
     Directory,
     Symlink(Vec<u8>),
@@ -18,11 +19,12 @@ pub(super) enum What {
 }
 
 /// How it is described.
-pub(super) struct Meta {
+#[derive(Debug, Clone)]
+pub(crate) struct Meta {
     pub owner: Uid,
     pub group: Gid,
     pub mode: Mode,
-    time: Timespec,
+    pub time: Timespec,
     pub attributes: Vec<(String, Vec<u8>)>,
 }
 
@@ -37,7 +39,7 @@ fn corrupt(text: impl Into<String>) -> Error {
 }
 
 /// Nothing for an entry that is no file, such as the comment that git(1) puts first.
-pub(super) fn read<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Option<(What, Meta)>> {
+pub(crate) fn read<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Option<(What, Meta)>> {
     let kind = entry.header().entry_type();
     if kind == EntryType::XGlobalHeader {
         return Ok(None);

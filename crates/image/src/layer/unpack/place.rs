@@ -18,6 +18,8 @@ const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICL
 pub(super) struct Place {
     root: OwnedFd,
     ownership: Ownership,
+    /// Whether a directory only takes the place of a directory, and a file that of a file.
+    careful: bool,
     /// Archives list directory after directory: the last parent is mostly the next one.
     last: Option<(Vec<u8>, Rc<OwnedFd>)>,
 }
@@ -27,8 +29,8 @@ fn shown(name: &[u8]) -> String {
 }
 
 impl Place {
-    pub fn new(root: OwnedFd, ownership: Ownership) -> Self {
-        Self { root, ownership, last: None }
+    pub fn new(root: OwnedFd, ownership: Ownership, careful: bool) -> Self {
+        Self { root, ownership, careful, last: None }
     }
 
     /// The parent of an entry, made as far as it is missing.
@@ -82,7 +84,12 @@ impl Place {
         let call = || format!("make {}", shown(name));
         match make() {
             Err(Errno::EXIST) => {
-                let whiteout = kind_of(parent, name)? == Some(Found::Whiteout);
+                let found = kind_of(parent, name)?;
+                if self.careful && found == Some(Found::Directory) {
+                    let text = format!("cannot put a file over the directory {}", shown(name));
+                    return Err(Error::new(Kind::Other, text));
+                }
+                let whiteout = found == Some(Found::Whiteout);
                 // It may have been the parent that is remembered, or one above it.
                 self.last = None;
                 tree::remove(parent, name)?;
@@ -104,6 +111,10 @@ impl Place {
         let open = || rustix::fs::openat(&*parent, name, OPEN | OFlags::NOFOLLOW, Mode::empty());
         match rustix::fs::mkdirat(&*parent, name, Mode::RWXU) {
             Err(Errno::EXIST) if kind_of(&parent, name)? == Some(Found::Directory) => (),
+            Err(Errno::EXIST) if self.careful => {
+                let text = format!("cannot put a directory over the file {}", shown(name));
+                return Err(Error::new(Kind::Other, text));
+            }
             Err(Errno::EXIST) => {
                 let (_, whiteout) =
                     self.replacing(&parent, name, || rustix::fs::mkdirat(&*parent, name, Mode::RWXU))?;

@@ -72,8 +72,15 @@ impl Layer {
 
 fn unpack(wire: &[u8], tar: &[u8], root: &Path) -> Result<u64> {
     let (digest, diff_id) = (Digest::of(wire), Digest::of(tar));
-    let expected = Expected { digest: &digest, size: wire.len() as u64, diff_id: &diff_id };
-    receive(Box::new(wire), &expected, File::open(root).unwrap().into(), Ownership::Root, &|_| true)
+    let expected = Expected { digest: Some(&digest), size: wire.len() as u64, diff_id: &diff_id };
+    receive(
+        Box::new(wire),
+        &expected,
+        File::open(root).unwrap().into(),
+        tempfile::tempfile().unwrap(),
+        Ownership::Root,
+        &|_| true,
+    )
 }
 
 /// A root beside a canary; both go when the test ends.
@@ -200,9 +207,17 @@ fn a_user_namespace_gets_its_own_marks_and_no_devices() {
         Layer::new().file("d/.wh..wh..opq", "").file("d/.wh.x", "").entry(EntryType::Char, "null", "", b"");
     let tar = tar.entry(EntryType::Fifo, "pipe", "", b"").bytes();
     let digest = Digest::of(&tar);
-    let expected = Expected { digest: &digest, size: tar.len() as u64, diff_id: &digest };
+    let expected = Expected { digest: Some(&digest), size: tar.len() as u64, diff_id: &digest };
     let root = File::open(ground.root()).unwrap().into();
-    receive(Box::new(&tar[..]), &expected, root, Ownership::UserNamespace, &|_| true).unwrap();
+    receive(
+        Box::new(&tar[..]),
+        &expected,
+        root,
+        tempfile::tempfile().unwrap(),
+        Ownership::UserNamespace,
+        &|_| true,
+    )
+    .unwrap();
     let mut value = [0; 8];
     let count = rustix::fs::getxattr(ground.root().join("d"), "user.overlay.opaque", &mut value[..]).unwrap();
     assert_eq!(&value[..count], b"y");
@@ -313,9 +328,16 @@ fn a_layer_that_is_not_what_was_promised_is_refused() {
         let ground = Ground::new();
         let tar = Layer::new().file("f", "data").bytes();
         let (digest, diff_id) = (Digest::of(digest), Digest::of(&tar));
-        let expected = Expected { digest: &digest, size, diff_id: &diff_id };
+        let expected = Expected { digest: Some(&digest), size, diff_id: &diff_id };
         let root = File::open(ground.root()).unwrap().into();
-        let found = receive(Box::new(&tar[..]), &expected, root, Ownership::Root, &|_| go_on);
+        let found = receive(
+            Box::new(&tar[..]),
+            &expected,
+            root,
+            tempfile::tempfile().unwrap(),
+            Ownership::Root,
+            &|_| go_on,
+        );
         assert_eq!(found.unwrap_err().kind, kind);
     }
     let tar = Layer::new().file("f", "data").bytes();

@@ -1,0 +1,380 @@
+//! Images from one file or directory: what docker and podman save, compressed or not, and a layout of OCI.
+//!
+//! The file is first listed and then read by place: what describes it may stand at its end. Everything is checked as a pull
+//! checks it.
+
+use crate::digest::Digest;
+use crate::kind::failed;
+use crate::manifest::{self, Manifest};
+use crate::platform::Platform;
+use crate::reference::Reference;
+use crate::store::build::scratch;
+use crate::store::{Layer, Store, parse_config};
+use crate::{Error, Kind, Result};
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use serde::Deserialize;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use sys::Context;
+
+/// Files of one archive.
+const ENTRIES: usize = 100_000;
+/// Images of one archive.
+const IMAGES: usize = 1000;
+const DOCUMENT: u64 = 8 << 20;
+/// Indexes in indexes.
+const DEPTH: usize = 4;
+
+/// Loads every image of a file, of a directory, or of standard input; their names, or ids where they have none.
+pub fn load(
+    store: &Store,
+    path: Option<&Path>,
+    input: &mut dyn Read,
+    cancelled: &AtomicBool,
+) -> Result<Vec<String>> {
+    let _hold = store.hold()?;
+    let go_on = || !cancelled.load(Ordering::Relaxed);
+    let bag = Bag::open(store, path, input)?;
+    let load = Load { store, bag, go_on: &go_on };
+    if let Some(bytes) = load.bag.document("manifest.json")? {
+        return load.docker(&bytes);
+    }
+    match load.bag.document("index.json")? {
+        Some(bytes) => load.oci(&bytes),
+        None => Err(Error::new(Kind::Corrupt, "neither manifest.json nor index.json is in it")
+            .with_hint("a root file system becomes an image with: devoxx-container import")),
+    }
+}
+
+/// Files by name.
+enum Bag {
+    Archive { file: File, places: HashMap<String, Place> },
+    Directory(OwnedFd),
+}
+
+enum Place {
+    At(u64, u64),
+    Link(String),
+}
+
+/// Part of a file.
+struct Part<'a> {
+    file: &'a File,
+    at: u64,
+    left: u64,
+}
+
+impl Read for Part<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let count = self.file.read_at(&mut buffer[..most], self.at)?;
+        self.at += count as u64;
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+fn unreadable(error: &io::Error) -> Error {
+    let text: String = error.to_string().chars().take(300).collect();
+    Error::new(Kind::Corrupt, format!("not an archive of images: {}", text.escape_debug()))
+}
+
+impl Bag {
+    fn open(store: &Store, path: Option<&Path>, input: &mut dyn Read) -> Result<Self> {
+        let Some(path) = path else { return Self::spooled(store, input) };
+        let mut file = File::open(path).map_err(failed(|| format!("open {path:?}")))?;
+        let kind = file.metadata().map_err(failed(|| format!("fstat {path:?}")))?.file_type();
+        if kind.is_dir() {
+            return Ok(Self::Directory(file.into()));
+        }
+        // An archive that is not compressed is read where it is.
+        let mut magic = [0; 4];
+        let compressed = match file.read_at(&mut magic, 0) {
+            Ok(4) => magic.starts_with(&[0x1f, 0x8b]) || magic == [0x28, 0xb5, 0x2f, 0xfd],
+            Ok(_) => return Err(unreadable(&io::Error::other("it is too short"))),
+            Err(_) => true,
+        };
+        if compressed || !kind.is_file() { Self::spooled(store, &mut file) } else { Self::listed(file) }
+    }
+
+    fn spooled(store: &Store, input: &mut dyn Read) -> Result<Self> {
+        let mut from = crate::layer::decompressed(input).map_err(|error| unreadable(&error))?;
+        let mut file = scratch(store)?;
+        io::copy(&mut from, &mut file).map_err(|error| match error.raw_os_error() {
+            Some(_) => failed(|| "write the archive beside the store".to_owned())(error),
+            None => unreadable(&error),
+        })?;
+        Self::listed(file)
+    }
+
+    fn listed(mut file: File) -> Result<Self> {
+        file.seek(SeekFrom::Start(0)).map_err(failed(|| "lseek".to_owned()))?;
+        let whole = file.metadata().map_err(failed(|| "fstat".to_owned()))?.len();
+        let mut places = HashMap::new();
+        let mut archive = tar::Archive::new(BufReader::new(&file));
+        for entry in archive.entries_with_seek().map_err(|error| unreadable(&error))? {
+            let entry = entry.map_err(|error| unreadable(&error))?;
+            if places.len() >= ENTRIES {
+                return Err(Error::new(Kind::Corrupt, format!("the archive has more than {ENTRIES} files")));
+            }
+            let Ok(name) = String::from_utf8(entry.path_bytes().into_owned()) else { continue };
+            let name = normal(&name);
+            let kind = entry.header().entry_type();
+            if entry.raw_file_position().saturating_add(entry.size()) > whole {
+                return Err(unreadable(&io::Error::other("it is cut off")));
+            }
+            let place = match entry.link_name_bytes() {
+                // Docker's of old name a layer that is there twice by a link.
+                Some(target) if kind.is_symlink() || kind.is_hard_link() => {
+                    let target = String::from_utf8_lossy(&target).into_owned();
+                    let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
+                    let beside = if kind.is_symlink() { format!("{parent}/{target}") } else { target };
+                    Place::Link(normal(&beside))
+                }
+                _ if kind.is_file() => Place::At(entry.raw_file_position(), entry.size()),
+                _ => continue,
+            };
+            places.insert(name, place);
+        }
+        Ok(Self::Archive { file, places })
+    }
+
+    /// A file and its size; nothing where there is none.
+    fn file(&self, name: &str) -> Result<Option<(Box<dyn Read + '_>, u64)>> {
+        match self {
+            Self::Archive { file, places } => {
+                let place = match places.get(&normal(name)) {
+                    Some(Place::Link(target)) => places.get(target),
+                    other => other,
+                };
+                Ok(match place {
+                    Some(Place::At(at, size)) => Some((Box::new(Part { file, at: *at, left: *size }), *size)),
+                    _ => None,
+                })
+            }
+            Self::Directory(directory) => {
+                let inside = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+                let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+                let file = match rustix::fs::openat2(directory, name, flags, Mode::empty(), inside) {
+                    Err(rustix::io::Errno::NOENT) => return Ok(None),
+                    other => File::from(other.map_err(failed(|| format!("open {name:?}")))?),
+                };
+                let stat = file.metadata().map_err(failed(|| format!("fstat {name:?}")))?;
+                if !stat.is_file() {
+                    return Err(Error::new(Kind::Corrupt, format!("{name:?} is no file")));
+                }
+                Ok(Some((Box::new(file), stat.len())))
+            }
+        }
+    }
+
+    fn document(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let Some((file, size)) = self.file(name)? else { return Ok(None) };
+        if size > DOCUMENT {
+            return Err(Error::new(Kind::Corrupt, format!("{name:?} has more than {DOCUMENT} bytes")));
+        }
+        let mut bytes = Vec::new();
+        file.take(DOCUMENT).read_to_end(&mut bytes).map_err(failed(|| format!("read {name:?}")))?;
+        Ok(Some(bytes))
+    }
+
+    fn needed(&self, name: &str) -> Result<Vec<u8>> {
+        self.document(name)?.ok_or_else(|| missing(name))
+    }
+}
+
+fn missing(name: &str) -> Error {
+    Error::new(Kind::Corrupt, format!("{name:?} is not in the archive"))
+}
+
+/// A path without what means nothing in it.
+fn normal(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+fn bad_json(name: &str, error: &serde_json::Error) -> Error {
+    let text = error.to_string().escape_debug().to_string();
+    Error::new(Kind::Corrupt, format!("{name}: {text}"))
+}
+
+/// An image in docker's `manifest.json`.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Described {
+    config: String,
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Index {
+    manifests: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Listed {
+    digest: String,
+    #[serde(default)]
+    media_type: String,
+    #[serde(default)]
+    annotations: Option<HashMap<String, String>>,
+}
+
+struct Load<'a> {
+    store: &'a Store,
+    bag: Bag,
+    go_on: &'a dyn Fn() -> bool,
+}
+
+impl Load<'_> {
+    fn docker(&self, bytes: &[u8]) -> Result<Vec<String>> {
+        let images: Vec<Described> =
+            serde_json::from_slice(bytes).map_err(|error| bad_json("manifest.json", &error))?;
+        if images.is_empty() || images.len() > IMAGES {
+            return Err(Error::new(Kind::Corrupt, format!("manifest.json: {} images", images.len())));
+        }
+        let mut loaded = Vec::new();
+        for image in images {
+            let config = self.bag.needed(&image.config)?;
+            let diff_ids = diff_ids(&config)?;
+            if diff_ids.len() != image.layers.len() {
+                let text = format!("{} layers but {} diff ids", image.layers.len(), diff_ids.len());
+                return Err(Error::new(Kind::Corrupt, text));
+            }
+            let names = names(image.repo_tags.unwrap_or_default().iter())?;
+            let mut layers = Vec::new();
+            for (path, diff_id) in image.layers.iter().zip(&diff_ids) {
+                layers.push(self.layer(path, None, diff_id)?);
+            }
+            loaded.extend(self.keep(&names, |name| self.store.keep_image(&config, &layers, name))?);
+        }
+        Ok(loaded)
+    }
+
+    fn layer(&self, path: &str, digest: Option<&Digest>, diff_id: &Digest) -> Result<Layer> {
+        let (file, size) = self.bag.file(path)?.ok_or_else(|| missing(path))?;
+        self.store.keep_layer(file, size, digest, diff_id, self.go_on).within(|| format!("layer {diff_id}"))
+    }
+
+    fn keep(
+        &self,
+        names: &[Reference],
+        keep: impl Fn(Option<&Reference>) -> Result<String>,
+    ) -> Result<Vec<String>> {
+        if names.is_empty() {
+            return Ok(vec![keep(None)?]);
+        }
+        names.iter().map(|name| keep(Some(name)).map(|_| name.familiar())).collect()
+    }
+
+    fn oci(&self, bytes: &[u8]) -> Result<Vec<String>> {
+        let index: Index = serde_json::from_slice(bytes).map_err(|error| bad_json("index.json", &error))?;
+        if index.manifests.is_empty() || index.manifests.len() > IMAGES {
+            return Err(Error::new(
+                Kind::Corrupt,
+                format!("index.json: {} manifests", index.manifests.len()),
+            ));
+        }
+        let mut loaded = Vec::new();
+        for listed in index.manifests {
+            let annotations = listed.annotations.unwrap_or_default();
+            let named = annotations.get("io.containerd.image.name");
+            // A word alone is a tag, of nobody knows what.
+            let noted = annotations.get("org.opencontainers.image.ref.name");
+            let name = named.or_else(|| noted.filter(|name| name.contains(['/', ':'])));
+            let names = names(name.into_iter())?;
+            let digest = listed.digest.parse::<Digest>().map_err(|error| error.recast(|_| Kind::Corrupt))?;
+            loaded.extend(self.described(digest, &listed.media_type, &names)?);
+        }
+        Ok(loaded)
+    }
+
+    /// The image of a manifest, or of an index for this machine.
+    fn described(&self, mut digest: Digest, media_type: &str, names: &[Reference]) -> Result<Vec<String>> {
+        let mut media_type = media_type.to_owned();
+        for _ in 0..DEPTH {
+            let bytes = self.blob(&digest)?;
+            match manifest::parse(&bytes, &media_type)? {
+                Manifest::Index(entries) => {
+                    digest = manifest::choose(&entries, &Platform::host())?.digest.clone();
+                    media_type = String::from(crate::store::build::MANIFEST);
+                    // What it says of itself counts; nothing else is known.
+                    if let Some(said) = said(&self.blob(&digest)?) {
+                        media_type = said;
+                    }
+                }
+                Manifest::Image { config, layers } => {
+                    let raw = self.blob(&config.digest)?;
+                    let diff_ids = diff_ids(&raw)?;
+                    if diff_ids.len() != layers.len() {
+                        let text = format!("{} layers but {} diff ids", layers.len(), diff_ids.len());
+                        return Err(Error::new(Kind::Corrupt, text));
+                    }
+                    let mut kept = Vec::new();
+                    for (blob, diff_id) in layers.iter().zip(&diff_ids) {
+                        kept.push(self.layer(&path_of(&blob.digest), Some(&blob.digest), diff_id)?);
+                    }
+                    return self.keep(names, |name| self.store.keep_manifest(&bytes, &raw, &kept, name));
+                }
+            }
+        }
+        Err(Error::new(Kind::Corrupt, format!("more than {DEPTH} indexes in each other")))
+    }
+
+    fn blob(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let path = path_of(digest);
+        let bytes = self.bag.needed(&path)?;
+        digest.verify(&bytes).within(|| path)?;
+        Ok(bytes)
+    }
+}
+
+fn path_of(digest: &Digest) -> String {
+    format!("blobs/{}/{}", digest.algorithm(), digest.hex())
+}
+
+fn said(bytes: &[u8]) -> Option<String> {
+    let document: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    Some(document.get("mediaType")?.as_str()?.to_owned())
+}
+
+fn diff_ids(config: &[u8]) -> Result<Vec<Digest>> {
+    let parsed = parse_config(config)?;
+    let parse = |text: &String| text.parse::<Digest>().map_err(|error| error.recast(|_| Kind::Corrupt));
+    parsed.rootfs().diff_ids().iter().map(parse).collect()
+}
+
+fn names<'a>(texts: impl Iterator<Item = &'a String>) -> Result<Vec<Reference>> {
+    texts.map(|text| Reference::parse(text).map_err(|error| error.recast(|_| Kind::Corrupt))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_normal() {
+        fn check(path: &str, expected: &str) {
+            assert_eq!(normal(path), expected, "{path}");
+        }
+        check("./a/b", "a/b");
+        check("a/../b", "b");
+        check("a/b/../../../c", "c");
+        check("a//layer.tar", "a/layer.tar");
+        check("", "");
+    }
+}

@@ -1,0 +1,220 @@
+//! Images that are made here: layers from archives on this disk, a configuration, a manifest of our own.
+
+use super::{Record, Store, parse_config};
+use crate::digest::{Digest, Hasher};
+use crate::kind::failed;
+use crate::layer::split::Replay;
+use crate::layer::{self, Expected};
+use crate::manifest::{self, Manifest};
+use crate::pull::{once_each, platform_of};
+use crate::reference::Reference;
+use crate::{Error, Kind, Result};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+
+/// A file without a name, in the store: it goes with its descriptor.
+pub(crate) fn scratch(store: &Store) -> Result<File> {
+    let name = format!("scratch.{}", rustix::thread::gettid().as_raw_nonzero());
+    let path = store.path("locks").join(name);
+    let mut options = File::options();
+    let file = options.read(true).write(true).create(true).truncate(true).open(&path);
+    let file = file.map_err(failed(|| format!("create {path:?}")))?;
+    std::fs::remove_file(&path).map_err(failed(|| format!("unlink {path:?}")))?;
+    Ok(file)
+}
+
+/// Hashes what is written.
+pub(crate) struct Hashing<W> {
+    pub to: W,
+    pub hasher: Hasher,
+    pub count: u64,
+}
+
+impl<W> Hashing<W> {
+    pub fn new(to: W) -> Self {
+        Self { to, hasher: Hasher::sha256(), count: 0 }
+    }
+}
+
+impl<W: Write> Write for Hashing<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.to.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        self.count += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// A layer of an image that is put together.
+#[derive(Debug, Clone)]
+pub struct Layer {
+    /// Digest of its archive.
+    pub(crate) diff_id: Digest,
+    /// How a manifest describes it.
+    pub(crate) descriptor: Value,
+}
+
+impl Layer {
+    /// Digest of its archive.
+    pub fn id(&self) -> String {
+        self.diff_id.to_string()
+    }
+}
+
+pub(crate) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+pub(crate) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(crate) const TAR: &str = "application/vnd.oci.image.layer.v1.tar";
+
+fn plain(diff_id: &Digest, size: u64) -> Value {
+    json!({"mediaType": TAR, "digest": diff_id.to_string(), "size": size})
+}
+
+/// As long as it lives, layers that no image refers to yet stay.
+pub struct Hold(#[expect(dead_code, reason = "held for its lock")] super::Lock);
+
+impl Store {
+    /// For the making of an image in several steps.
+    pub fn hold(&self) -> Result<Hold> {
+        super::hold_shared(self).map(Hold)
+    }
+
+    /// Writes an archive and keeps it as a layer.
+    pub fn layer_of(&self, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Layer> {
+        let mut out = Hashing::new(io::BufWriter::new(scratch(self)?));
+        write(&mut out)?;
+        out.flush().map_err(failed(|| "write the layer".to_owned()))?;
+        let (digest, size) = (out.hasher.finish(), out.count);
+        let mut file = out
+            .to
+            .into_inner()
+            .map_err(|error| failed(|| "write the layer".to_owned())(error.into_error()))?;
+        file.rewind().map_err(failed(|| "lseek".to_owned()))?;
+        self.keep_layer(Box::new(file), size, None, &digest, &|| true)
+    }
+
+    /// Keeps the layer of an archive, of which `size` bytes come, compressed or not, with that digest where one is known.
+    pub(crate) fn keep_layer(
+        &self,
+        from: Box<dyn Read + '_>,
+        size: u64,
+        digest: Option<&Digest>,
+        diff_id: &Digest,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Layer> {
+        if let Some(staged) = self.stage(diff_id, go_on)? {
+            let expected = Expected { digest, size, diff_id };
+            let (root, split) = (staged.root()?, staged.split()?);
+            let bytes = layer::receive(from, &expected, root, split, self.ownership, &|_| go_on())?;
+            staged.commit(bytes)?;
+        }
+        let size = self.replay(diff_id)?.size()?;
+        Ok(Layer { diff_id: diff_id.clone(), descriptor: plain(diff_id, size) })
+    }
+
+    /// The archive of a layer.
+    pub(crate) fn replay(&self, diff_id: &Digest) -> Result<Replay> {
+        let layer = self.layer(diff_id.hex());
+        Replay::open(&layer.join("split"), &layer.join("diff"))
+    }
+
+    /// The layers of an image that is here, as its manifest describes them.
+    pub fn layers_of(&self, image: &super::Image) -> Result<Vec<Layer>> {
+        let bytes = self.blob(&image.manifest_digest.parse()?)?;
+        let document: Value =
+            serde_json::from_slice(&bytes).map_err(|error| Error::new(Kind::Corrupt, error.to_string()))?;
+        let descriptors = document["layers"].as_array().cloned().unwrap_or_default();
+        let diff_ids = image.config.rootfs().diff_ids();
+        if descriptors.len() != diff_ids.len() {
+            return Err(Error::new(
+                Kind::Corrupt,
+                "the manifest and the configuration differ in their layers",
+            ));
+        }
+        let parse = |text: &String| text.parse::<Digest>().map_err(|error| error.recast(|_| Kind::Corrupt));
+        let pairs = descriptors.into_iter().zip(diff_ids);
+        pairs.map(|(descriptor, id)| Ok(Layer { diff_id: parse(id)?, descriptor: oci(descriptor) })).collect()
+    }
+
+    /// Keeps an image of layers that are here and held. `config` is its configuration, to the byte.
+    ///
+    /// Without a name it can only be found by its id.
+    pub fn keep_image(&self, config: &[u8], layers: &[Layer], name: Option<&Reference>) -> Result<String> {
+        let manifest = manifest_of(&Digest::of(config), config.len(), layers)?;
+        self.keep_manifest(&manifest, config, layers, name)
+    }
+
+    /// As [`Store::keep_image`], with a manifest that is there already.
+    pub(crate) fn keep_manifest(
+        &self,
+        manifest: &[u8],
+        config: &[u8],
+        layers: &[Layer],
+        name: Option<&Reference>,
+    ) -> Result<String> {
+        let id = Digest::of(config);
+        let parsed = parse_config(config)?;
+        let diff_ids: Vec<String> = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
+        if *parsed.rootfs().diff_ids() != diff_ids {
+            return Err(Error::new(Kind::Corrupt, "the configuration has other layers than the image"));
+        }
+        let digest = Digest::of(manifest);
+        // What we would not pull we do not make.
+        match manifest::parse(manifest, MANIFEST)? {
+            Manifest::Image { .. } => {}
+            Manifest::Index(_) => return Err(Error::new(Kind::Corrupt, "not an image")),
+        }
+        self.keep_blob(&id, config)?;
+        self.keep_blob(&digest, manifest)?;
+        let distinct = once_each(layers.iter().map(|layer| &layer.diff_id));
+        let record = Record {
+            config: id.to_string(),
+            size: distinct.iter().map(|layer| self.layer_size(layer)).sum(),
+            layers: distinct,
+            platform: platform_of(&parsed),
+            created: parsed.created().clone(),
+            aliases: BTreeSet::new(),
+        };
+        self.change(|records| {
+            match name {
+                Some(name) => records.add(&name.to_string(), &digest.to_string(), record),
+                None => records.add_nameless(&digest.to_string(), record),
+            }
+            Ok(())
+        })?;
+        Ok(id.to_string())
+    }
+
+    /// Bytes of a layer's files.
+    pub fn size_of(&self, diff_id: &str) -> u64 {
+        self.layer_size(diff_id)
+    }
+}
+
+/// A descriptor of docker's manifests in the words of OCI's.
+fn oci(mut descriptor: Value) -> Value {
+    let kind = descriptor["mediaType"].as_str().unwrap_or_default();
+    let kind = match kind.strip_prefix("application/vnd.docker.image.rootfs.diff.tar") {
+        Some(rest) => format!("{TAR}{}", rest.replace('.', "+")),
+        None => kind.to_owned(),
+    };
+    descriptor["mediaType"] = json!(kind);
+    descriptor
+}
+
+/// The manifest of an image, always the same bytes for the same image.
+pub(crate) fn manifest_of(id: &Digest, size: usize, layers: &[Layer]) -> Result<Vec<u8>> {
+    let layers: Vec<&Value> = layers.iter().map(|layer| &layer.descriptor).collect();
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": MANIFEST,
+        "config": {"mediaType": CONFIG, "digest": id.to_string(), "size": size},
+        "layers": layers,
+    });
+    serde_json::to_vec(&manifest).map_err(|error| Error::new(Kind::Other, error.to_string()))
+}

@@ -1,0 +1,107 @@
+//! Whether everything that images need is there, and what it is that was put there; and who needs a layer.
+
+use super::Store;
+use crate::digest::{Digest, Hasher};
+use crate::{Kind, Result};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::PathBuf;
+
+/// Something that an image needs and that is not right.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The image, by name or id.
+    pub image: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// A layer and the images that have it.
+#[derive(Debug, Clone)]
+pub struct LayerUse {
+    /// Its directory in the store.
+    pub path: PathBuf,
+    /// Ids of images.
+    pub images: BTreeSet<String>,
+}
+
+impl Store {
+    /// Every layer that some image refers to, by its diff id.
+    pub fn layers(&self) -> Result<BTreeMap<String, LayerUse>> {
+        let mut all: BTreeMap<String, LayerUse> = BTreeMap::new();
+        for record in self.records()?.images.into_values() {
+            for layer in record.layers {
+                let path = self.layer(&layer);
+                let of = all.entry(layer).or_insert_with(|| LayerUse { path, images: BTreeSet::new() });
+                of.images.insert(record.config.clone());
+            }
+        }
+        Ok(all)
+    }
+
+    /// Looks for each manifest, configuration and layer; with `deep`, also at every byte. In `told` is what is looked at.
+    pub fn check(&self, deep: bool, told: &dyn Fn(&str)) -> Result<Vec<Problem>> {
+        let records = self.records()?;
+        let mut problems = BTreeSet::new();
+        let mut layers: BTreeMap<&str, Option<String>> = BTreeMap::new();
+        for (digest, record) in &records.images {
+            let image = records.names(digest).into_iter().next().unwrap_or_else(|| record.config.clone());
+            let mut found = |what: String| {
+                problems.insert(Problem { image: image.clone(), what });
+            };
+            for (what, digest) in [("manifest", digest), ("configuration", &record.config)] {
+                told(digest);
+                let read = digest.parse::<Digest>().and_then(|digest| self.blob(&digest));
+                match read {
+                    Ok(_) => {}
+                    Err(error) if error.kind == Kind::NotFound => {
+                        found(format!("{what} {digest} is missing"))
+                    }
+                    Err(error) => found(format!("{what}: {error}")),
+                }
+            }
+            for layer in &record.layers {
+                let wrong = layers.entry(layer).or_insert_with(|| {
+                    told(layer);
+                    self.wrong_with(layer, deep)
+                });
+                if let Some(wrong) = wrong {
+                    found(format!("layer {layer} {wrong}"));
+                }
+            }
+        }
+        Ok(problems.into_iter().collect())
+    }
+
+    fn wrong_with(&self, layer: &str, deep: bool) -> Option<String> {
+        if !self.layer(layer).join("diff").is_dir() {
+            return Some("is missing".to_owned());
+        }
+        let digest: Digest = match layer.parse() {
+            Ok(digest) => digest,
+            Err(error) => return Some(format!("has no digest: {error}")),
+        };
+        let replay = match self.replay(&digest) {
+            Ok(replay) => replay,
+            Err(error) => return Some(format!("cannot be saved: {error}")),
+        };
+        if !deep {
+            return None;
+        }
+        match hash(replay, digest.hasher()) {
+            Ok(found) if found == digest => None,
+            Ok(_) => Some("has been changed".to_owned()),
+            Err(error) => Some(format!("is damaged: {error}")),
+        }
+    }
+}
+
+fn hash(mut from: impl Read, mut hasher: Hasher) -> std::io::Result<Digest> {
+    let mut buffer = vec![0; 128 << 10];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            count => hasher.update(&buffer[..count]),
+        }
+    }
+}
