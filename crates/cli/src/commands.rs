@@ -29,14 +29,6 @@ pub struct Pull {
     quiet: bool,
 }
 
-/// List images
-#[derive(Debug, clap::Args)]
-pub struct ListImages {
-    /// Print ids alone
-    #[arg(short, long)]
-    quiet: bool,
-}
-
 /// Remove images
 #[derive(Debug, clap::Args)]
 pub struct RemoveImages {
@@ -51,6 +43,9 @@ pub struct RemoveContainers {
     /// Also one that runs
     #[arg(short, long)]
     force: bool,
+    /// With its volumes that have no name
+    #[arg(short, long)]
+    volumes: bool,
     /// Names or ids
     #[arg(required = true)]
     containers: Vec<String>,
@@ -294,33 +289,8 @@ pub fn pull(arguments: &Pull) -> Result<i32> {
     Ok(0)
 }
 
-/// `images`.
-pub fn images(arguments: &ListImages) -> Result<i32> {
-    let place = place()?;
-    let mut lines = Vec::new();
-    for image in place.images.list()? {
-        let hex = image.id.split_once(':').map_or(image.id.as_str(), |(_, hex)| hex);
-        let short = hex.get(..12).unwrap_or(hex).to_owned();
-        if arguments.quiet {
-            lines.push(short);
-            continue;
-        }
-        let name = image.reference.unwrap_or_else(|| "<none>".to_owned());
-        let created = image.created.unwrap_or_default();
-        let day = created.get(..10).unwrap_or("-");
-        lines.push(format!("{name:<50} {short:<14} {day:<12} {:>9}", human(image.size)));
-    }
-    if !arguments.quiet {
-        lines.insert(0, format!("{:<50} {:<14} {:<12} {:>9}", "IMAGE", "ID", "CREATED", "SIZE"));
-    }
-    for line in lines {
-        print(&line)?;
-    }
-    Ok(0)
-}
-
 /// A size as docker shows it: powers of a thousand.
-fn human(bytes: u64) -> String {
+pub fn human(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
     let mut value = bytes as f64;
     let mut unit = 0;
@@ -348,7 +318,9 @@ pub fn rmi(arguments: &RemoveImages) -> Result<i32> {
 
 /// `rm`.
 pub fn rm(arguments: &RemoveContainers) -> Result<i32> {
-    each(&arguments.containers, |place, name| engine::remove(&place.paths, name, arguments.force).map(drop))
+    each(&arguments.containers, |place, name| {
+        engine::remove(&place.paths, name, arguments.force, arguments.volumes).map(drop)
+    })
 }
 
 /// `stop`.

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 /// The commands that are there under `container` too, with what they are without it.
-const CONTAINER: [(&str, &[&str]); 28] = [
+const CONTAINER: [(&str, &[&str]); 29] = [
     ("attach", &["attach"]),
     ("commit", &["commit"]),
     ("cp", &["cp"]),
@@ -18,6 +18,7 @@ const CONTAINER: [(&str, &[&str]); 28] = [
     ("ls", &["ps"]),
     ("pause", &["pause"]),
     ("port", &["port"]),
+    ("prune", &["container-prune"]),
     ("ps", &["ps"]),
     ("rename", &["rename"]),
     ("restart", &["restart"]),

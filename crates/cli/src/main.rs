@@ -4,12 +4,15 @@
 
 mod commands;
 mod completion;
+mod confirm;
 mod containers;
 mod demo;
 mod events;
+mod files;
 mod filter;
 mod groups;
 mod human;
+mod images;
 mod inspect;
 mod interrupt;
 mod listing;
@@ -21,11 +24,13 @@ mod run_arguments;
 mod run_health;
 mod run_limits;
 mod run_sharing;
+mod space;
 mod stats;
 mod system;
 mod template;
 mod top;
 mod update;
+mod volumes;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use engine::{Error, Kind};
@@ -84,7 +89,36 @@ enum Command {
     /// Pull an image from a registry
     Pull(commands::Pull),
     /// List images
-    Images(commands::ListImages),
+    Images(images::ListImages),
+    /// Push an image to a registry
+    Push(images::Push),
+    /// Give an image one more name
+    Tag(images::Tag),
+    /// Show the steps that made an image
+    History(images::History),
+    /// Write images into one file
+    Save(images::Save),
+    /// Load images from a file
+    Load(images::Load),
+    /// Make an image of an archive with a root
+    Import(images::Import),
+    /// Images
+    Image(images::Group),
+    /// Copy files from a container or to it
+    Cp(files::Copy),
+    /// Show what a container changed of its image
+    Diff(files::Diff),
+    /// Write the root of a container as an archive
+    Export(files::Export),
+    /// Make an image of what a container changed
+    Commit(files::Commit),
+    /// Volumes
+    Volume(volumes::Group),
+    /// The engine as a whole
+    System(space::Group),
+    /// Remove containers that do not run
+    #[command(hide = true)]
+    ContainerPrune(space::PruneContainers),
     /// Remove images
     Rmi(commands::RemoveImages),
     /// Show everything that is known of something, as JSON
@@ -147,7 +181,21 @@ fn main() {
         Some(Command::Network(wanted)) => networks::network(&wanted),
         Some(Command::Port(wanted)) => networks::port(&wanted),
         Some(Command::Pull(wanted)) => commands::pull(&wanted),
-        Some(Command::Images(wanted)) => commands::images(&wanted),
+        Some(Command::Images(wanted)) => images::images(&wanted),
+        Some(Command::Push(wanted)) => images::push(&wanted),
+        Some(Command::Tag(wanted)) => images::tag(&wanted),
+        Some(Command::History(wanted)) => images::history(&wanted),
+        Some(Command::Save(wanted)) => images::save(&wanted),
+        Some(Command::Load(wanted)) => images::load(&wanted),
+        Some(Command::Import(wanted)) => images::import(&wanted),
+        Some(Command::Image(wanted)) => images::group(&wanted),
+        Some(Command::Cp(wanted)) => files::cp(&wanted),
+        Some(Command::Diff(wanted)) => files::diff(&wanted),
+        Some(Command::Export(wanted)) => files::export(&wanted),
+        Some(Command::Commit(wanted)) => files::commit(&wanted),
+        Some(Command::Volume(wanted)) => volumes::group(&wanted),
+        Some(Command::System(wanted)) => space::group(&wanted),
+        Some(Command::ContainerPrune(wanted)) => space::prune_containers(&wanted),
         Some(Command::Rmi(wanted)) => commands::rmi(&wanted),
         Some(Command::Inspect(wanted)) => inspect::inspect(&wanted),
         Some(Command::Ps(wanted)) => ps::ps(&wanted),

@@ -44,6 +44,7 @@ impl Progress {
             Self::Lines => match event {
                 Event::Existing { digest } => complain(&format!("{}: already here", short(&digest))),
                 Event::Done { digest } => complain(&format!("{}: pulled", short(&digest))),
+                Event::Pushed { digest } => complain(&format!("{}: pushed", short(&digest))),
                 _ => {}
             },
             Self::Bars(all, by_digest) => {
@@ -73,6 +74,12 @@ fn draw(all: &MultiProgress, by_digest: &mut HashMap<String, ProgressBar>, event
             if let Some(bar) = by_digest.get(&digest) {
                 bar.set_style(template("{prefix} {msg}"));
                 bar.finish_with_message("pulled");
+            }
+        }
+        Event::Pushed { digest } => {
+            if let Some(bar) = by_digest.get(&digest) {
+                bar.set_style(template("{prefix} {msg}"));
+                bar.finish_with_message("pushed");
             }
         }
         Event::Existing { digest } => {

@@ -76,7 +76,7 @@ pub fn launch(host: &Host<'_>, record: &Record, size: Option<(u16, u16)>) -> Res
     }
     let local_dns = record.pasta.is_some() && etc::has_local_dns(wish);
     let forwarder = local_dns.then_some(IpAddr::from(network::pasta::DNS));
-    let (binds, fill) = binds(host, wish, &base, record)?;
+    let Bound { binds, fill, beneath } = binds(host, wish, &base, record)?;
     let filtered = cgroup.as_ref().is_some_and(|cgroup| cgroup.enforces_devices());
     let no_devices = host.rootless.is_some() || (!wish.privileged && !filtered);
     let devices = devices::of(wish, host.rootless.is_some(), filtered || wish.privileged)?;
@@ -108,6 +108,7 @@ pub fn launch(host: &Host<'_>, record: &Record, size: Option<(u16, u16)>) -> Res
     };
     let spec = bundle::spec(wish, &base.config, &settled)?;
     let beyond = Beyond {
+        beneath,
         root: Some(root(host, wish, &base, &directory)?),
         user: Some(wish.user.clone().or_else(|| base.config.user().clone()).unwrap_or_default()),
         groups: wish.sharing.groups.clone(),
@@ -285,7 +286,8 @@ fn connect(
     }
 }
 
-fn root(host: &Host<'_>, wish: &Wish, base: &Base, directory: &Path) -> Result<Root> {
+/// Where the root of a container is, with its directories made.
+pub fn root(host: &Host<'_>, wish: &Wish, base: &Base, directory: &Path) -> Result<Root> {
     let Some(layers) = &base.layers else {
         let path = base.directory.clone().unwrap_or_default();
         return Ok(Root::Directory(path));
@@ -320,30 +322,45 @@ fn root(host: &Host<'_>, wish: &Wish, base: &Base, directory: &Path) -> Result<R
     }))
 }
 
-type Binds = Vec<(PathBuf, PathBuf, Vec<String>)>;
+/// Source, target, options.
+pub type Binds = Vec<(PathBuf, PathBuf, Vec<String>)>;
 
-fn binds(host: &Host<'_>, wish: &Wish, base: &Base, record: &Record) -> Result<(Binds, Vec<PathBuf>)> {
+/// What is bound into a container.
+pub struct Bound {
+    /// Source, target, options.
+    pub binds: Binds,
+    /// Targets that are filled from the image.
+    pub fill: Vec<PathBuf>,
+    /// Targets of which a part of the source is bound, and which.
+    pub beneath: Vec<(PathBuf, PathBuf)>,
+}
+
+/// The binds of a container, its volumes made.
+pub fn binds(host: &Host<'_>, wish: &Wish, base: &Base, record: &Record) -> Result<Bound> {
     let mut binds: Binds = Vec::new();
     let mut fill = Vec::new();
     let mut own = record.own_volumes.iter();
     let access = |read_only: bool| if read_only { "ro" } else { "rw" }.to_owned();
-    let mut volume_at = |name: &str, target: &PathBuf, read_only: bool, fills: bool| -> Result<()> {
-        let source = volume::ensure(host.paths, name)?;
-        binds.push((source, target.clone(), vec!["rbind".into(), "rprivate".into(), access(read_only)]));
-        if fills {
-            fill.push(target.clone());
-        }
-        Ok(())
-    };
+    let mut beneath = Vec::new();
+    let mut volume_at =
+        |name: &str, target: &PathBuf, read_only: bool, fills: bool, part: Option<&Path>| -> Result<()> {
+            let source = volume::ensure(host.paths, name)?;
+            beneath.extend(part.map(|part| (target.clone(), part.to_owned())));
+            binds.push((source, target.clone(), vec!["rbind".into(), "rprivate".into(), access(read_only)]));
+            if fills {
+                fill.push(target.clone());
+            }
+            Ok(())
+        };
     for wanted in &wish.mounts {
-        if let VolumeMount::Volume { name, target, read_only, fill } = wanted {
+        if let VolumeMount::Volume { name, target, read_only, fill, subpath } = wanted {
             let name = name.as_ref().or_else(|| own.next()).cloned().unwrap_or_default();
-            volume_at(&name, target, *read_only, *fill)?;
+            volume_at(&name, target, *read_only, *fill, subpath.as_deref())?;
         }
     }
     for target in image_volumes(wish, &base.config) {
         let name = own.next().cloned().unwrap_or_default();
-        volume_at(&name, &target, false, true)?;
+        volume_at(&name, &target, false, true, None)?;
     }
     for wanted in &wish.mounts {
         if let VolumeMount::Bind { source, target, read_only, make_source, options } = wanted {
@@ -372,5 +389,5 @@ fn binds(host: &Host<'_>, wish: &Wish, base: &Base, record: &Record) -> Result<(
     if let Some(twice) = targets.windows(2).find(|pair| pair[0] == pair[1]) {
         return Err(Error::new(Kind::Usage, format!("two mounts at {}", twice[0].display())));
     }
-    Ok((binds, fill))
+    Ok(Bound { binds, fill, beneath })
 }

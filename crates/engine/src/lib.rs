@@ -12,17 +12,26 @@ pub mod bundle;
 mod capabilities;
 mod cgroups;
 mod change;
+mod changes;
+mod commit;
 mod connect;
 mod control;
+mod copy;
 mod create;
 mod devices;
+mod diff;
+mod disk;
 mod error;
 mod etc;
 pub mod events;
 mod exec;
 mod explain;
+mod export;
+mod files;
+pub mod filter;
 pub mod health;
 mod host;
+mod image_mount;
 mod images;
 mod inspect;
 mod launch;
@@ -40,6 +49,7 @@ mod run;
 mod security;
 mod share;
 pub mod size;
+mod space;
 mod start;
 mod supervise;
 mod system;
@@ -52,14 +62,19 @@ mod wish;
 
 pub use attach::{attach, wait};
 pub use change::{pause, rename, unpause};
+pub use commit::{CommitWish, ImportWish, check_changes, commit, import, parse_name};
 pub use connect::{connect, disconnect};
+pub use copy::{CopyWish, Side, copy, parse_copy};
 pub use create::create;
+pub use diff::{Change, diff};
 pub use error::{Error, Kind, Result};
 pub use exec::{ExecWish, exec};
 pub use explain::{Trace, explain};
+pub use export::export;
 pub use host::Host;
-pub use image::{Event, Platform, Reference, Removed};
-pub use images::{Images, Progress, login, logout};
+pub use image::{Event, Format, Platform, Problem, Reference, Removed};
+pub use image_mount::{mount_image, mounted_images, unmount_image};
+pub use images::{Images, Progress, Step, login, logout};
 pub use inspect::{Written, inspect, networks_of, written};
 pub use life::{Life, Status};
 pub use logs::{Entry, LogWish, logs};
@@ -74,10 +89,15 @@ pub use processes::processes;
 pub use published::{of as published, port_lines};
 pub use record::{Listed, Record, get, kill, list, log, remove, running, stop};
 pub use run::{run, run_detached};
+pub use space::{ImageFilter, Piece, PruneFilter, Space, df, prune_containers, prune_images};
 pub use start::{Attach, start_again};
 pub use system::info;
 pub use update::{Changes, update};
 pub use usage::{Usage, usage};
+pub use volume::{
+    Volume, VolumeFilter, create_volume, get_volume, list_volumes, prune_volumes, remove_volume,
+    users as volume_users,
+};
 pub use wish::{
     Attachment, Device, Limits, LogDriver, Namespace, Network, PullPolicy, Restart, RootfsWish, Sharing,
     Source, Throttle, Ulimit, Wish,

@@ -30,6 +30,9 @@ pub enum VolumeMount {
         read_only: bool,
         /// Whether it is filled from the image at first use.
         fill: bool,
+        /// What of it is mounted, if not all.
+        #[serde(default)]
+        subpath: Option<PathBuf>,
     },
     /// A file system in memory.
     Tmpfs {
@@ -98,7 +101,7 @@ pub fn parse_volume(text: &str) -> Result<VolumeMount> {
         }
     }
     match source {
-        None => Ok(VolumeMount::Volume { name: None, target, read_only, fill }),
+        None => Ok(VolumeMount::Volume { name: None, target, read_only, fill, subpath: None }),
         Some("") => Err(usage(OPTION, text, "the source is empty")),
         Some(source) if source.starts_with(['/', '.', '~']) => {
             let source = std::path::absolute(source)
@@ -106,7 +109,7 @@ pub fn parse_volume(text: &str) -> Result<VolumeMount> {
             Ok(VolumeMount::Bind { source, target, read_only, make_source: true, options: others })
         }
         Some(name) if is_volume_name(name) => {
-            Ok(VolumeMount::Volume { name: Some(name.to_owned()), target, read_only, fill })
+            Ok(VolumeMount::Volume { name: Some(name.to_owned()), target, read_only, fill, subpath: None })
         }
         Some(_) => Err(usage(OPTION, text, "the source is neither a path nor the name of a volume")
             .with_hint("begin a path with / or ./")),
@@ -118,6 +121,7 @@ pub fn parse_mount(text: &str) -> Result<VolumeMount> {
     const OPTION: &str = "--mount";
     let (mut kind, mut source, mut path) = ("volume", None, None);
     let (mut read_only, mut fill, mut options) = (false, true, Vec::new());
+    let mut subpath = None;
     for field in text.split(',') {
         let (key, value) = field.split_once('=').map_or((field, None), |(key, value)| (key, Some(value)));
         let truth = || match value {
@@ -131,6 +135,14 @@ pub fn parse_mount(text: &str) -> Result<VolumeMount> {
             "source" | "src" => source = Some(needed()?),
             "target" | "destination" | "dst" => path = Some(needed()?),
             "readonly" | "ro" => read_only = truth()?,
+            "volume-subpath" => {
+                let path = PathBuf::from(needed()?);
+                let inside = path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+                if !inside || path.as_os_str().is_empty() {
+                    return Err(usage(OPTION, text, "volume-subpath is a relative path without .."));
+                }
+                subpath = Some(path);
+            }
             "volume-nocopy" => fill = !truth()?,
             "bind-propagation" => options.push(needed()?.to_owned()),
             "tmpfs-size" => options.push(format!("size={}", crate::size::parse("tmpfs-size", needed()?)?)),
@@ -140,6 +152,12 @@ pub fn parse_mount(text: &str) -> Result<VolumeMount> {
     }
     let path = path.ok_or_else(|| usage(OPTION, text, "target is missing"))?;
     let target = target(OPTION, text, path)?;
+    if subpath.is_some() && kind != "volume" {
+        return Err(usage(OPTION, text, "volume-subpath needs type=volume"));
+    }
+    if subpath.is_some() && source.is_none() {
+        return Err(usage(OPTION, text, "volume-subpath is of a volume with a name: source is missing"));
+    }
     match kind {
         "bind" => {
             let source = PathBuf::from(source.ok_or_else(|| usage(OPTION, text, "source is missing"))?);
@@ -153,7 +171,7 @@ pub fn parse_mount(text: &str) -> Result<VolumeMount> {
             if name.as_deref().is_some_and(|name| !is_volume_name(name)) {
                 return Err(usage(OPTION, text, "the source is not the name of a volume"));
             }
-            Ok(VolumeMount::Volume { name, target, read_only, fill })
+            Ok(VolumeMount::Volume { name, target, read_only, fill, subpath })
         }
         "tmpfs" => {
             if read_only {
@@ -261,8 +279,14 @@ mod tests {
                 target: "/t".into(),
                 read_only: false,
                 fill: true,
+                subpath: None,
             }),
         );
+        check("source=v,target=/t,volume-subpath=../x", Err("volume-subpath"));
+        check("source=v,target=/t,volume-subpath=/x", Err("volume-subpath"));
+        check("source=v,target=/t,volume-subpath=", Err("volume-subpath"));
+        check("type=bind,source=/x,target=/t,volume-subpath=x", Err("type=volume"));
+        check("target=/t,volume-subpath=x", Err("source is missing"));
         check("type=bind,target=/t", Err("source is missing"));
         check("type=bind,source=/x", Err("target is missing"));
         check("type=nfs,target=/t", Err("type is bind, volume or tmpfs"));

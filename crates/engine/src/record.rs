@@ -237,8 +237,8 @@ pub fn settle(paths: &Paths, id: &str) -> Result<()> {
 /// The exit code of a container whose end nobody has seen.
 const UNKNOWN: i32 = 255;
 
-/// Removes a container by name or id; one that runs only with `force`.
-pub fn remove(paths: &Paths, wanted: &str, force: bool) -> Result<String> {
+/// Removes a container by name or id; one that runs only with `force`, its volumes that have no name only with `volumes`.
+pub fn remove(paths: &Paths, wanted: &str, force: bool, volumes: bool) -> Result<String> {
     let id = find(paths, wanted)?;
     let running = || {
         Error::new(Kind::Failed, format!("container {wanted} is running"))
@@ -263,7 +263,7 @@ pub fn remove(paths: &Paths, wanted: &str, force: bool) -> Result<String> {
     if !force && is_up() {
         return Err(running());
     }
-    discard(paths, &id, force)?;
+    discard(paths, &id, volumes)?;
     Ok(id)
 }
 
@@ -276,6 +276,11 @@ pub fn discard(paths: &Paths, id: &str, own_volumes: bool) -> Result<()> {
         let name = names::release(paths, &record.name);
         failures.extend(name.err().map(|failure| failure.to_string()));
         for volume in record.own_volumes.iter().filter(|_| own_volumes) {
+            // Another that took its volumes has them still.
+            let others = list(paths)?.into_iter().filter(|one| one.record.id != id).collect::<Vec<_>>();
+            if !crate::volume::users(&others, volume).is_empty() {
+                continue;
+            }
             failures.extend(crate::volume::remove(paths, volume).err().map(|failure| failure.to_string()));
         }
     }

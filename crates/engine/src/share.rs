@@ -76,6 +76,7 @@ pub fn mounts(paths: &Paths, wish: &Wish) -> Result<Vec<VolumeMount>> {
                 target: target.clone(),
                 read_only: false,
                 fill: *fill,
+                subpath: None,
             },
             one => one.clone(),
         });
@@ -85,6 +86,7 @@ pub fn mounts(paths: &Paths, wish: &Wish) -> Result<Vec<VolumeMount>> {
             target: target.clone(),
             read_only: false,
             fill: false,
+            subpath: None,
         }));
         for mut one in theirs {
             if all.iter().any(|mount| mount.target() == one.target()) {

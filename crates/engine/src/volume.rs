@@ -1,37 +1,213 @@
-//! Named volumes: directories of ours that outlive containers.
+//! Volumes: directories of ours that outlive containers.
+//!
+//! ```text
+//! DATA/volumes/NAME/_data         what is mounted
+//! DATA/volumes/NAME/volume.json   when it was made, its labels
+//! ```
 
 use crate::error::{Error, Kind, Result};
+use crate::filter;
+use crate::mount::VolumeMount;
 use crate::paths::{Paths, make};
+use crate::record::{self, Record};
+use crate::{disk, names};
+use rustix::fs::Mode;
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use sys::called;
+use sys::{Context, Errno, called};
+
+/// A volume.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Volume {
+    /// Its name.
+    #[serde(skip)]
+    pub name: String,
+    /// When it was made (RFC 3339, with nanoseconds).
+    pub created: String,
+    /// Labels.
+    pub labels: Vec<(String, String)>,
+    /// Whether nobody gave it a name.
+    pub anonymous: bool,
+    /// Its directory.
+    #[serde(skip)]
+    pub mountpoint: PathBuf,
+}
 
 /// The directory of a volume, made when it is missing.
 pub fn ensure(paths: &Paths, name: &str) -> Result<PathBuf> {
-    let directory = paths.volumes().join(name);
-    make(&directory)?;
+    // Those of a container are called after its id.
+    let of_container = name.split_once('.').is_some_and(|(id, number)| {
+        id.len() == 64 && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    let volume = Volume { anonymous: of_container, ..Volume::default() };
+    make_it(paths, name, volume).map(|(data, _)| data)
+}
+
+/// Makes a volume; one that is there stays as it is. Its name, which is made up where none is given.
+pub fn create_volume(paths: &Paths, name: Option<&str>, labels: &[(String, String)]) -> Result<String> {
+    let made_up;
+    let (name, anonymous) = match name {
+        Some(name) => (checked(name)?, false),
+        None => {
+            made_up = names::new_id()?;
+            (made_up.as_str(), true)
+        }
+    };
+    let volume = Volume { labels: labels.to_vec(), anonymous, ..Volume::default() };
+    make_it(paths, name, volume)?;
+    Ok(name.to_owned())
+}
+
+fn checked(name: &str) -> Result<&str> {
+    if crate::mount::is_volume_name(name) {
+        return Ok(name);
+    }
+    Err(Error::new(Kind::Usage, format!("invalid volume name {name:?}"))
+        .with_hint("use letters, digits, _, . and -, with a letter or digit first"))
+}
+
+fn make_it(paths: &Paths, name: &str, mut volume: Volume) -> Result<(PathBuf, bool)> {
+    let directory = paths.volumes().join(checked(name)?);
     let data = directory.join("_data");
+    if data.is_dir() {
+        return Ok((data, false));
+    }
+    make(&directory)?;
+    let (new, place) = (directory.join("volume.json.new"), directory.join("volume.json"));
+    if !place.exists() {
+        volume.created = runtime::timestamp::now();
+        let text =
+            serde_json::to_vec(&volume).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+        std::fs::write(&new, text).map_err(called(|| format!("write {new:?}")))?;
+        std::fs::rename(&new, &place).map_err(called(|| format!("rename({new:?})")))?;
+    }
     match std::fs::create_dir(&data) {
         Ok(()) => {
             // Whatever the caller's umask: a volume is for every user of the container.
-            rustix::fs::chmod(&data, rustix::fs::Mode::from_raw_mode(0o755))
-                .map_err(called::<sys::Errno>(|| format!("chmod({data:?})")))?;
+            rustix::fs::chmod(&data, Mode::from_raw_mode(0o755))
+                .map_err(called::<Errno>(|| format!("chmod({data:?})")))?;
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(called(|| format!("mkdir({data:?})"))(error).into()),
     }
-    Ok(data)
+    Ok((data, true))
+}
+
+/// Every volume, by name.
+pub fn list_volumes(paths: &Paths) -> Result<Vec<Volume>> {
+    let directory = paths.volumes();
+    let entries = std::fs::read_dir(&directory).map_err(called(|| format!("read {directory:?}")))?;
+    let mut all: Vec<Volume> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter_map(|name| get_volume(paths, &name).ok())
+        .collect();
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+/// One volume.
+pub fn get_volume(paths: &Paths, name: &str) -> Result<Volume> {
+    let directory = paths.volumes().join(checked(name)?);
+    let mountpoint = directory.join("_data");
+    if !mountpoint.is_dir() {
+        return Err(Error::new(Kind::Failed, format!("no such volume: {name}")));
+    }
+    let noted = std::fs::read(directory.join("volume.json")).ok();
+    let noted: Option<Volume> = noted.and_then(|text| serde_json::from_slice(&text).ok());
+    Ok(Volume { name: name.to_owned(), mountpoint, ..noted.unwrap_or_default() })
+}
+
+/// The volumes that a container has, its own among them.
+pub fn volumes_of(record: &Record) -> impl Iterator<Item = &str> {
+    let named = record.wish.mounts.iter().filter_map(|one| match one {
+        VolumeMount::Volume { name: Some(name), .. } => Some(name.as_str()),
+        _ => None,
+    });
+    named.chain(record.own_volumes.iter().map(String::as_str))
+}
+
+/// The containers that have a volume, by name.
+pub fn users(containers: &[record::Listed], name: &str) -> Vec<String> {
+    let has = |one: &&record::Listed| volumes_of(&one.record).any(|volume| volume == name);
+    containers.iter().filter(has).map(|one| one.record.name.clone()).collect()
+}
+
+/// Removes a volume that no container has; one that is not there is an error, but for `force`.
+pub fn remove_volume(paths: &Paths, name: &str, force: bool) -> Result<()> {
+    match get_volume(paths, name) {
+        Err(error) if force && error.kind != Kind::Usage => return remove(paths, name),
+        other => other?,
+    };
+    let users = users(&record::list(paths)?, name);
+    if let Some(user) = users.first() {
+        return Err(Error::new(Kind::Failed, format!("volume {name} is in use by container {user}"))
+            .with_hint(format!("remove the container first: devoxx-container rm {}", users.join(" "))));
+    }
+    remove(paths, name)
 }
 
 /// Removes a volume and all that is in it.
 pub fn remove(paths: &Paths, name: &str) -> Result<()> {
-    if !crate::mount::is_volume_name(name) {
-        return Err(Error::new(Kind::Usage, format!("invalid volume name {name:?}")));
-    }
-    let directory = paths.volumes().join(name);
+    let directory = paths.volumes().join(checked(name)?);
     match std::fs::remove_dir_all(&directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(called(|| format!("remove {directory:?}"))(error).into())
         }
         _ => Ok(()),
     }
+}
+
+/// Which volumes are listed or pruned: `name`, `label`, `dangling`, `driver`.
+#[derive(Debug, Clone, Default)]
+pub struct VolumeFilter {
+    filters: Vec<(String, String)>,
+}
+
+impl VolumeFilter {
+    /// Reads `KEY=VALUE`; `known` are the keys that the command has.
+    pub fn parse(texts: &[String], known: &[&str]) -> Result<Self> {
+        let filters = filter::parse(texts, known)?;
+        for (key, value) in &filters {
+            if key == "dangling" {
+                filter::truth("dangling", value)?;
+            }
+        }
+        Ok(Self { filters })
+    }
+
+    /// Whether it has none of a key.
+    pub fn lacks(&self, key: &str) -> bool {
+        !self.filters.iter().any(|(known, _)| known == key)
+    }
+
+    /// Of one key any value has to fit, of several keys each; of labels each.
+    pub fn fits(&self, volume: &Volume, in_use: bool) -> bool {
+        let any = |key: &str, fits: &dyn Fn(&str) -> bool| {
+            let mut values = self.filters.iter().filter(|(known, _)| known == key).peekable();
+            values.peek().is_none() || values.any(|(_, value)| fits(value))
+        };
+        any("name", &|value| volume.name.contains(value))
+            && any("driver", &|value| value == "local")
+            && any("dangling", &|value| filter::truth("dangling", value).is_ok_and(|wanted| wanted != in_use))
+            && filter::labels(&self.filters, &volume.labels)
+    }
+}
+
+/// Removes volumes that no container has: those without a name, with `all` any. Their names, and how many bytes are free now.
+pub fn prune_volumes(paths: &Paths, all: bool, filter: &VolumeFilter) -> Result<(Vec<String>, u64)> {
+    let containers = record::list(paths)?;
+    let (mut removed, mut bytes) = (Vec::new(), 0);
+    for volume in list_volumes(paths)? {
+        let in_use = !users(&containers, &volume.name).is_empty();
+        if in_use || !(all || volume.anonymous) || !filter.fits(&volume, in_use) {
+            continue;
+        }
+        let size = disk::usage(&volume.mountpoint)?;
+        remove(paths, &volume.name).within(|| format!("remove volume {}", volume.name))?;
+        bytes += size;
+        removed.push(volume.name);
+    }
+    Ok((removed, bytes))
 }

@@ -14,6 +14,7 @@ pub struct Settings<'a> {
     host: &'a Host,
     port: u16,
     copy: bool,
+    writable: bool,
     storage: String,
     tls: bool,
     also: String,
@@ -37,7 +38,7 @@ impl Registry {
     /// The settings of [`Registry::start`], to change before its start.
     pub fn settings(host: &Host) -> Settings<'_> {
         let storage = "/tmp/fixtures/registry".to_owned();
-        Settings { host, port: 5000, copy: false, storage, tls: false, also: String::new() }
+        Settings { host, port: 5000, copy: false, writable: false, storage, tls: false, also: String::new() }
     }
 
     /// The name of an image in this registry.
@@ -97,6 +98,13 @@ impl Settings<'_> {
         self
     }
 
+    /// Empty, and images can be pushed to it.
+    #[must_use]
+    pub fn writable(mut self) -> Self {
+        self.writable = true;
+        self
+    }
+
     /// Another directory of the host that has images.
     #[must_use]
     pub fn storage(mut self, directory: &str) -> Self {
@@ -128,7 +136,7 @@ impl Settings<'_> {
     #[track_caller]
     pub fn start(self) -> Registry {
         let name = format!("registry-{}", self.port);
-        let storage = if self.copy { format!("/tmp/{name}") } else { self.storage };
+        let storage = if self.copy || self.writable { format!("/tmp/{name}") } else { self.storage };
         if self.copy {
             let script = format!("cp -a /tmp/fixtures/registry {storage}");
             self.host.admin(&script);
@@ -138,8 +146,8 @@ impl Settings<'_> {
             if self.tls { ", tls: {certificate: /tmp/registry.crt, key: /tmp/registry.key}" } else { "" };
         let config = format!(
             "version: 0.1\nlog: {{level: warn}}\nhttp: {{addr: '{address}'{tls}}}\n\
-             storage:\n  filesystem: {{rootdirectory: '{storage}'}}\n  maintenance: {{readonly: {{enabled: true}}}}\n{}",
-            self.also
+             storage:\n  filesystem: {{rootdirectory: '{storage}'}}\n  maintenance: {{readonly: {{enabled: {}}}}}\n{}",
+            !self.writable, self.also
         );
         let file = format!("/tmp/{name}.yml");
         fs::write(self.host.path(&file), config).unwrap_or_else(|error| panic!("{file}: {error}"));

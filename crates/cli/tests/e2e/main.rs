@@ -4,11 +4,13 @@
 
 mod bad_input;
 mod complaints;
+mod copy;
 mod demo;
 mod events;
 mod explain;
 mod formats;
 mod images;
+mod images_verbs;
 mod isolation;
 mod lifecycle;
 mod limits;
@@ -25,6 +27,8 @@ mod scenario;
 mod seccomp;
 mod show;
 mod signals;
+mod system;
 mod terminal;
 mod volumes;
+mod volumes_verbs;
 mod world;

@@ -1,0 +1,191 @@
+//! The commands for all there is: `system df`, `system prune`, `system check`; and `container prune`.
+
+use crate::commands::{human, place, print};
+use crate::confirm::confirm;
+use crate::{images, volumes};
+use engine::{Error, Kind, PruneFilter, Result, VolumeFilter};
+
+/// The engine as a whole
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container system df\n  devoxx-container system prune --all --volumes"
+)]
+pub struct Group {
+    #[command(subcommand)]
+    command: GroupCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum GroupCommand {
+    /// Show what takes the disk
+    Df(Df),
+    /// Remove what nothing needs
+    Prune(Prune),
+    /// Check that everything images need is there
+    Check(Check),
+}
+
+/// Show what takes the disk
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  devoxx-container system df\n  devoxx-container system df --verbose")]
+struct Df {
+    /// One by one
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// Remove what nothing needs
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container system prune\n  devoxx-container system prune --all --volumes --force"
+)]
+struct Prune {
+    /// Also images with a name that no container has
+    #[arg(short, long)]
+    all: bool,
+    /// Also volumes without a name that no container has
+    #[arg(long)]
+    volumes: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    force: bool,
+    /// Only those that fit: until=, label=, label!=
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+}
+
+/// Check that everything images need is there
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container system check\n  devoxx-container system check --deep\n\nEach problem is a line of output; the exit code is 125 when there is any."
+)]
+struct Check {
+    /// Also look at every byte
+    #[arg(long)]
+    deep: bool,
+}
+
+/// Remove containers that do not run
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container container prune\n  devoxx-container container prune --force --filter label=ci"
+)]
+pub struct PruneContainers {
+    /// Do not ask
+    #[arg(short, long)]
+    force: bool,
+    /// Only those that fit: until=, label=, label!=
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+}
+
+/// `container prune`.
+pub fn prune_containers(wanted: &PruneContainers) -> Result<i32> {
+    let filter = PruneFilter::parse(&wanted.filter)?;
+    confirm(wanted.force, "container prune", "all containers that do not run")?;
+    let place = place()?;
+    let (removed, bytes) = engine::prune_containers(&place.paths, &filter)?;
+    tell_containers(&removed)?;
+    print(&format!("Total reclaimed space: {}", human(bytes)))?;
+    Ok(0)
+}
+
+fn tell_containers(removed: &[String]) -> Result<()> {
+    if removed.is_empty() {
+        return Ok(());
+    }
+    print("Deleted Containers:")?;
+    removed.iter().try_for_each(|id| print(id))?;
+    print("")
+}
+
+/// `system ...`.
+pub fn group(arguments: &Group) -> Result<i32> {
+    match &arguments.command {
+        GroupCommand::Df(wanted) => df(wanted),
+        GroupCommand::Prune(wanted) => prune(wanted),
+        GroupCommand::Check(wanted) => check(wanted),
+    }
+}
+
+fn df(arguments: &Df) -> Result<i32> {
+    let place = place()?;
+    let all = engine::df(&place.paths, &place.images)?;
+    if !arguments.verbose {
+        print(&format!("{:<15} {:<9} {:<9} {:<10} RECLAIMABLE", "TYPE", "TOTAL", "ACTIVE", "SIZE"))?;
+        for usage in all {
+            let active = usage.pieces.iter().filter(|piece| piece.users > 0).count();
+            let percent = (usage.reclaimable * 100).checked_div(usage.bytes).unwrap_or(0);
+            print(&format!(
+                "{:<15} {:<9} {active:<9} {:<10} {} ({percent}%)",
+                usage.kind,
+                usage.pieces.len(),
+                human(usage.bytes),
+                human(usage.reclaimable)
+            ))?;
+        }
+        return Ok(0);
+    }
+    for usage in all {
+        print(&format!("{} space usage:\n", usage.kind))?;
+        let images = usage.kind == "Images";
+        let own = if images { format!(" {:<10}", "UNIQUE") } else { String::new() };
+        print(&format!("{:<14} {:<20} {:<10}{own} {:<6} NAME", "ID", "CREATED", "SIZE", "USERS"))?;
+        for piece in usage.pieces {
+            let hex = piece.id.rsplit(':').next().unwrap_or_default();
+            let id = hex.get(..12).unwrap_or(hex);
+            let own = if images { format!(" {:<10}", human(piece.own)) } else { String::new() };
+            let created = piece.created.get(..19).unwrap_or(&piece.created);
+            print(&format!(
+                "{id:<14} {created:<20} {:<10}{own} {:<6} {}",
+                human(piece.bytes),
+                piece.users,
+                piece.name
+            ))?;
+        }
+        print("")?;
+    }
+    Ok(0)
+}
+
+fn prune(arguments: &Prune) -> Result<i32> {
+    let filter = PruneFilter::parse(&arguments.filter)?;
+    let until = arguments.filter.iter().any(|text| text.starts_with("until="));
+    if until && arguments.volumes {
+        return Err(Error::new(Kind::Usage, "--volumes and --filter until= contradict each other"));
+    }
+    let labels: Vec<String> =
+        arguments.filter.iter().filter(|text| text.starts_with("label")).cloned().collect();
+    let volume_filter = VolumeFilter::parse(&labels, &["label", "label!"])?;
+    let mut what = "all containers that do not run, ".to_owned();
+    if arguments.volumes {
+        what += "all volumes without a name that no container has, ";
+    }
+    what += if arguments.all { "all images that no container has" } else { "all images without a name" };
+    confirm(arguments.force, "system prune", &what)?;
+    let place = place()?;
+    let (containers, mut bytes) = engine::prune_containers(&place.paths, &filter)?;
+    tell_containers(&containers)?;
+    if arguments.volumes {
+        let (removed, more) = engine::prune_volumes(&place.paths, false, &volume_filter)?;
+        volumes::tell_removed(&removed)?;
+        bytes += more;
+    }
+    let (removed, more) = engine::prune_images(&place.paths, &place.images, arguments.all, &filter)?;
+    images::tell_removed(&removed)?;
+    print(&format!("Total reclaimed space: {}", human(bytes + more)))?;
+    Ok(0)
+}
+
+fn check(arguments: &Check) -> Result<i32> {
+    let place = place()?;
+    let problems = place.images.check(arguments.deep, &|_| ())?;
+    for problem in &problems {
+        print(&format!("{}: {}", problem.image, problem.what))?;
+    }
+    match problems.len() {
+        0 => Ok(0),
+        count => Err(Error::new(Kind::Failed, format!("{count} problems in the image store"))
+            .with_hint("remove these images and pull them again")),
+    }
+}

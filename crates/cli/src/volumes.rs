@@ -1,0 +1,238 @@
+//! The commands for volumes.
+
+use crate::commands::{human, place, print};
+use crate::confirm::confirm;
+use engine::{Error, Kind, Result, VolumeFilter};
+
+/// Volumes
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container volume create data\n  devoxx-container volume prune --all"
+)]
+pub struct Group {
+    #[command(subcommand)]
+    command: GroupCommand,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum GroupCommand {
+    /// Make a volume
+    Create(Create),
+    /// List volumes
+    #[command(visible_alias = "list")]
+    Ls(List),
+    /// Show volumes as JSON
+    Inspect(Inspect),
+    /// Remove volumes
+    #[command(visible_alias = "remove")]
+    Rm(Remove),
+    /// Remove volumes that no container has
+    Prune(Prune),
+}
+
+/// Make a volume
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container volume create data\n  devoxx-container volume create --label backup=daily data"
+)]
+struct Create {
+    /// Label of the volume
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    label: Vec<String>,
+    /// The kind of volume: local
+    #[arg(short, long, default_value = "local")]
+    driver: String,
+    /// Option of the driver: local has none
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    opt: Vec<String>,
+    /// Its name; without one it gets 64 digits
+    name: Option<String>,
+}
+
+/// List volumes
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container volume ls\n  devoxx-container volume ls -q --filter dangling=true\n\nFilters: name=, label=, dangling=, driver="
+)]
+struct List {
+    /// Print names alone
+    #[arg(short, long)]
+    quiet: bool,
+    /// Only those that fit
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+}
+
+/// Show volumes as JSON
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container volume inspect data\n  devoxx-container volume inspect data logs"
+)]
+struct Inspect {
+    /// Names
+    #[arg(required = true)]
+    volumes: Vec<String>,
+}
+
+/// Remove volumes
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container volume rm data\n  devoxx-container volume rm --force data logs"
+)]
+struct Remove {
+    /// No error for one that is not there
+    #[arg(short, long)]
+    force: bool,
+    /// Names
+    #[arg(required = true)]
+    volumes: Vec<String>,
+}
+
+/// Remove volumes that no container has
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container volume prune\n  devoxx-container volume prune --all --force --filter label=scratch"
+)]
+struct Prune {
+    /// Also those with a name
+    #[arg(short, long)]
+    all: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    force: bool,
+    /// Only those that fit: label=, label!=, all=
+    #[arg(long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+}
+
+/// `volume ...`.
+pub fn group(arguments: &Group) -> Result<i32> {
+    match &arguments.command {
+        GroupCommand::Create(wanted) => create(wanted),
+        GroupCommand::Ls(wanted) => list(wanted),
+        GroupCommand::Inspect(wanted) => inspect(wanted),
+        GroupCommand::Rm(wanted) => remove(wanted),
+        GroupCommand::Prune(wanted) => prune(wanted),
+    }
+}
+
+fn create(arguments: &Create) -> Result<i32> {
+    if arguments.driver != "local" {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("invalid value {:?} for --driver: write local", arguments.driver),
+        ));
+    }
+    if let Some(option) = arguments.opt.first() {
+        return Err(Error::new(
+            Kind::Usage,
+            format!("invalid value {option:?} for --opt: the driver local has none"),
+        )
+        .with_hint("mount a directory of the host with --mount type=bind, memory with type=tmpfs"));
+    }
+    let mut labels: Vec<(String, String)> = Vec::new();
+    for label in &arguments.label {
+        let (key, value) = label.split_once('=').unwrap_or((label, ""));
+        if key.is_empty() {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("invalid value {label:?} for --label: the key is empty"),
+            ));
+        }
+        labels.retain(|(known, _)| known != key);
+        labels.push((key.to_owned(), value.to_owned()));
+    }
+    let place = place()?;
+    print(&engine::create_volume(&place.paths, arguments.name.as_deref(), &labels)?)?;
+    Ok(0)
+}
+
+fn list(arguments: &List) -> Result<i32> {
+    let filter = VolumeFilter::parse(&arguments.filter, &["name", "label", "label!", "dangling", "driver"])?;
+    let place = place()?;
+    let containers = engine::list(&place.paths)?;
+    if !arguments.quiet {
+        print(&format!("{:<9} VOLUME NAME", "DRIVER"))?;
+    }
+    for volume in engine::list_volumes(&place.paths)? {
+        let in_use = !engine::volume_users(&containers, &volume.name).is_empty();
+        if !filter.fits(&volume, in_use) {
+            continue;
+        }
+        if arguments.quiet {
+            print(&volume.name)?
+        } else {
+            print(&format!("{:<9} {}", "local", volume.name))?
+        }
+    }
+    Ok(0)
+}
+
+fn inspect(arguments: &Inspect) -> Result<i32> {
+    let place = place()?;
+    let mut all = Vec::new();
+    for name in &arguments.volumes {
+        let volume = engine::get_volume(&place.paths, name)?;
+        let labels: serde_json::Map<String, serde_json::Value> =
+            volume.labels.into_iter().map(|(key, value)| (key, value.into())).collect();
+        all.push(serde_json::json!({
+            "CreatedAt": volume.created,
+            "Driver": "local",
+            "Labels": labels,
+            "Mountpoint": volume.mountpoint,
+            "Name": volume.name,
+            "Options": {},
+            "Scope": "local",
+        }));
+    }
+    let text =
+        serde_json::to_string_pretty(&all).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+    print(&text)?;
+    Ok(0)
+}
+
+fn remove(arguments: &Remove) -> Result<i32> {
+    let place = place()?;
+    let mut code = 0;
+    for name in &arguments.volumes {
+        match engine::remove_volume(&place.paths, name, arguments.force) {
+            Ok(()) => print(name)?,
+            Err(error) => code = crate::report(&error),
+        }
+    }
+    Ok(code)
+}
+
+fn prune(arguments: &Prune) -> Result<i32> {
+    let mut all = arguments.all;
+    let mut texts = arguments.filter.clone();
+    // As docker has it too.
+    for text in &arguments.filter {
+        if let Some(value) = text.strip_prefix("all=") {
+            all |= engine::filter::truth("all", value)?;
+        }
+    }
+    texts.retain(|text| !text.starts_with("all="));
+    let filter = VolumeFilter::parse(&texts, &["label", "label!"])?;
+    let what = if all {
+        "all volumes that no container has"
+    } else {
+        "volumes without a name that no container has"
+    };
+    confirm(arguments.force, "volume prune", what)?;
+    let place = place()?;
+    let (removed, bytes) = engine::prune_volumes(&place.paths, all, &filter)?;
+    tell_removed(&removed)?;
+    print(&format!("Total reclaimed space: {}", human(bytes)))?;
+    Ok(0)
+}
+
+/// As docker tells of it.
+pub fn tell_removed(removed: &[String]) -> Result<()> {
+    if removed.is_empty() {
+        return Ok(());
+    }
+    print("Deleted Volumes:")?;
+    removed.iter().try_for_each(|name| print(name))?;
+    print("")
+}
