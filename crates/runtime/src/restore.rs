@@ -6,6 +6,7 @@ use crate::container::{after_removal, claim, end, limit_cgroup};
 use crate::create::{absolute, make_root, write_pid_file};
 use crate::criu::choices::{Choices, Directories};
 use crate::criu::message::{CgroupsMode, Options as Asked, Wish};
+use crate::criu::outside::Seen;
 use crate::criu::{
     Criu, Mapped, Mounts, Notification, Surroundings, cgroups, descriptors, explain, outside, targets,
 };
@@ -183,7 +184,7 @@ impl Restoration<'_> {
             root: root_at.display().to_string(),
             restore_sibling: true,
             mounts: outside::sources(self.plan, &ours, &self.record, empty_at, &mapped),
-            cgroup_roots: self.cgroup_roots()?,
+            cgroup_roots: self.cgroup_roots(&ours)?,
             tcp_close: self.options.tcp_close,
             lsm_profile: self.options.lsm_profile.clone(),
             lsm_mount_context: self.options.lsm_mount_context.clone(),
@@ -228,12 +229,12 @@ impl Restoration<'_> {
 
     /// The container's cgroup may have had another name when it was dumped. Where CRIU is to leave cgroups alone, its
     /// processes stay where CRIU is, which is there already.
-    fn cgroup_roots(&self) -> Result<Vec<cgroups::Root>> {
+    fn cgroup_roots(&self, ours: &[Seen]) -> Result<Vec<cgroups::Root>> {
         let managed = self.options.choices.cgroups != CgroupsMode::Ignore;
         let Some(cgroup) = self.record.cgroup.as_ref().filter(|_| managed) else { return Ok(Vec::new()) };
         let path = "/proc/self/cgroup";
         let own = std::fs::read_to_string(path).map_err(called(|| format!("read({path:?})")))?;
-        Ok(cgroups::roots(cgroup, &own))
+        Ok(cgroups::roots(cgroup, &own, ours))
     }
 
     fn carry_out(&mut self, criu: &mut Criu, asked: &Asked) -> Result<Child> {

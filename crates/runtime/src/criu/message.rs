@@ -155,7 +155,7 @@ impl Options {
         to.flag(24, self.cgroups != CgroupsMode::Ignore);
         for (controller, path) in &self.cgroup_roots {
             to.message(25, |root| {
-                root.text(1, controller.as_deref());
+                root.bytes(1, controller.as_bytes());
                 root.bytes(2, path.as_bytes());
             });
         }

@@ -1,6 +1,7 @@
 //! What of a container's mounts lies outside of it: binds, device nodes of the host, covers of masked paths. In an image a
 //! name stands for each; a restore says what is there now. Pure, but for reading the list of mounts.
 
+use super::cgroups::mount_of;
 use crate::error::Result;
 use crate::plan::{Plan, Source};
 use crate::state::Record;
@@ -171,7 +172,8 @@ pub fn sources(
     let mut sources = vec![(NULL.to_owned(), NULL.to_owned()), (EMPTY.to_owned(), shown(empty))];
     for (target, cgroup) in bound_cgroups(plan).zip(record.cgroup.iter().cycle()) {
         sources.extend(cgroup.places.iter().map(|place| {
-            let name = place.mount.file_name().unwrap_or_default();
+            let mount = mount_of(place, ours).map_or(&place.mount, |mount| &mount.at);
+            let name = mount.file_name().unwrap_or_default();
             // A host with v2 alone has it at the target itself.
             let rest = if cgroup.places.len() > 1 { Path::new(name) } else { Path::new("") };
             let path = place.mount.join(cgroup.name.trim_start_matches('/'));

@@ -1,6 +1,6 @@
 //! Mounts with ids of their own: whose the files are stays the same.
 
-use super::{checkpoint, counts, counts_on, restore, seen, with_criu};
+use super::{assert_same, checkpoint, counts, counts_on, restore, seen, with_criu};
 use crate::world::{mount, namespace, plain};
 use serde_json::{Value, json};
 
@@ -21,7 +21,7 @@ fn mounts_with_ids_of_their_own() {
                 mount(config, "/tree", "bind", "/tmp/data/in", &["rbind", TREE]);
                 mount(config, "/top", "bind", "/tmp/data/in", &["bind", "ro", MAP]);
                 mount(config, "/one", "bind", "/tmp/data/one", &["bind", MAP]);
-                mount(config, "/plain", "bind", "/tmp/data/in", &["bind"]);
+                mount(config, "/plain", "bind", "/tmp/data/in", &["rbind"]);
                 edit(config);
             })
             .start(&[]);
@@ -30,12 +30,13 @@ fn mounts_with_ids_of_their_own() {
             let files = "/tree/f /tree/deep/f /top/f /one /plain/f";
             container.exec(&[], &format!("stat -c %u:%g {files}")).ok().stdout
         };
-        let before = (owners(), seen(&oci, &container));
-        assert!(before.0.starts_with("5000:5000\n5000:5000\n5000:5000\n5003:5004\n"), "{}", before.0);
+        let (owned, before) = (owners(), seen(&oci, &container));
+        assert!(owned.starts_with("5000:5000\n5000:5000\n5000:5000\n5003:5004\n"), "{owned}");
         checkpoint(&oci, &container, &[]);
         restore(&oci, &container, &[]);
         counts_on(&container);
-        assert_eq!((owners(), seen(&oci, &container)), before);
+        assert_same(&owned, &owners());
+        assert_same(&before, &seen(&oci, &container));
         container.end();
         container.call("delete", &[]).ok();
     };
