@@ -93,13 +93,13 @@ pub struct Mounts<'a> {
     pub root_flags: u64,
     /// Where there is a directory that is empty and cannot be written to, for masked paths.
     pub empty_at: &'a Path,
-    /// What is mounted with ids of its own, detached, and where it goes: a bind of it has the same ids.
-    pub mapped: &'a [Mapped],
+    /// What CRIU cannot bind from where it is on the host. A bind of a mount with ids of its own has the same ids.
+    pub apart: &'a [Apart],
 }
 
-/// A bind with ids of its own.
+/// A mount by itself.
 #[derive(Debug)]
-pub struct Mapped {
+pub struct Apart {
     /// Where it is in the container, as config.json says.
     pub target: PathBuf,
     /// What is mounted, detached.
@@ -412,7 +412,7 @@ fn prepare(surroundings: &Surroundings<'_>, channel: &OwnedFd) -> Result<String>
 }
 
 fn prepare_mounts(mounts: &Mounts<'_>) -> Result<()> {
-    let Mounts { root, root_at, root_flags, empty_at, mapped } = mounts;
+    let Mounts { root, root_at, root_flags, empty_at, apart } = mounts;
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).map_err(called::<
         Errno,
     >(
@@ -427,7 +427,7 @@ fn prepare_mounts(mounts: &Mounts<'_>) -> Result<()> {
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount("tmpfs", *empty_at, "tmpfs", flags, Some(c"nr_blocks=1,nr_inodes=1"))
         .map_err(called::<Errno>(|| format!("mount(tmpfs, {empty_at:?})")))?;
-    for Mapped { tree, at, .. } in *mapped {
+    for Apart { tree, at, .. } in *apart {
         move_mount(tree, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
             .map_err(called::<Errno>(|| format!("move_mount({at:?})")))?;
     }

@@ -8,7 +8,7 @@ use crate::criu::choices::{Choices, Directories};
 use crate::criu::message::{CgroupsMode, Options as Asked, Wish};
 use crate::criu::outside::Seen;
 use crate::criu::{
-    Criu, Mapped, Mounts, Notification, Surroundings, cgroups, descriptors, explain, outside, targets,
+    Apart, Criu, Mounts, Notification, Surroundings, cgroups, descriptors, explain, outside, targets,
 };
 use crate::delete::delete;
 use crate::error::{Error, Kind, Result};
@@ -126,7 +126,8 @@ impl Restoration<'_> {
             std::fs::create_dir(directory).map_err(called(|| format!("mkdir({directory:?})")))?;
         }
         targets::make(self.plan, &self.record.rootfs)?;
-        let mapped = open_mapped(self.plan, &place)?;
+        let ours = outside::mounts_of("self")?;
+        let apart = open_apart(self.plan, &place, &ours)?;
         let joined = self.joined()?;
         let inherited = self.inherited()?;
         let surroundings = Surroundings {
@@ -140,10 +141,10 @@ impl Restoration<'_> {
                 root_at: &root_at,
                 root_flags: self.root_flags(),
                 empty_at: &empty_at,
-                mapped: &mapped,
+                apart: &apart,
             }),
         };
-        let mut asked = self.asked(&root_at, &empty_at, &mapped)?;
+        let mut asked = self.asked(&root_at, &empty_at, &apart, &ours)?;
         asked.inherited =
             inherited.iter().map(|(name, fd)| (name.clone(), fd.as_raw_fd().unsigned_abs())).collect();
         asked.joined = joined
@@ -167,10 +168,14 @@ impl Restoration<'_> {
         }
     }
 
-    fn asked(&self, root_at: &Path, empty_at: &Path, mapped: &[Mapped]) -> Result<Asked> {
-        let mapped: Vec<(&Path, &Path)> =
-            mapped.iter().map(|one| (one.target.as_path(), one.at.as_path())).collect();
-        let ours = outside::mounts_of("self")?;
+    fn asked(&self, root_at: &Path, empty_at: &Path, apart: &[Apart], ours: &[Seen]) -> Result<Asked> {
+        let shown = |path: &Path| path.display().to_string();
+        let mut mounts = outside::sources(self.plan, ours, &self.record, empty_at);
+        for Apart { target, at, .. } in apart {
+            let name = shown(target);
+            mounts.retain(|(known, _)| *known != name);
+            mounts.push((name, shown(at)));
+        }
         let choices = &self.options.choices;
         // None was there before: it was just made.
         let cgroups = match choices.cgroups {
@@ -181,10 +186,10 @@ impl Restoration<'_> {
             cgroups,
             evasive_devices: true,
             log_file: LOG.to_owned(),
-            root: root_at.display().to_string(),
+            root: shown(root_at),
             restore_sibling: true,
-            mounts: outside::sources(self.plan, &ours, &self.record, empty_at, &mapped),
-            cgroup_roots: self.cgroup_roots(&ours)?,
+            mounts,
+            cgroup_roots: self.cgroup_roots(ours)?,
             tcp_close: self.options.tcp_close,
             lsm_profile: self.options.lsm_profile.clone(),
             lsm_mount_context: self.options.lsm_mount_context.clone(),
@@ -335,11 +340,18 @@ fn check_joined(plan: &Plan) -> Result<()> {
     }
 }
 
-/// Opens the binds with ids of their own, and makes what they are mounted on in a container's directory.
-fn open_mapped(plan: &Plan, place: &Path) -> Result<Vec<Mapped>> {
-    let mut mapped = Vec::new();
-    for (index, (target, tree)) in mounts::open_mapped(plan)?.into_iter().enumerate() {
-        let at = place.join(format!("criu-mapped-{index}"));
+/// Opens what has to be mounted by itself, and makes what it is mounted on in a container's directory.
+fn open_apart(plan: &Plan, place: &Path, ours: &[Seen]) -> Result<Vec<Apart>> {
+    let beneath = |source: &Path| {
+        let below = ours.iter().filter(|seen| seen.at.starts_with(source) && seen.at != source);
+        let mut paths: Vec<PathBuf> = below.map(|seen| seen.at.clone()).collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    };
+    let mut apart = Vec::new();
+    for (index, (target, tree)) in mounts::open_apart(plan, beneath)?.into_iter().enumerate() {
+        let at = place.join(format!("criu-apart-{index}"));
         let about = rustix::fs::fstat(&tree).map_err(called::<Errno>(|| "fstat".to_owned()))?;
         match FileType::from_raw_mode(about.st_mode) {
             FileType::Directory => {
@@ -347,9 +359,9 @@ fn open_mapped(plan: &Plan, place: &Path) -> Result<Vec<Mapped>> {
             }
             _ => drop(std::fs::File::create_new(&at).map_err(called(|| format!("open({at:?}, O_EXCL)")))?),
         }
-        mapped.push(Mapped { target: target.to_owned(), tree, at });
+        apart.push(Apart { target, tree, at });
     }
-    Ok(mapped)
+    Ok(apart)
 }
 
 /// A copy under a number that is not one of the standard descriptors'.

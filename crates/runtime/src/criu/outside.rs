@@ -158,16 +158,8 @@ fn below_name(target: &Path, rest: &Path) -> String {
 }
 
 /// For a restore: what stands for each name now. `empty` is a directory for masked ones, `ours` the mounts of the host, and
-/// the record has the container's root and cgroup. `mapped` are binds with ids of their own: their targets, and where they
-/// are mounted with these ids. A name that the image does not have does no harm.
-pub fn sources(
-    plan: &Plan,
-    ours: &[Seen],
-    record: &Record,
-    empty: &Path,
-    mapped: &[(&Path, &Path)],
-) -> Vec<(String, String)> {
-    let with_ids = |target: &Path| mapped.iter().find(|(at, _)| *at == target).map(|(_, mounted)| *mounted);
+/// the record has the container's root and cgroup. A name that the image does not have does no harm.
+pub fn sources(plan: &Plan, ours: &[Seen], record: &Record, empty: &Path) -> Vec<(String, String)> {
     let shown = |path: &Path| path.display().to_string();
     let mut sources = vec![(NULL.to_owned(), NULL.to_owned()), (EMPTY.to_owned(), shown(empty))];
     for (target, cgroup) in bound_cgroups(plan).zip(record.cgroup.iter().cycle()) {
@@ -182,7 +174,7 @@ pub fn sources(
     }
     let root = Bound { target: Path::new("/"), source: &record.rootfs, recursive: true };
     for bound in bound(plan) {
-        sources.push((shown(bound.target), shown(with_ids(bound.target).unwrap_or(bound.source))));
+        sources.push((shown(bound.target), shown(bound.source)));
     }
     for bound in bound(plan).filter(|bound| bound.recursive).chain([root]) {
         let source = std::fs::canonicalize(bound.source).unwrap_or_else(|_| bound.source.to_owned());
@@ -191,8 +183,7 @@ pub fn sources(
             if rest.as_os_str().is_empty() {
                 continue;
             }
-            let source = with_ids(bound.target).map(|mounted| mounted.join(rest));
-            sources.push((below_name(bound.target, rest), shown(source.as_ref().unwrap_or(&mount.at))));
+            sources.push((below_name(bound.target, rest), shown(&mount.at)));
         }
     }
     // One that config.json names itself comes first.
@@ -287,15 +278,8 @@ mod tests {
         let unified = Place { mount: "/cgroups".into(), version: Version::V2, controllers: Vec::new() };
         let cgroup = Some(Cgroup { name: "/x".into(), places: vec![unified], unit: None });
         let record = Record { rootfs: "/b/rootfs".into(), cgroup, ..Record::default() };
-        let mapped = (Path::new("/data"), Path::new("/mapped/0"));
-        let with_ids = sources(&plan, &ours, &record, Path::new("/empty"), &[mapped]);
-        let sources = sources(&plan, &ours, &record, Path::new("/empty"), &[]);
-        let find = |sources: &[(String, String)], name: &str| {
-            sources.iter().find(|(known, _)| known == name).map(|(_, at)| at.clone())
-        };
-        assert_eq!(find(&with_ids, "/data").as_deref(), Some("/mapped/0"));
-        assert_eq!(find(&with_ids, "/data/more").as_deref(), Some("/mapped/0/more"));
-        let source = |name: &str| find(&sources, name);
+        let sources = sources(&plan, &ours, &record, Path::new("/empty"));
+        let source = |name: &str| sources.iter().find(|(known, _)| known == name).map(|(_, at)| at.as_str());
         for (name, expected) in [
             ("/data", "/srv/data"),
             ("/data/more", "/srv/data/more"),
@@ -305,7 +289,7 @@ mod tests {
             ("/mnt", "/b/rootfs/mnt"),
             ("/sys/fs/cgroup", "/cgroups/x"),
         ] {
-            assert_eq!(source(name).as_deref(), Some(expected), "{name}");
+            assert_eq!(source(name), Some(expected), "{name}");
         }
         for (_, name) in &named {
             assert!(source(name).is_some(), "{name} is in the image and nowhere else");

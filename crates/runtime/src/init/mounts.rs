@@ -8,7 +8,7 @@ mod parent;
 
 pub use bind::clone_tree;
 pub use file_system::file_system;
-pub use parent::{Opened, open_for_running, open_in_parent, open_mapped};
+pub use parent::{Opened, open_apart, open_for_running, open_in_parent};
 
 use super::fill;
 use super::target::{self, Missing, found_or_made, link_or_made, resolve_without_links};

@@ -47,15 +47,37 @@ pub fn open_in_parent(plan: &Plan) -> Result<Opened> {
     open_all(plan, wanted, false)
 }
 
-/// Opens the sources of binds that have ids of their own, and no others: each with its target.
-pub fn open_mapped(plan: &Plan) -> Result<Vec<(&Path, OwnedFd)>> {
-    let wanted = |mount: &Mount| bind_of(mount).is_some_and(|bind| bind.id_map.is_some());
-    let opened = open_all(plan, wanted, false)?.sources;
-    let trees = plan.mounts.iter().zip(opened).filter_map(|(mount, source)| match source {
-        Some(bind::Opened::Tree(tree)) => Some((mount.target.as_path(), tree)),
-        _ => None,
-    });
-    Ok(trees.collect())
+/// Opens each mount of binds that has to be bound again by itself, with its target: where it has ids of its own, and where
+/// others lie on it, from which a user namespace cannot part it. `beneath` are the mounts of the host below a path.
+pub fn open_apart(plan: &Plan, beneath: impl Fn(&Path) -> Vec<PathBuf>) -> Result<Vec<(PathBuf, OwnedFd)>> {
+    let mut namespaces = Namespaced { plan, made: Vec::new(), locks: false, locked: None };
+    let mut apart = Vec::new();
+    for mount in &plan.mounts {
+        let Some(bind) = bind_of(mount) else { continue };
+        let source = bind.path.canonicalize().unwrap_or_else(|_| bind.path.clone());
+        let below = beneath(&source);
+        if bind.id_map.is_none() && (!plan.has_user_namespace() || below.is_empty()) {
+            continue;
+        }
+        let mut add = |target: PathBuf, bind: Bind| {
+            let opened = open(&bind, &mut namespaces);
+            match opened.within(|| format!("mount {}", target.display()))? {
+                bind::Opened::Tree(tree) => apart.push((target, tree)),
+                bind::Opened::Link(_) => {}
+            }
+            Ok::<(), Error>(())
+        };
+        add(mount.target.clone(), Bind { recursive: false, ..bind.clone() })?;
+        for path in below.into_iter().filter(|_| bind.recursive) {
+            let rest = path.strip_prefix(&source).unwrap_or(&path);
+            let id_map = bind.id_map.clone().filter(|map| map.recursive);
+            add(
+                mount.target.join(rest),
+                Bind { path: path.clone(), recursive: false, id_map, ..bind.clone() },
+            )?;
+        }
+    }
+    Ok(apart)
 }
 
 /// Opens the source of every bind, for a container that runs.
@@ -72,7 +94,8 @@ fn may_be_closed(path: &Path) -> bool {
 }
 
 fn open_all(plan: &Plan, wanted: impl Fn(&Mount) -> bool, complete: bool) -> Result<Opened> {
-    let mut namespaces = Namespaced { plan, made: Vec::new(), locked: None };
+    let locks = plan.has_user_namespace();
+    let mut namespaces = Namespaced { plan, made: Vec::new(), locks, locked: None };
     let mut sources = Vec::new();
     for mount in &plan.mounts {
         sources.push(match bind_of(mount).filter(|_| wanted(mount)) {
@@ -102,7 +125,7 @@ fn open(bind: &Bind, namespaces: &mut Namespaced<'_>) -> Result<bind::Opened> {
         bind::Opened::Tree(tree) => tree,
         link => return Ok(link),
     };
-    if namespaces.plan.has_user_namespace() {
+    if namespaces.locks {
         match namespaces.locked()?.open(bind) {
             Ok(locked) => tree = locked,
             // Of a tree whose parts are locked together one part alone is not to be had.
@@ -137,6 +160,8 @@ fn hint(error: Error, path: &Path) -> Error {
 struct Namespaced<'a> {
     plan: &'a Plan,
     made: Vec<(Option<IdMaps>, OwnedFd)>,
+    /// Whether mounts are opened as a user namespace has them.
+    locks: bool,
     locked: Option<Locked>,
 }
 
