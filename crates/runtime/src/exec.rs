@@ -111,7 +111,7 @@ pub fn exec_with(root: &Path, id: &str, options: &Options, stdio: &Stdio) -> Res
         // Between cgroups of a user a process goes only where that user has what is above both: not from a login shell
         // into what the user's own manager has (cgroups(7), "Cgroups delegation: delegation containment"). The process
         // is then held by all that holds the container but its limits, as with runc.
-        Err(NotMade::CgroupClosed(error)) if options.cgroups.is_empty() && !geteuid().is_root() => {
+        Err(NotMade::CgroupClosed(error)) if options.cgroups.is_empty() && !is_root_of_the_host() => {
             warnings.push(format!(
                 "the process is not in the container's cgroup, and its limits do not hold for it: {error}"
             ));
@@ -148,6 +148,12 @@ pub fn exec_with(root: &Path, id: &str, options: &Options, stdio: &Stdio) -> Res
             Err(error)
         }
     }
+}
+
+/// Whether this user may do as it likes with every cgroup: root, and not that of a user namespace alone.
+fn is_root_of_the_host() -> bool {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    geteuid().is_root() && map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 fn stopped() -> Error {
