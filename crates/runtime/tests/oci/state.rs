@@ -277,6 +277,11 @@ fn memory_that_runs_out() {
         if !has_memory(&oci) {
             // Without the controller nothing runs out; the kernel may know all the same that memory is scarce.
             let stream = oci.spawn(["events", "--interval", "100ms", container.id()]);
+            testkit::deadline::wait_for("events watches the container", || {
+                let open = std::fs::read_dir(format!("/proc/{}/fd", stream.pid)).ok()?.flatten();
+                let mut paths = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+                paths.any(|path| path.to_string_lossy().contains("pidfd")).then_some(())
+            });
             container.end();
             let said = stream.wait().ok();
             assert!(!said.stdout.contains("oom"), "{said}");
