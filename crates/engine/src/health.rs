@@ -7,6 +7,7 @@ use runtime::exec::{Options, exec_with};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -223,6 +224,11 @@ impl<'a> Checks<'a> {
     }
 
     fn start(&mut self) {
+        if self.is_paused() {
+            // Nothing can be said of what does not run.
+            self.next = Instant::now() + self.check.interval;
+            return;
+        }
         let start = runtime::timestamp::now();
         match self.execute() {
             Ok((child, output)) => {
@@ -232,6 +238,11 @@ impl<'a> Checks<'a> {
             }
             Err(error) => self.result(start, -1, error.to_string()),
         }
+    }
+
+    fn is_paused(&self) -> bool {
+        let cgroup = runtime::state::read(&self.paths.states(), &self.id).ok().and_then(|state| state.cgroup);
+        cgroup.is_some_and(|cgroup| cgroup.is_frozen().unwrap_or(false))
     }
 
     fn execute(&self) -> runtime::Result<(Child, OwnedFd)> {
@@ -272,9 +283,9 @@ impl<'a> Checks<'a> {
         self.next = Instant::now() + if starting { self.check.start_interval } else { self.check.interval };
     }
 
-    /// Looks at the check that is running; whether it has ended.
-    fn look(&mut self) -> bool {
-        let Some(running) = &mut self.running else { return false };
+    /// Looks at the check that is running.
+    fn look(&mut self) {
+        let Some(running) = &mut self.running else { return };
         let mut buffer = [0u8; LONGEST_OUTPUT];
         while let Ok(count @ 1..) = rustix::io::read(&running.output, &mut buffer) {
             let room = LONGEST_OUTPUT - running.text.len();
@@ -285,23 +296,31 @@ impl<'a> Checks<'a> {
             // It may have ended at this moment.
             let _gone = sys::signals::send(running.child.pidfd.as_fd(), 9);
         }
-        use rustix::process::{WaitId, WaitIdOptions, waitid};
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        match waitid(WaitId::PidFd(running.child.pidfd.as_fd()), options) {
-            Ok(None) => false,
-            Err(_) => true,
-            Ok(Some(status)) => {
-                let (late, start) = (running.late, running.start.clone());
-                let mut text = String::from_utf8_lossy(&running.text).into_owned();
-                let code =
-                    status.exit_status().unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0));
-                if late {
-                    text += &format!("the check took longer than {:?}", self.check.timeout);
-                }
-                self.running = None;
-                self.result(start, if late { -1 } else { code }, text);
-                true
+        let code = match waitid(WaitId::PidFd(running.child.pidfd.as_fd()), options) {
+            Ok(None) => return,
+            Ok(Some(status)) if !running.late => {
+                status.exit_status().unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0))
             }
+            // Or its end cannot be seen: then it is over all the same.
+            Ok(Some(_)) | Err(_) => -1,
+        };
+        let start = running.start.clone();
+        let mut text = String::from_utf8_lossy(&running.text).into_owned();
+        if running.late {
+            text += &format!("the check took longer than {:?}", self.check.timeout);
+        }
+        self.running = None;
+        self.result(start, code, text);
+    }
+}
+
+impl Drop for Checks<'_> {
+    fn drop(&mut self) {
+        if let Some(running) = &self.running {
+            // With its container it is over, and this process, which may start the next, is its parent.
+            let _gone = sys::signals::send(running.child.pidfd.as_fd(), 9);
+            let _reaped = runtime::container::wait(&running.child);
         }
     }
 }
@@ -320,12 +339,11 @@ impl Aside for Checks<'_> {
         self.running.iter().map(|running| running.child.pidfd.as_fd()).collect()
     }
 
-    fn step(&mut self) -> Option<i32> {
+    fn step(&mut self) {
         if self.running.is_some() {
             self.look();
         } else if self.next <= Instant::now() {
             self.start();
         }
-        None
     }
 }

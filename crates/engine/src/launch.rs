@@ -216,7 +216,7 @@ fn leases(host: &Host<'_>, record: &Record) -> Result<(Vec<network::Lease>, Opti
 
 /// The standard descriptors of the container, and our ends of them.
 fn streams(wish: &Wish) -> Result<(Stdio, Streams)> {
-    let (mut theirs, mut ours) = (Stdio::default(), Streams { input_ends: true, ..Streams::default() });
+    let (mut theirs, mut ours) = (Stdio::default(), Streams::default());
     let null = || {
         rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
             .map_err(called::<Errno>(|| "open(\"/dev/null\")".to_owned()))

@@ -19,8 +19,10 @@ pub fn run(host: &Host<'_>, wish: &Wish, attach: Attach, told: Told<'_>, trace: 
     check_terminal(wish)?;
     let record =
         step("the container: a name, and what it is made of", "mkdir(2), symlink(2)", || create(host, wish))?;
-    let started = begin(host, &record, true, told)?;
+    let started = begin(host, &record, true, told);
+    // Also of a start that failed: how far it came.
     trace.finish()?;
+    let started = started?;
     let visit = Visit {
         input: attach.input,
         output: true,
@@ -36,8 +38,9 @@ pub fn run(host: &Host<'_>, wish: &Wish, attach: Attach, told: Told<'_>, trace: 
 pub fn run_detached(host: &Host<'_>, wish: &Wish, told: Told<'_>, trace: &Trace) -> Result<String> {
     let record =
         step("the container: a name, and what it is made of", "mkdir(2), symlink(2)", || create(host, wish))?;
-    begin(host, &record, false, told)?;
+    let started = begin(host, &record, false, told);
     trace.finish()?;
+    started?;
     Ok(record.id)
 }
 

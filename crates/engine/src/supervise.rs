@@ -13,7 +13,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
-use supervisor::{Aside, Connection, Frame, Log, Nothing, Rotation, Supervisor};
+use supervisor::{Aside, Connection, Frame, Log, Nothing, Rotation, Streams, Supervisor};
 use sys::Errno;
 
 /// The first pause before another start; each is twice the one before, up to the longest. As docker.
@@ -66,7 +66,8 @@ pub fn supervise(host: &Host<'_>, record: &Record, socket: OwnedFd, start: Start
     match prepared {
         Ok(mut supervisor) => {
             supervisor.welcome(first);
-            Attendance { host, record, supervisor, life: life::read(host.paths, &record.id) }.run(start)
+            let life = life::read(host.paths, &record.id);
+            Attendance { host, record, supervisor, life, attached: start.attached }.run(start)
         }
         Err(error) => {
             let error = give_up(host, record, start, error);
@@ -113,6 +114,8 @@ struct Attendance<'a> {
     record: &'a Record,
     supervisor: Supervisor,
     life: Life,
+    /// Whether who started it had its streams.
+    attached: bool,
 }
 
 impl Attendance<'_> {
@@ -168,7 +171,7 @@ impl Attendance<'_> {
         loop {
             let began = Instant::now();
             let Launched { running, streams, .. } = &mut launched;
-            let streams = std::mem::take(streams);
+            let streams = Streams { input_ends: self.attached, ..std::mem::take(streams) };
             let (paths, record) = (self.host.paths, self.record);
             let changed = |status: &str| tell(paths, record, &format!("health_status: {status}"), &[]);
             let mut checks = self.record.check.clone().map(|check| {

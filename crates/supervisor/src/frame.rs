@@ -25,8 +25,6 @@ pub enum Frame {
     Signal(i32),
     /// To the supervisor: the container is being ended on purpose, and is not to be started again.
     Stop,
-    /// To the supervisor: only tell me of the end.
-    Wait,
     /// From the supervisor: what a person should know.
     Warning(String),
     /// From the supervisor: the command runs.
@@ -52,7 +50,6 @@ impl Frame {
             Self::Resize { .. } => 4,
             Self::Signal(_) => 5,
             Self::Stop => 6,
-            Self::Wait => 7,
             Self::Warning(_) => 16,
             Self::Started => 17,
             Self::Failed(_) => 18,
@@ -80,7 +77,7 @@ impl Frame {
                 size = [a, b, c, d];
                 &size
             }
-            Self::Attach | Self::InputEnd | Self::Stop | Self::Wait | Self::Started | Self::Stopping => &[],
+            Self::Attach | Self::InputEnd | Self::Stop | Self::Started | Self::Stopping => &[],
         };
         let payload = &payload[..payload.len().min(LONGEST)];
         to.push(self.kind());
@@ -99,7 +96,6 @@ impl Frame {
             }
             (5, _) => Self::Signal(number()?),
             (6, []) => Self::Stop,
-            (7, []) => Self::Wait,
             (16, text) => Self::Warning(String::from_utf8_lossy(text).into_owned()),
             (17, []) => Self::Started,
             (18, bytes) => Self::Failed(bytes.to_vec()),
@@ -165,7 +161,6 @@ mod tests {
             Frame::Resize { rows: 24, columns: 300 },
             Frame::Signal(15),
             Frame::Stop,
-            Frame::Wait,
             Frame::Warning("careful".into()),
             Frame::Started,
             Frame::Failed(b"{}".to_vec()),

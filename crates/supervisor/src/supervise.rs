@@ -31,7 +31,8 @@ pub struct Streams {
     pub error: Option<OwnedFd>,
     /// The master of its terminal, instead of all three.
     pub terminal: Option<OwnedFd>,
-    /// Whether the end of the first visitor's input is the end of the container's.
+    /// Whether the end of a visitor's input is the end of the container's: where somebody was attached from its start. What runs on
+    /// its own outlives the input of those who come by.
     pub input_ends: bool,
 }
 
@@ -62,8 +63,8 @@ pub trait Aside {
     fn due(&self) -> Option<Instant>;
     /// What it waits for.
     fn waits_for(&self) -> Vec<BorrowedFd<'_>>;
-    /// It is due, or one of its descriptors is ready. Whether the container is to be ended with this signal.
-    fn step(&mut self) -> Option<i32>;
+    /// It is due, or one of its descriptors is ready.
+    fn step(&mut self);
 }
 
 /// Nothing else to do.
@@ -77,9 +78,7 @@ impl Aside for Nothing {
     fn waits_for(&self) -> Vec<BorrowedFd<'_>> {
         Vec::new()
     }
-    fn step(&mut self) -> Option<i32> {
-        None
-    }
+    fn step(&mut self) {}
 }
 
 /// The parent of a container.
@@ -89,6 +88,7 @@ pub struct Supervisor {
     listener: Option<OwnedFd>,
     connections: Vec<Connection>,
     log: Option<Log>,
+    log_failed: bool,
     input: Vec<u8>,
     input_ended: bool,
     /// Whether somebody ends the container on purpose.
@@ -112,6 +112,7 @@ impl Supervisor {
             listener: None,
             connections: Vec::new(),
             log: None,
+            log_failed: false,
             input: Vec::new(),
             input_ended: false,
             stopping: false,
@@ -195,7 +196,8 @@ impl Supervisor {
         let ended = self.until(Some(&mut attended), None, aside);
         self.drain(&mut attended.streams);
         if let Some(log) = &mut self.log {
-            log.end()?;
+            let kept = log.end();
+            self.tell_of_log(kept);
         }
         ended?;
         runtime::container::wait(child)
@@ -240,10 +242,8 @@ impl Supervisor {
                     self.read(&mut attended.streams, stream)?;
                 }
                 let due = aside.due().is_some_and(|due| due <= Instant::now());
-                if (ready.aside || due)
-                    && let Some(signal) = aside.step()
-                {
-                    signal_to(attended.child, signal)?;
+                if ready.aside || due {
+                    aside.step();
                 }
             }
             self.connections.retain(|one| !one.gone);
@@ -281,7 +281,6 @@ impl Supervisor {
                 self.stopping = true;
                 self.connections[from].say(&Frame::Stopping);
             }
-            Frame::Wait => {}
             Frame::Input(bytes) => {
                 if attended.is_some_and(|attended| attended.streams.input().is_some()) {
                     self.input.extend_from_slice(&bytes);
@@ -356,7 +355,8 @@ impl Supervisor {
             Ok(count) => {
                 let bytes = &buffer[..count];
                 if let Some(log) = &mut self.log {
-                    log.write(stream, bytes)?;
+                    let kept = log.write(stream, bytes);
+                    self.tell_of_log(kept);
                 }
                 let frame = match stream {
                     Stream::Output => Frame::Output(bytes.to_vec()),
@@ -366,6 +366,16 @@ impl Supervisor {
                 Ok(true)
             }
         }
+    }
+
+    /// A log that cannot be written, on a disk that is full, is no reason to end the container: who looks on hears of it, once until
+    /// it is written again.
+    fn tell_of_log(&mut self, kept: Result<()>) {
+        let failed = kept.is_err();
+        if let (Err(error), false) = (kept, self.log_failed) {
+            self.say(&Frame::Warning(format!("what the container writes is not kept: {error}")));
+        }
+        self.log_failed = failed;
     }
 
     /// Reads what the container has left in its streams.

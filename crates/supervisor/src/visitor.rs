@@ -145,7 +145,10 @@ impl Visitor {
 
     /// Stays until the container ends, or the visitor wants to go.
     pub fn stay(&mut self, visit: &Visit, warn: &dyn Fn(&str)) -> Result<Outcome> {
-        self.connection.say(if visit.output { &Frame::Attach } else { &Frame::Wait });
+        // Whoever says nothing is told of the end all the same.
+        if visit.output {
+            self.connection.say(&Frame::Attach);
+        }
         let (stdin, stdout, stderr) =
             (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
         let mut keys = DetachKeys { keys: visit.detach.clone(), matched: 0 };

@@ -338,3 +338,35 @@ fn many_at_once() {
     all(&|name| words(&["rm", name]));
     before.assert_same(&world.host, "20 at once");
 }
+
+/// The supervisor once took a log that could not be written for the end of its container.
+#[test]
+fn a_log_on_a_full_disk() {
+    let world = World::root();
+    world.host.admin("mkdir /tmp/small; mount -t tmpfs -o size=8m,mode=700 small /tmp/small");
+    let run =
+        |args: &[&str]| testkit::outcome::run(world.host.command(args).env("DEVOXX_ROOT", "/tmp/small"));
+    let script = "yes | head -c 20000000; exec sleep 1000";
+    run(&["run", "-d", "--net", "none", "--name", "loud", BUSYBOX, "sh", "-c", script]).ok();
+    wait_for("all is written", || {
+        let first = run(&["exec", "loud", "cat", "/proc/1/cmdline"]).ok();
+        first.stdout.starts_with("sleep").then_some(())
+    });
+    run(&["logs", "-n", "1", "loud"]).ok().prints("y");
+    run(&["rm", "-f", "loud"]).ok();
+    world.host.admin("umount /tmp/small");
+}
+
+#[test]
+fn input_of_a_passer_by() {
+    let world = World::root();
+    detached(&world, "cat", &["-i"], "exec cat");
+    let mut command = world.host.command(["attach", "cat"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    child.stdin.take().expect("a pipe").write_all(b"hello\n").expect("write");
+    wait_for("the echo", || (world.host.run(["logs", "cat"]).ok().stdout == "hello\n").then_some(()));
+    assert!(shows(&world, "cat", "running"), "its input goes on without this one's");
+    world.host.run(["rm", "-f", "cat"]).ok();
+    assert_eq!(child.wait_with_output().expect("it ends").stdout, b"hello\n");
+}

@@ -260,6 +260,19 @@ fn health() {
             (&health(&young)["status"], &health(&young)["failing_streak"]),
             (&"starting".into(), &0.into())
         );
+        if !world.host.is_rootless() {
+            // What is paused is not ill. Time passes by the checks of another.
+            world.host.run(["pause", &one]).ok();
+            for _ in 0..4 {
+                let last = health(&young)["log"][4].clone();
+                wait_for("another check", || (health(&young)["log"][4] != last).then_some(()));
+            }
+            world.host.run(["unpause", &one]).ok();
+            assert_eq!(
+                (&health(&one)["status"], &health(&one)["failing_streak"]),
+                (&"healthy".into(), &0.into())
+            );
+        }
         world.host.run(["rm", "-f", &one, &slow, &young]).ok();
     }
     check(&World::root());
