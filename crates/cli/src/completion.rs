@@ -61,22 +61,21 @@ fn below(directory: &Path) -> Vec<CompletionCandidate> {
 }
 
 fn containers() -> Vec<CompletionCandidate> {
-    crate::commands::data().map(|data| below(&data.join("containers/by-name"))).unwrap_or_default()
+    crate::place::data().map(|data| below(&data.join("containers/by-name"))).unwrap_or_default()
 }
 
 fn volumes() -> Vec<CompletionCandidate> {
-    crate::commands::data().map(|data| below(&data.join("volumes"))).unwrap_or_default()
+    crate::place::data().map(|data| below(&data.join("volumes"))).unwrap_or_default()
 }
 
 fn networks() -> Vec<CompletionCandidate> {
     let mut all: Vec<CompletionCandidate> = ["bridge", "host", "none"].map(CompletionCandidate::new).into();
-    all.extend(crate::commands::data().map(|data| below(&data.join("network/networks"))).unwrap_or_default());
+    all.extend(crate::place::data().map(|data| below(&data.join("network/networks"))).unwrap_or_default());
     all
 }
 
 fn images() -> Vec<CompletionCandidate> {
-    let records =
-        crate::commands::data().and_then(|data| std::fs::read(data.join("image/records.json")).ok());
+    let records = crate::place::data().and_then(|data| std::fs::read(data.join("image/records.json")).ok());
     let records: serde_json::Value =
         records.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let names = records["references"].as_object().into_iter().flat_map(serde_json::Map::keys);
@@ -99,7 +98,7 @@ pub fn completion(arguments: &Completion, command: fn() -> Command) -> Result<i3
     shell
         .write_registration(VARIABLE, &name, &name, &name, &mut text)
         .map_err(called(|| "write the script".to_owned()))?;
-    crate::commands::print(String::from_utf8_lossy(&text).trim_end())?;
+    crate::place::print(String::from_utf8_lossy(&text).trim_end())?;
     Ok(0)
 }
 

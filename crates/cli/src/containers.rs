@@ -1,25 +1,13 @@
 //! The commands for containers that there are already: their words, and one call of the engine for each.
 
-use crate::commands::{IdFile, Place, detach_keys, each, open, patience, place, print, warn};
 use crate::moment;
-use crate::progress::Progress;
-use crate::run_arguments::RunArguments;
+use crate::place::{Place, each, open, place, print, warn};
+use crate::run::detach_keys;
 use engine::{Attach, ExecWish, Host, LogWish, Result};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
-
-/// Make a container without starting it
-#[derive(Debug, clap::Args)]
-#[command(
-    disable_help_flag = true,
-    after_help = "Examples:\n  devoxx-container create --name web -p 8080:80 nginx\n  devoxx-container create -it --name shell debian:12 bash"
-)]
-pub struct Create {
-    #[command(flatten)]
-    run: RunArguments,
-}
+use std::time::{Duration, SystemTime};
 
 /// Start containers
 #[derive(Debug, clap::Args)]
@@ -57,6 +45,41 @@ pub struct Restart {
     /// Send this signal instead
     #[arg(short, long)]
     signal: Option<String>,
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+/// Stop containers
+#[derive(Debug, clap::Args)]
+#[command(after_help = "The signal is that of --stop-signal, else the image's, else SIGTERM.")]
+pub struct StopContainers {
+    /// Seconds to wait before SIGKILL
+    #[arg(
+        short,
+        long = "timeout",
+        visible_alias = "time",
+        value_name = "SECONDS",
+        allow_hyphen_values = true
+    )]
+    time: Option<i64>,
+    /// Send this signal instead
+    #[arg(short, long)]
+    signal: Option<String>,
+    /// Names or ids
+    #[arg(required = true)]
+    containers: Vec<String>,
+}
+
+/// Remove containers
+#[derive(Debug, clap::Args)]
+pub struct RemoveContainers {
+    /// Also one that runs
+    #[arg(short, long)]
+    force: bool,
+    /// With its volumes that have no name
+    #[arg(short, long)]
+    volumes: bool,
     /// Names or ids
     #[arg(required = true)]
     containers: Vec<String>,
@@ -195,27 +218,6 @@ pub struct Rename {
     container: String,
     /// The new name
     name: String,
-}
-
-/// `create`.
-pub fn create(arguments: &Create) -> Result<i32> {
-    let wish = arguments.run.wish()?;
-    let place = place()?;
-    let progress = Progress::new(arguments.run.quiet);
-    let host = Host {
-        paths: &place.paths,
-        images: &place.images,
-        rootless: place.rootless,
-        progress: &|event| progress.hear(event),
-        warn: &warn,
-    };
-    let file = arguments.run.cidfile.as_deref().map(IdFile::make).transpose()?;
-    let record = engine::create(&host, &wish)?;
-    if let Some(file) = file {
-        file.write(&record.id)?;
-    }
-    print(&record.id)?;
-    Ok(0)
 }
 
 /// `start`.
@@ -357,4 +359,24 @@ pub fn rename(arguments: &Rename) -> Result<i32> {
     let place = place()?;
     engine::rename(&place.paths, &arguments.container, &arguments.name)?;
     Ok(0)
+}
+
+/// `stop`.
+pub fn stop(arguments: &StopContainers) -> Result<i32> {
+    let patience = patience(arguments.time);
+    each(&arguments.containers, |place, name| {
+        engine::stop(&place.paths, name, arguments.signal.as_deref(), patience)
+    })
+}
+
+/// Seconds to wait; below zero for as long as it takes.
+pub fn patience(seconds: Option<i64>) -> Option<Duration> {
+    seconds.map(|seconds| u64::try_from(seconds).map_or(Duration::MAX, Duration::from_secs))
+}
+
+/// `rm`.
+pub fn rm(arguments: &RemoveContainers) -> Result<i32> {
+    each(&arguments.containers, |place, name| {
+        engine::remove(&place.paths, name, arguments.force, arguments.volumes).map(drop)
+    })
 }

@@ -1,8 +1,8 @@
 //! `events`: what happens, as it happens.
 
-use crate::commands::{place, print};
 use crate::filter::Filters;
 use crate::moment;
+use crate::place::{place, print};
 use crate::template::Template;
 use engine::events::{Occurrence, Subject};
 use engine::{Error, Result};

@@ -1,7 +1,7 @@
 //! The commands for the files of containers: `cp`, `diff`, `export`, `commit`.
 
-use crate::commands::{open, print, warn};
 use crate::images::{archive_output, write_whole};
+use crate::place::{open, print, warn};
 use engine::{CommitWish, Error, Host, Kind, Result, Side};
 use std::io::IsTerminal;
 use std::path::PathBuf;

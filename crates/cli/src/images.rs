@@ -1,7 +1,8 @@
 //! The commands for images, short and in the group `image`.
 
-use crate::commands::{self, human, place, print, warn};
 use crate::confirm::confirm;
+use crate::human;
+use crate::place::{place, print, warn};
 use crate::progress::Progress;
 use engine::{Error, Format, Host, ImageFilter, ImportWish, Kind, PruneFilter, Result};
 use std::fs::File;
@@ -25,12 +26,12 @@ enum GroupCommand {
     #[command(visible_alias = "list")]
     Ls(ListImages),
     /// Pull an image from a registry
-    Pull(commands::Pull),
+    Pull(Pull),
     /// Push an image to a registry
     Push(Push),
     /// Remove images
     #[command(visible_alias = "remove")]
-    Rm(commands::RemoveImages),
+    Rm(RemoveImages),
     /// Show what images are made of, as JSON
     Inspect(crate::inspect::Inspect),
     /// Give an image one more name
@@ -75,6 +76,30 @@ pub struct ListImages {
     /// Only those that fit
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
+}
+
+/// Pull an image from a registry
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container pull debian:12\n  devoxx-container pull --platform linux/arm64 --quiet alpine"
+)]
+pub struct Pull {
+    /// Name of the image
+    image: String,
+    /// Platform, such as linux/arm64
+    #[arg(long)]
+    platform: Option<String>,
+    /// Print the image's id alone
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Remove images
+#[derive(Debug, clap::Args)]
+pub struct RemoveImages {
+    /// Names or ids
+    #[arg(required = true)]
+    images: Vec<String>,
 }
 
 /// Give an image one more name
@@ -221,10 +246,10 @@ pub struct Unmount {
 pub fn group(arguments: &Group) -> Result<i32> {
     match &arguments.command {
         GroupCommand::Ls(wanted) => images(wanted),
-        GroupCommand::Pull(wanted) => commands::pull(wanted),
+        GroupCommand::Pull(wanted) => pull(wanted),
         GroupCommand::Push(wanted) => push(wanted),
-        GroupCommand::Rm(wanted) => commands::rmi(wanted),
-        GroupCommand::Inspect(wanted) => crate::inspect::inspect(wanted),
+        GroupCommand::Rm(wanted) => rmi(wanted),
+        GroupCommand::Inspect(wanted) => crate::inspect::of_kind(wanted, "image"),
         GroupCommand::Tag(wanted) => tag(wanted),
         GroupCommand::History(wanted) => history(wanted),
         GroupCommand::Save(wanted) => save(wanted),
@@ -268,7 +293,7 @@ pub fn images(arguments: &ListImages) -> Result<i32> {
         let created = image.created.unwrap_or_default();
         let day = created.get(..10).unwrap_or("-");
         let digest = if arguments.digests { format!("{digest:<73}") } else { String::new() };
-        lines.push(format!("{name:<50} {digest}{id:<14} {day:<12} {:>9}", human(image.size)));
+        lines.push(format!("{name:<50} {digest}{id:<14} {day:<12} {:>9}", human::size(image.size)));
     }
     if !arguments.quiet {
         let digest = if arguments.digests { format!("{:<73}", "DIGEST") } else { String::new() };
@@ -335,7 +360,7 @@ pub fn history(arguments: &History) -> Result<i32> {
             print(id)?;
             continue;
         }
-        let size = if arguments.human { human(step.size) } else { step.size.to_string() };
+        let size = if arguments.human { human::size(step.size) } else { step.size.to_string() };
         let created =
             if arguments.human { step.created.get(..19).unwrap_or(&step.created) } else { &step.created };
         let line = format!(
@@ -457,7 +482,7 @@ pub fn prune(arguments: &Prune) -> Result<i32> {
     let place = place()?;
     let (removed, bytes) = engine::prune_images(&place.paths, &place.images, arguments.all, &filter)?;
     tell_removed(&removed)?;
-    print(&format!("Total reclaimed space: {}", human(bytes)))?;
+    print(&format!("Total reclaimed space: {}", human::size(bytes)))?;
     Ok(0)
 }
 
@@ -502,6 +527,32 @@ pub fn unmount(arguments: &Unmount) -> Result<i32> {
     };
     for name in &ids {
         print(&engine::unmount_image(&place.paths, &place.images, name)?)?;
+    }
+    Ok(0)
+}
+
+/// `pull`.
+pub fn pull(arguments: &Pull) -> Result<i32> {
+    engine::Reference::parse(&arguments.image).map_err(|error| error.recast(|_| Kind::Usage))?;
+    let place = place()?;
+    let progress = Progress::new(arguments.quiet);
+    let image =
+        place.images.pull(&arguments.image, arguments.platform.as_deref(), &|event| progress.hear(event))?;
+    print(&image.id)?;
+    Ok(0)
+}
+
+/// `rmi`.
+pub fn rmi(arguments: &RemoveImages) -> Result<i32> {
+    let place = place()?;
+    for name in &arguments.images {
+        let removed = place.images.remove(&place.paths, name)?;
+        for untagged in removed.untagged {
+            print(&format!("Untagged: {untagged}"))?;
+        }
+        for deleted in removed.deleted {
+            print(&format!("Deleted: {deleted}"))?;
+        }
     }
     Ok(0)
 }

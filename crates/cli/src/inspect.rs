@@ -1,6 +1,6 @@
 //! `inspect`: everything that is known of containers, images and whatever else has a name.
 
-use crate::commands::{Place, open, place, print};
+use crate::place::{Place, open, place, print};
 use crate::template::Template;
 use engine::{Error, Kind, Result};
 use serde_json::Value;
@@ -17,7 +17,7 @@ pub struct Inspect {
     /// Also how much containers wrote
     #[arg(short, long)]
     size: bool,
-    /// What the names are of: container, image or network
+    /// What the names are of: container, image, network or volume
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<String>,
     /// Names or ids
@@ -35,7 +35,7 @@ struct Kin {
 }
 
 /// In the order in which a name is looked for.
-const KINDS: [Kin; 3] = [
+const KINDS: [Kin; 4] = [
     Kin {
         name: "container",
         look: |place, name, size| engine::inspect(&place.paths, &place.images, name, size),
@@ -51,12 +51,32 @@ const KINDS: [Kin; 3] = [
         look: |place, name, _| engine::inspect_network(&place.paths, name),
         is_there: |place, name| engine::find_network(&place.paths, name).is_ok(),
     },
+    Kin {
+        name: "volume",
+        look: |place, name, _| crate::volumes::written(place, name),
+        is_there: |place, name| engine::get_volume(&place.paths, name).is_ok(),
+    },
 ];
 
 /// `inspect`.
 pub fn inspect(arguments: &Inspect) -> Result<i32> {
+    look(arguments, arguments.kind.as_deref())
+}
+
+/// `inspect` of a group, whose names are of one kind.
+pub fn of_kind(arguments: &Inspect, kind: &str) -> Result<i32> {
+    match arguments.kind.as_deref() {
+        Some(other) if other != kind => Err(Error::new(
+            Kind::Usage,
+            format!("invalid value {other:?} for --type: the group is of {kind}s"),
+        )),
+        _ => look(arguments, Some(kind)),
+    }
+}
+
+fn look(arguments: &Inspect, kind: Option<&str>) -> Result<i32> {
     let shape = Shape::of(arguments.format.as_deref())?;
-    let kinds: Vec<&Kin> = match &arguments.kind {
+    let kinds: Vec<&Kin> = match kind {
         None => KINDS.iter().collect(),
         Some(kind) => {
             let found = KINDS.iter().find(|one| one.name == kind).ok_or_else(|| {

@@ -1,6 +1,6 @@
 //! Tables of rows, as `ps` and other lists print them: in columns, as a template has it, or as JSON.
 
-use crate::commands::print;
+use crate::place::print;
 use crate::template::Template;
 use engine::Result;
 use serde_json::{Map, Value};

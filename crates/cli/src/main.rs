@@ -2,7 +2,6 @@
 //!
 //! What a container is stands in the crates below; this one only reads words and prints.
 
-mod commands;
 mod completion;
 mod confirm;
 mod containers;
@@ -10,16 +9,18 @@ mod demo;
 mod events;
 mod files;
 mod filter;
-mod groups;
 mod human;
 mod images;
 mod inspect;
 mod interrupt;
 mod listing;
+mod login;
 mod moment;
 mod networks;
+mod place;
 mod progress;
 mod ps;
+mod run;
 mod run_arguments;
 mod run_health;
 mod run_limits;
@@ -30,11 +31,11 @@ mod system;
 mod template;
 mod top;
 mod update;
+mod verbs;
 mod volumes;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use engine::{Error, Kind};
-use run_arguments::RunArguments;
 use std::io::Write;
 
 /// A container engine without a daemon.
@@ -56,38 +57,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a command in a new container
-    Run(Box<RunArguments>),
-    /// Make a container without starting it
-    Create(Box<containers::Create>),
-    /// Start containers
-    Start(containers::Start),
-    /// Stop containers and start them again
-    Restart(containers::Restart),
-    /// Send a signal to containers
-    Kill(containers::Kill),
-    /// Wait for containers to end, and print their exit codes
-    Wait(containers::Wait),
-    /// Share the streams of a container that runs
-    Attach(containers::AttachTo),
-    /// Run another command in a container
-    Exec(containers::Exec),
-    /// Show what a container wrote
-    Logs(containers::Logs),
-    /// Freeze all processes of containers
-    Pause(containers::Pause),
-    /// Let the processes of containers go on
-    Unpause(containers::Unpause),
-    /// Give a container another name
-    Rename(containers::Rename),
-    /// Change the limits and the restart policy of containers
-    Update(update::Update),
+    #[command(flatten)]
+    Verb(verbs::Verb),
+    /// Containers
+    Container(verbs::Group),
     /// Networks that containers share
     Network(networks::Network),
-    /// List the ports of the host that lead to a container
-    Port(networks::Port),
     /// Pull an image from a registry
-    Pull(commands::Pull),
+    Pull(images::Pull),
     /// List images
     Images(images::ListImages),
     /// Push an image to a registry
@@ -104,45 +81,26 @@ enum Command {
     Import(images::Import),
     /// Images
     Image(images::Group),
-    /// Copy files from a container or to it
-    Cp(files::Copy),
-    /// Show what a container changed of its image
-    Diff(files::Diff),
-    /// Write the root of a container as an archive
-    Export(files::Export),
-    /// Make an image of what a container changed
-    Commit(files::Commit),
     /// Volumes
     Volume(volumes::Group),
     /// The engine as a whole
     System(space::Group),
-    /// Remove containers that do not run
-    #[command(hide = true)]
-    ContainerPrune(space::PruneContainers),
     /// Remove images
-    Rmi(commands::RemoveImages),
+    Rmi(images::RemoveImages),
     /// Show everything that is known of something, as JSON
     Inspect(inspect::Inspect),
     /// List containers
     Ps(ps::ListContainers),
-    /// Show the processes of a container
-    Top(top::Top),
-    /// Show what containers use
-    Stats(stats::Stats),
     /// Show what happens, as it happens
     Events(events::Events),
     /// Show what there is on this machine
     Info(system::Info),
     /// Show the version of this program
     Version(system::Version),
-    /// Stop containers
-    Stop(commands::StopContainers),
-    /// Remove containers
-    Rm(commands::RemoveContainers),
     /// Check credentials at a registry and keep them
-    Login(commands::Login),
+    Login(login::Login),
     /// Forget credentials of a registry
-    Logout(commands::Logout),
+    Logout(login::Logout),
     /// Print what a shell needs to complete commands, options and names
     Completion(completion::Completion),
     /// Write the man pages into a directory
@@ -155,32 +113,19 @@ enum Command {
 
 fn main() {
     completion::answer(Arguments::command);
-    let words = groups::flattened(std::env::args_os().collect(), &Arguments::command());
-    let arguments = match words.and_then(Arguments::try_parse_from) {
+    let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => std::process::exit(usage(&error)),
     };
     let done = match arguments.command {
         None => demo::parent(&arguments.demo),
+        Some(Command::Verb(verb)) => verbs::act(&verb),
+        Some(Command::Container(wanted)) => verbs::group(&wanted),
         Some(Command::Completion(wanted)) => completion::completion(&wanted, Arguments::command),
         Some(Command::Man(wanted)) => completion::manual(&wanted, Arguments::command),
         Some(Command::Child(child)) => demo::child(&child),
-        Some(Command::Run(wanted)) => commands::run(&wanted),
-        Some(Command::Create(wanted)) => containers::create(&wanted),
-        Some(Command::Start(wanted)) => containers::start(&wanted),
-        Some(Command::Restart(wanted)) => containers::restart(&wanted),
-        Some(Command::Kill(wanted)) => containers::kill(&wanted),
-        Some(Command::Wait(wanted)) => containers::wait(&wanted),
-        Some(Command::Attach(wanted)) => containers::attach(&wanted),
-        Some(Command::Exec(wanted)) => containers::exec(&wanted),
-        Some(Command::Logs(wanted)) => containers::logs(&wanted),
-        Some(Command::Pause(wanted)) => containers::pause(&wanted),
-        Some(Command::Unpause(wanted)) => containers::unpause(&wanted),
-        Some(Command::Rename(wanted)) => containers::rename(&wanted),
-        Some(Command::Update(wanted)) => update::update(&wanted),
         Some(Command::Network(wanted)) => networks::network(&wanted),
-        Some(Command::Port(wanted)) => networks::port(&wanted),
-        Some(Command::Pull(wanted)) => commands::pull(&wanted),
+        Some(Command::Pull(wanted)) => images::pull(&wanted),
         Some(Command::Images(wanted)) => images::images(&wanted),
         Some(Command::Push(wanted)) => images::push(&wanted),
         Some(Command::Tag(wanted)) => images::tag(&wanted),
@@ -189,25 +134,16 @@ fn main() {
         Some(Command::Load(wanted)) => images::load(&wanted),
         Some(Command::Import(wanted)) => images::import(&wanted),
         Some(Command::Image(wanted)) => images::group(&wanted),
-        Some(Command::Cp(wanted)) => files::cp(&wanted),
-        Some(Command::Diff(wanted)) => files::diff(&wanted),
-        Some(Command::Export(wanted)) => files::export(&wanted),
-        Some(Command::Commit(wanted)) => files::commit(&wanted),
         Some(Command::Volume(wanted)) => volumes::group(&wanted),
         Some(Command::System(wanted)) => space::group(&wanted),
-        Some(Command::ContainerPrune(wanted)) => space::prune_containers(&wanted),
-        Some(Command::Rmi(wanted)) => commands::rmi(&wanted),
+        Some(Command::Rmi(wanted)) => images::rmi(&wanted),
         Some(Command::Inspect(wanted)) => inspect::inspect(&wanted),
         Some(Command::Ps(wanted)) => ps::ps(&wanted),
-        Some(Command::Top(wanted)) => top::top(&wanted),
-        Some(Command::Stats(wanted)) => stats::stats(&wanted),
         Some(Command::Events(wanted)) => events::events(&wanted),
         Some(Command::Info(wanted)) => system::info(&wanted),
         Some(Command::Version(wanted)) => system::version(&wanted),
-        Some(Command::Stop(wanted)) => commands::stop(&wanted),
-        Some(Command::Rm(wanted)) => commands::rm(&wanted),
-        Some(Command::Login(wanted)) => commands::login(&wanted),
-        Some(Command::Logout(wanted)) => commands::logout(&wanted),
+        Some(Command::Login(wanted)) => login::login(&wanted),
+        Some(Command::Logout(wanted)) => login::logout(&wanted),
     };
     let code = done.unwrap_or_else(|error| report(&error));
     std::process::exit(code);

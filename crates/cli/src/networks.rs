@@ -1,8 +1,8 @@
 //! `network` and `port`: their words, and one call of the engine for each.
 
-use crate::commands::{open, place, print, warn};
 use crate::inspect::Shape;
 use crate::listing::{Listing, Row};
+use crate::place::{open, place, print, warn};
 use clap::Subcommand;
 use engine::{Attachment, Error, Kind, ListedNetwork, NetworkWish, Result};
 use std::io::{BufRead, Write};

@@ -1,8 +1,8 @@
 //! `ps`: the table of containers.
 
-use crate::commands::{Place, place, print};
 use crate::filter::{Filters, Pattern};
 use crate::listing::{Listing, Row};
+use crate::place::{Place, place, print};
 use crate::{human, moment};
 use engine::{Error, Kind, Listed, PortMapping, Result, Status, VolumeMount};
 use jiff::Timestamp;

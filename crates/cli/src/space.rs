@@ -1,7 +1,8 @@
 //! The commands for all there is: `system df`, `system prune`, `system check`; and `container prune`.
 
-use crate::commands::{human, place, print};
 use crate::confirm::confirm;
+use crate::human;
+use crate::place::{place, print};
 use crate::{images, volumes};
 use engine::{Error, Kind, PruneFilter, Result, VolumeFilter};
 
@@ -86,7 +87,7 @@ pub fn prune_containers(wanted: &PruneContainers) -> Result<i32> {
     let place = place()?;
     let (removed, bytes) = engine::prune_containers(&place.paths, &filter)?;
     tell_containers(&removed)?;
-    print(&format!("Total reclaimed space: {}", human(bytes)))?;
+    print(&format!("Total reclaimed space: {}", human::size(bytes)))?;
     Ok(0)
 }
 
@@ -120,8 +121,8 @@ fn df(arguments: &Df) -> Result<i32> {
                 "{:<15} {:<9} {active:<9} {:<10} {} ({percent}%)",
                 usage.kind,
                 usage.pieces.len(),
-                human(usage.bytes),
-                human(usage.reclaimable)
+                human::size(usage.bytes),
+                human::size(usage.reclaimable)
             ))?;
         }
         return Ok(0);
@@ -134,11 +135,11 @@ fn df(arguments: &Df) -> Result<i32> {
         for piece in usage.pieces {
             let hex = piece.id.rsplit(':').next().unwrap_or_default();
             let id = hex.get(..12).unwrap_or(hex);
-            let own = if images { format!(" {:<10}", human(piece.own)) } else { String::new() };
+            let own = if images { format!(" {:<10}", human::size(piece.own)) } else { String::new() };
             let created = piece.created.get(..19).unwrap_or(&piece.created);
             print(&format!(
                 "{id:<14} {created:<20} {:<10}{own} {:<6} {}",
-                human(piece.bytes),
+                human::size(piece.bytes),
                 piece.users,
                 piece.name
             ))?;
@@ -173,7 +174,7 @@ fn prune(arguments: &Prune) -> Result<i32> {
     }
     let (removed, more) = engine::prune_images(&place.paths, &place.images, arguments.all, &filter)?;
     images::tell_removed(&removed)?;
-    print(&format!("Total reclaimed space: {}", human(bytes + more)))?;
+    print(&format!("Total reclaimed space: {}", human::size(bytes + more)))?;
     Ok(0)
 }
 

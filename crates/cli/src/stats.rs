@@ -1,8 +1,8 @@
 //! `stats`: what containers use, once or as a table that stays up to date.
 
-use crate::commands::{Place, place, print};
 use crate::human;
 use crate::listing::{Listing, Row};
+use crate::place::{Place, place, print};
 use engine::{Listed, Result, Status, Usage};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};

@@ -1,8 +1,8 @@
 //! `info` and `version`: the machine, and this program.
 
-use crate::commands::{place, print};
 use crate::human;
 use crate::inspect::Shape;
+use crate::place::{place, print};
 use engine::Result;
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! `top`: the processes of a container, as ps(1) of this host shows them.
 
-use crate::commands::{open, print};
+use crate::place::{open, print};
 use engine::{Error, Kind, Result};
 use std::process::Command;
 

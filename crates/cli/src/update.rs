@@ -1,6 +1,6 @@
 //! `update`: its words, as changes.
 
-use crate::commands::{each, warn};
+use crate::place::{each, warn};
 use crate::run_arguments::{milli_cpus, restart, usage};
 use engine::{Changes, Error, Kind, Result, size};
 

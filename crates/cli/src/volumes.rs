@@ -1,8 +1,10 @@
 //! The commands for volumes.
 
-use crate::commands::{human, place, print};
 use crate::confirm::confirm;
+use crate::human;
+use crate::place::{Place, place, print};
 use engine::{Error, Kind, Result, VolumeFilter};
+use serde_json::{Value, json};
 
 /// Volumes
 #[derive(Debug, clap::Args)]
@@ -22,7 +24,7 @@ enum GroupCommand {
     #[command(visible_alias = "list")]
     Ls(List),
     /// Show volumes as JSON
-    Inspect(Inspect),
+    Inspect(crate::inspect::Inspect),
     /// Remove volumes
     #[command(visible_alias = "remove")]
     Rm(Remove),
@@ -63,17 +65,6 @@ struct List {
     filter: Vec<String>,
 }
 
-/// Show volumes as JSON
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  devoxx-container volume inspect data\n  devoxx-container volume inspect data logs"
-)]
-struct Inspect {
-    /// Names
-    #[arg(required = true)]
-    volumes: Vec<String>,
-}
-
 /// Remove volumes
 #[derive(Debug, clap::Args)]
 #[command(
@@ -110,7 +101,7 @@ pub fn group(arguments: &Group) -> Result<i32> {
     match &arguments.command {
         GroupCommand::Create(wanted) => create(wanted),
         GroupCommand::Ls(wanted) => list(wanted),
-        GroupCommand::Inspect(wanted) => inspect(wanted),
+        GroupCommand::Inspect(wanted) => crate::inspect::of_kind(wanted, "volume"),
         GroupCommand::Rm(wanted) => remove(wanted),
         GroupCommand::Prune(wanted) => prune(wanted),
     }
@@ -168,27 +159,20 @@ fn list(arguments: &List) -> Result<i32> {
     Ok(0)
 }
 
-fn inspect(arguments: &Inspect) -> Result<i32> {
-    let place = place()?;
-    let mut all = Vec::new();
-    for name in &arguments.volumes {
-        let volume = engine::get_volume(&place.paths, name)?;
-        let labels: serde_json::Map<String, serde_json::Value> =
-            volume.labels.into_iter().map(|(key, value)| (key, value.into())).collect();
-        all.push(serde_json::json!({
-            "CreatedAt": volume.created,
-            "Driver": "local",
-            "Labels": labels,
-            "Mountpoint": volume.mountpoint,
-            "Name": volume.name,
-            "Options": {},
-            "Scope": "local",
-        }));
-    }
-    let text =
-        serde_json::to_string_pretty(&all).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-    print(&text)?;
-    Ok(0)
+/// A volume under docker's names.
+pub fn written(place: &Place, name: &str) -> Result<Value> {
+    let volume = engine::get_volume(&place.paths, name)?;
+    let labels: serde_json::Map<String, Value> =
+        volume.labels.into_iter().map(|(key, value)| (key, value.into())).collect();
+    Ok(json!({
+        "CreatedAt": volume.created,
+        "Driver": "local",
+        "Labels": labels,
+        "Mountpoint": volume.mountpoint,
+        "Name": volume.name,
+        "Options": {},
+        "Scope": "local",
+    }))
 }
 
 fn remove(arguments: &Remove) -> Result<i32> {
@@ -223,7 +207,7 @@ fn prune(arguments: &Prune) -> Result<i32> {
     let place = place()?;
     let (removed, bytes) = engine::prune_volumes(&place.paths, all, &filter)?;
     tell_removed(&removed)?;
-    print(&format!("Total reclaimed space: {}", human(bytes)))?;
+    print(&format!("Total reclaimed space: {}", human::size(bytes)))?;
     Ok(0)
 }
 

@@ -1,0 +1,107 @@
+//! What every command works on: where everything is, the images, the user namespace; and the ways in which it speaks.
+
+use crate::complain;
+use engine::user_namespace::{self, Ranges};
+use engine::{Error, Images, Kind, Paths, Result};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use sys::called;
+use sys::clone3::{Namespaces, clone3};
+
+/// Everything that a command works on.
+pub struct Place {
+    pub paths: Paths,
+    pub images: Images,
+    pub rootless: Option<Ranges>,
+    /// Set by a first SIGINT; where it is set already, that ends the program at once.
+    pub interrupted: Arc<AtomicBool>,
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// `$DOCKER_CONFIG/config.json`, or the one in the home directory.
+pub fn credentials() -> PathBuf {
+    variable("DOCKER_CONFIG")
+        .unwrap_or_else(|| variable("HOME").unwrap_or_else(|| "/root".into()).join(".docker"))
+        .join("config.json")
+}
+
+/// Enters a user namespace where this is an ordinary user, and opens what is there.
+pub fn place() -> Result<Place> {
+    open(None)
+}
+
+/// Where everything that stays is, for whoever only looks.
+pub fn data() -> Option<PathBuf> {
+    variable("DEVOXX_ROOT").or_else(|| match user_namespace::is_needed() {
+        true => {
+            let home = variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")));
+            home.map(|home| home.join("devoxx-container"))
+        }
+        false => Some("/var/lib/devoxx-container".into()),
+    })
+}
+
+/// As [`place`], in the user namespace of a container that runs.
+pub fn open(container: Option<&str>) -> Result<Place> {
+    let uid = rustix::process::getuid().as_raw();
+    let rootless = user_namespace::is_needed();
+    let (data, run) = if rootless {
+        let home = variable("XDG_DATA_HOME").or_else(|| Some(variable("HOME")?.join(".local/share")));
+        let data = home.ok_or_else(|| Error::new(Kind::Failed, "HOME is not set"))?;
+        let run = variable("XDG_RUNTIME_DIR").map(|directory| directory.join("devoxx-container"));
+        (data.join("devoxx-container"), run.unwrap_or_else(|| format!("/tmp/devoxx-container-{uid}").into()))
+    } else {
+        ("/var/lib/devoxx-container".into(), "/run/devoxx-container".into())
+    };
+    // The same user outside of the namespace and, as its root, inside: which container it is can be read before.
+    let paths = Paths::make(variable("DEVOXX_ROOT").unwrap_or(data), variable("DEVOXX_RUN").unwrap_or(run))?;
+    let entered = if rootless {
+        let pid = container.and_then(|container| engine::running(&paths, container));
+        Some(user_namespace::enter_that_of(pid)?)
+    } else {
+        None
+    };
+    let interrupted = crate::interrupt::flag()?;
+    let images = Images::open(&paths, rootless, credentials(), Arc::clone(&interrupted))?;
+    Ok(Place { paths, images, rootless: entered, interrupted })
+}
+
+/// Does something with each container, also after one of them has failed; prints those with which it worked.
+pub fn each(containers: &[String], act: impl Fn(&Place, &str) -> Result<()>) -> Result<i32> {
+    let one = |container: &str| -> Result<()> {
+        act(&open(Some(container))?, container)?;
+        print(container)
+    };
+    let told = |container: &str| one(container).map_or_else(|error| crate::report(&error), |()| 0);
+    let mut code = 0;
+    for container in containers {
+        let ended = if containers.len() > 1 && user_namespace::is_needed() {
+            // Each may be in a user namespace of its own, and out of one there is no way back.
+            let child = clone3(Namespaces::NONE, None, || told(container))?;
+            engine::wait_for(&child)?
+        } else {
+            told(container)
+        };
+        code = if ended == 0 { code } else { ended };
+    }
+    Ok(code)
+}
+
+/// Prints a line; who reads no more wants no more.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other.map_err(called(|| "write(stdout)".to_owned()))?),
+    }
+}
+
+/// What is told to a person while something goes on.
+pub fn warn(text: &str) {
+    complain(&format!("devoxx-container: warning: {text}"));
+}
