@@ -3,8 +3,8 @@
 use crate::filter::Filters;
 use crate::moment;
 use crate::place::{place, print};
-use crate::template::Template;
 use engine::events::{Occurrence, Subject};
+use engine::template::Template;
 use engine::{Error, Result};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};

@@ -1,7 +1,7 @@
 //! `inspect`: everything that is known of containers, images and whatever else has a name.
 
 use crate::place::{Place, open, place, print};
-use crate::template::Template;
+use engine::template::Template;
 use engine::{Error, Kind, Result};
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! Tables of rows, as `ps` and other lists print them: in columns, as a template has it, or as JSON.
 
 use crate::place::print;
-use crate::template::Template;
 use engine::Result;
+use engine::template::Template;
 use serde_json::{Map, Value};
 
 /// One row: fields by docker's names. All are texts, as docker has them.

@@ -28,7 +28,6 @@ mod run_sharing;
 mod space;
 mod stats;
 mod system;
-mod template;
 mod top;
 mod update;
 mod verbs;

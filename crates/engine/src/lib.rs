@@ -54,6 +54,7 @@ mod start;
 mod supervise;
 mod system;
 mod tail;
+pub mod template;
 mod update;
 mod usage;
 pub mod user_namespace;

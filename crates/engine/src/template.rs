@@ -10,7 +10,7 @@ mod lex;
 mod parse;
 mod printf;
 
-use engine::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result};
 use parse::Node;
 use serde_json::Value;
 
