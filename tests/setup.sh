@@ -14,6 +14,7 @@ packages=(
     uidmap passt       # rootless
     iproute2 nftables  # to look at networks with other eyes than ours
     procps util-linux  # processes, namespaces
+    systemd            # a journal to write to, and to read
     gcc libc6-dev libseccomp-dev  # what libseccomp makes of a profile, to compare with
     golang-github-containers-common  # podman's profile
     runc crun podman buildah containerd docker.io conmon  # peers to compare with, and engines that call our runtime

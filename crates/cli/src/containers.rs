@@ -4,6 +4,7 @@ use crate::moment;
 use crate::place::{Place, each, open, place, print, warn};
 use crate::run::detach_keys;
 use engine::{Attach, ExecWish, Host, LogWish, Result};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -183,7 +184,7 @@ pub struct Logs {
     /// What was written until then
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
-    /// Show with each line what --log-opt labels and env chose: nothing where they chose nothing
+    /// Show with each line what --log-opt tag, labels and env chose
     #[arg(long)]
     details: bool,
     /// Name or id
@@ -317,13 +318,15 @@ pub fn logs(arguments: &Logs) -> Result<i32> {
     let time = |option: &str, typed: &Option<String>| {
         typed.as_ref().map(|text| moment::parse(option, text)).transpose()
     };
-    let until = time("--until", &arguments.until)?;
+    let (since, until) = (time("--since", &arguments.since)?, time("--until", &arguments.until)?);
+    let clock = |time: Option<jiff::Timestamp>| time.and_then(|time| SystemTime::try_from(time).ok());
     let wish = LogWish {
         follow: arguments.follow,
         tail,
-        since: time("--since", &arguments.since)?.map(moment::text),
+        since: since.map(moment::text),
+        since_time: clock(since),
         until: until.map(moment::text),
-        until_time: until.and_then(|time| SystemTime::try_from(time).ok()),
+        until_time: clock(until),
     };
     let place = place()?;
     // There is nothing to be tidied up.
@@ -331,8 +334,7 @@ pub fn logs(arguments: &Logs) -> Result<i32> {
     let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
     engine::logs(&place.paths, &arguments.container, &wish, &mut |entry| {
         let time = if arguments.timestamps { format!("{} ", entry.time) } else { String::new() };
-        // Nothing is chosen with --log-opt yet: what is left of the details is the space behind them.
-        let details = if arguments.details { " " } else { "" };
+        let details = if arguments.details { details(&entry.attrs) } else { String::new() };
         let text = format!("{time}{details}{}", entry.log);
         let written = match entry.stream.as_str() {
             "stderr" => err.write_all(text.as_bytes()).and_then(|()| err.flush()),
@@ -342,6 +344,21 @@ pub fn logs(arguments: &Logs) -> Result<i32> {
         written.is_ok()
     })?;
     Ok(0)
+}
+
+/// As docker: `key=value,key=value` and a space, in an order; what has a meaning there is escaped.
+fn details(attributes: &BTreeMap<String, String>) -> String {
+    let escaped = |text: &str| -> String {
+        let one = |byte: u8| match byte {
+            b' ' => "+".to_owned(),
+            _ if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        };
+        text.bytes().map(one).collect()
+    };
+    let all: Vec<String> =
+        attributes.iter().map(|(key, value)| format!("{}={}", escaped(key), escaped(value))).collect();
+    format!("{} ", all.join(","))
 }
 
 /// `pause`.

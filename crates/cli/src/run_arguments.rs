@@ -5,8 +5,8 @@ use crate::run_health::RunHealth;
 use crate::run_limits::RunLimits;
 use crate::run_sharing::RunSharing;
 use engine::{
-    Device, Error, Kind, LogDriver, PullPolicy, Restart, Result, RootfsWish, Source, Ulimit, Wish,
-    parse_mount, parse_publish, parse_tmpfs, parse_volume, size,
+    Device, Error, Kind, PullPolicy, Restart, Result, RootfsWish, Source, Ulimit, Wish, parse_mount,
+    parse_publish, parse_tmpfs, parse_volume, size,
 };
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -42,10 +42,10 @@ pub struct RunArguments {
     /// Start it again when it ends: no, on-failure[:N], always, unless-stopped
     #[arg(long, value_name = "POLICY", default_value = "no")]
     restart: String,
-    /// Where its log goes: json-file, none
+    /// Where its log goes: json-file, local, journald, syslog, none, or passthrough for our own descriptors
     #[arg(long, value_name = "DRIVER", default_value = "json-file")]
     log_driver: String,
-    /// Option of the log: max-size, max-file
+    /// Option of the log: max-size, max-file, tag, labels, env, mode, syslog-address and others
     #[arg(long, value_name = "KEY=VALUE")]
     log_opt: Vec<String>,
     /// Seconds that stop waits before SIGKILL
@@ -202,6 +202,7 @@ impl RunArguments {
         }
         let (source, command) = self.source()?;
         let (network, attachments) = self.network.wish()?;
+        let (log, log_options) = engine::log_driver::parse(&self.log_driver, &self.log_opt)?;
         let mounts = [
             (&self.volume, parse_volume as fn(&str) -> Result<engine::VolumeMount>),
             (&self.mount, parse_mount),
@@ -228,7 +229,8 @@ impl RunArguments {
             terminal: self.tty,
             remove: self.rm,
             restart: restart(&self.restart)?,
-            log: log_driver(&self.log_driver, &self.log_opt)?,
+            log,
+            log_options,
             stop_timeout: self.stop_timeout,
             env: environment(&self.env_file, &self.env)?,
             workdir: self.workdir.clone(),
@@ -379,34 +381,6 @@ pub fn restart(text: &str) -> Result<Restart> {
         Some(("on-failure", count)) => Restart::OnFailure(Some(count.parse().map_err(|_| wrong())?)),
         Some(_) => return Err(wrong()),
     })
-}
-
-fn log_driver(driver: &str, options: &[String]) -> Result<LogDriver> {
-    let (mut max_size, mut max_file) = match LogDriver::default() {
-        LogDriver::JsonFile { max_size, max_file } => (max_size, max_file),
-        LogDriver::None => (0, 0),
-    };
-    match driver {
-        "json-file" => {}
-        "none" if options.is_empty() => return Ok(LogDriver::None),
-        "none" => return Err(Error::new(Kind::Usage, "--log-opt: the driver none has no options")),
-        _ => return Err(usage("--log-driver", driver, "write json-file or none")),
-    }
-    for option in options {
-        match option.split_once('=') {
-            Some(("max-size", "-1")) => max_size = u64::MAX,
-            Some(("max-size", text)) => max_size = size::parse("--log-opt max-size", text)?,
-            Some(("max-file", text)) => {
-                max_file = text
-                    .parse()
-                    .ok()
-                    .filter(|count| *count > 0)
-                    .ok_or_else(|| usage("--log-opt", option, "the number of files is 1 or more"))?;
-            }
-            _ => return Err(usage("--log-opt", option, "write max-size=BYTES or max-file=N")),
-        }
-    }
-    Ok(LogDriver::JsonFile { max_size, max_file })
 }
 
 fn exposed(texts: &[String]) -> Result<Vec<String>> {

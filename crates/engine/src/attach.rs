@@ -5,6 +5,7 @@ use crate::life::Status;
 use crate::paths::Paths;
 use crate::record::{self, Listed};
 use crate::start::code_of;
+use crate::wish::LogDriver;
 use crate::{control, events};
 use supervisor::{Outcome, Visit, Visitor};
 
@@ -20,6 +21,11 @@ pub fn attach(
     let Listed { record, status, .. } = record::get(paths, wanted)?;
     if !matches!(status, Status::Running | Status::Restarting) {
         return Err(Error::new(Kind::Failed, format!("container {wanted} is not running: it is {status}")));
+    }
+    if record.wish.log == LogDriver::Passthrough {
+        let message =
+            format!("container {wanted} has the streams of who started it (--log-driver passthrough)");
+        return Err(Error::new(Kind::Failed, message));
     }
     let socket = control::visit(paths, &record.id)?.ok_or_else(|| {
         Error::new(Kind::Failed, format!("the supervisor of {wanted} was killed"))

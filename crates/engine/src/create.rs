@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::mount::VolumeMount;
 use crate::paths::{Paths, make};
 use crate::record::{self, Record};
-use crate::wish::{Attachment, Network, Restart, Wish};
+use crate::wish::{Attachment, LogDriver, Network, Restart, Wish};
 use crate::{bundle, capabilities, cgroups, connect, control, events, health, names, networks, security};
 use oci_spec::image::Config;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,9 @@ use sys::{Errno, called};
 pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
     if wish.remove && wish.restart != Restart::No {
         return Err(Error::new(Kind::Usage, "--rm and --restart contradict each other"));
+    }
+    if wish.terminal && wish.log == LogDriver::Passthrough {
+        return Err(Error::new(Kind::Usage, "--tty and --log-driver passthrough contradict each other"));
     }
     cgroups::check(wish)?;
     let wish = &settled_network(host, wish)?;

@@ -4,7 +4,8 @@ use crate::error::{Error, Kind, Result};
 use crate::paths::Paths;
 use runtime::Stdio;
 use runtime::exec::{Options, exec_with};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::event::{PollFd, PollFlags};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitId, WaitIdOptions, waitid};
@@ -334,9 +335,9 @@ impl Aside for Checks<'_> {
         }
     }
 
-    fn waits_for(&self) -> Vec<BorrowedFd<'_>> {
+    fn waits_for(&self) -> Vec<PollFd<'_>> {
         // Not the pipe: what a check leaves behind may hold it open for ever.
-        self.running.iter().map(|running| running.child.pidfd.as_fd()).collect()
+        self.running.iter().map(|running| PollFd::new(&running.child.pidfd, PollFlags::IN)).collect()
     }
 
     fn step(&mut self) {

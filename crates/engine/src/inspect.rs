@@ -10,7 +10,7 @@ use crate::mount::VolumeMount;
 use crate::paths::Paths;
 use crate::published;
 use crate::record::{self, Listed};
-use crate::wish::{LogDriver, Namespace, Network, Restart, Source, Wish};
+use crate::wish::{Namespace, Network, Restart, Source, Wish};
 use network::{Lease, PortMapping};
 use oci_spec::image::Config;
 use serde_json::{Map, Value, json};
@@ -76,7 +76,7 @@ pub fn inspect(paths: &Paths, images: &Images, wanted: &str, size: bool) -> Resu
         "ResolvConfPath": directory.join("resolv.conf"),
         "HostnamePath": directory.join("hostname"),
         "HostsPath": directory.join("hosts"),
-        "LogPath": if wish.log == LogDriver::None { PathBuf::new() } else { record::log(paths, &record.id) },
+        "LogPath": if wish.log.files().is_some() { record::log(paths, &record.id) } else { PathBuf::new() },
         "Name": format!("/{}", record.name),
         "RestartCount": life.restarts,
         "Driver": "overlay2",
@@ -147,12 +147,8 @@ fn host_config(wish: &Wish) -> Value {
         Restart::Always => ("always", 0),
         Restart::UnlessStopped => ("unless-stopped", 0),
     };
-    let (log, log_opts) = match wish.log {
-        LogDriver::None => ("none", json!({})),
-        LogDriver::JsonFile { max_size, max_file } => {
-            ("json-file", json!({"max-size": max_size.to_string(), "max-file": max_file.to_string()}))
-        }
-    };
+    let log_opts: Map<String, Value> =
+        wish.log_options.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
     let binds: Vec<String> = wish
         .mounts
         .iter()
@@ -210,7 +206,7 @@ fn host_config(wish: &Wish) -> Value {
     let mut all = json!({
         "Binds": binds,
         "ContainerIDFile": "",
-        "LogConfig": {"Type": log, "Config": log_opts},
+        "LogConfig": {"Type": wish.log.name(), "Config": log_opts},
         "NetworkMode": network_mode(wish),
         "PortBindings": bindings(&wish.ports),
         "RestartPolicy": {"Name": restart, "MaximumRetryCount": most},

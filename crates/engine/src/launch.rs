@@ -7,6 +7,7 @@ use crate::create::{image_volumes, own_capabilities};
 use crate::error::{Error, Kind, Result, of_network, of_runtime};
 use crate::host::Host;
 use crate::mount::VolumeMount;
+use crate::output::Passed;
 use crate::paths::make;
 use crate::record::Record;
 use crate::wish::{Network, Wish};
@@ -40,7 +41,12 @@ pub struct Launched {
 ///
 /// # Errors
 /// Nothing of this start is left behind but what the record names.
-pub fn launch(host: &Host<'_>, record: &Record, size: Option<(u16, u16)>) -> Result<Launched> {
+pub fn launch(
+    host: &Host<'_>,
+    record: &Record,
+    size: Option<(u16, u16)>,
+    passed: Option<&Passed>,
+) -> Result<Launched> {
     // Until init is in the runtime's record, nobody else changes its networks.
     let hold = record::hold(host.paths, &record.id)?;
     let record = &record::read(host.paths, &record.id)?;
@@ -121,7 +127,10 @@ pub fn launch(host: &Host<'_>, record: &Record, size: Option<(u16, u16)>) -> Res
         ..Beyond::default()
     };
     let plan = runtime::bundle::plan(&id, &spec, &directory, beyond).map_err(of_runtime)?;
-    let (stdio, mut streams) = streams(wish)?;
+    let (stdio, mut streams) = match passed {
+        Some(passed) => (passed.stdio()?, Streams::default()),
+        None => streams(wish)?,
+    };
     let given = runtime::Given { stdio, ..Default::default() };
     let launch = runtime::launch(&host.paths.states(), &plan, cgroup, given).map_err(of_runtime)?;
     // While init mounts, the network is made: neither waits for the other.

@@ -1,13 +1,14 @@
 //! `logs`: what a container wrote, from its files, as long as they grow.
 
 use crate::error::{Error, Kind, Result};
+use crate::journal_logs;
 use crate::life::{self, Status};
 use crate::paths::Paths;
 use crate::record;
 use crate::tail::{Lines, Watch};
 use crate::wish::LogDriver;
 use serde::Deserialize;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 use sys::called;
@@ -21,6 +22,8 @@ pub struct LogWish {
     pub tail: Option<usize>,
     /// `--since`: not before this point of time (RFC 3339 in UTC, with nanoseconds).
     pub since: Option<String>,
+    /// The same for the clock.
+    pub since_time: Option<SystemTime>,
     /// `--until`: not after this one.
     pub until: Option<String>,
     /// The same for the clock: `--follow` ends there.
@@ -36,14 +39,25 @@ pub struct Entry {
     pub stream: String,
     /// RFC 3339 in UTC, with nanoseconds.
     pub time: String,
+    /// What `--log-opt` chose to go with it.
+    #[serde(default)]
+    pub attrs: BTreeMap<String, String>,
 }
 
 /// Gives each wanted entry to `sink`, until that wants no more.
 pub fn logs(paths: &Paths, wanted: &str, wish: &LogWish, sink: &mut dyn FnMut(&Entry) -> bool) -> Result<()> {
     let listed = record::get(paths, wanted)?;
-    let id = listed.record.id;
-    if listed.record.wish.log == LogDriver::None {
-        return Err(Error::new(Kind::Failed, format!("container {wanted} keeps no log (--log-driver none)")));
+    let id = listed.record.id.clone();
+    let elsewhere = |where_: &str| {
+        let driver = listed.record.wish.log.name();
+        Err(Error::new(Kind::Failed, format!("container {wanted} {where_} (--log-driver {driver})")))
+    };
+    match listed.record.wish.log {
+        LogDriver::JsonFile { .. } | LogDriver::Local { .. } => {}
+        LogDriver::Journald => return journal_logs::logs(paths, &id, wanted, wish, sink),
+        LogDriver::None => return elsewhere("keeps no log"),
+        LogDriver::Syslog => return elsewhere("writes to a syslog server, which has its log"),
+        LogDriver::Passthrough => return elsewhere("has the streams of who started it, and keeps no log"),
     }
     let path = record::log(paths, &id);
     let watch = if wish.follow { Some(Watch::new(&paths.container(&id))?) } else { None };
@@ -69,8 +83,8 @@ pub fn logs(paths: &Paths, wanted: &str, wish: &LogWish, sink: &mut dyn FnMut(&E
     };
     // Oldest first.
     let mut older = Vec::new();
-    while supervisor::log::older(&path, older.len() as u32 + 1).exists() {
-        older.push(supervisor::log::older(&path, older.len() as u32 + 1));
+    while supervisor::log::file::older(&path, older.len() as u32 + 1).exists() {
+        older.push(supervisor::log::file::older(&path, older.len() as u32 + 1));
     }
     for file in older.iter().rev() {
         if let Ok(file) = File::open(file) {

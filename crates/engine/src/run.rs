@@ -4,6 +4,7 @@ use crate::create::{create, discard_unclaimed};
 use crate::error::{Error, Kind, Result};
 use crate::explain::Trace;
 use crate::host::Host;
+use crate::output::Passed;
 use crate::record::Record;
 use crate::start::Attach;
 use crate::wish::Wish;
@@ -17,15 +18,18 @@ pub type Told<'a> = &'a dyn Fn(&str) -> Result<()>;
 /// Runs a container with this process attached to it; returns its exit code.
 pub fn run(host: &Host<'_>, wish: &Wish, attach: Attach, told: Told<'_>, trace: &Trace) -> Result<i32> {
     check_terminal(wish)?;
+    let passed = Passed::of(wish)?;
+    let shares = passed.is_none();
     let record =
         step("the container: a name, and what it is made of", "mkdir(2), symlink(2)", || create(host, wish))?;
-    let started = begin(host, &record, true, told);
+    let started = begin(host, &record, passed, true, told);
     // Also of a start that failed: how far it came.
     trace.finish()?;
     let started = started?;
     let visit = Visit {
-        input: attach.input,
-        output: true,
+        // What it has from the very start needs nobody between.
+        input: attach.input && shares,
+        output: shares,
         shown: attach.outputs,
         terminal: wish.terminal,
         signals: attach.signals,
@@ -36,20 +40,27 @@ pub fn run(host: &Host<'_>, wish: &Wish, attach: Attach, told: Told<'_>, trace: 
 
 /// Runs a container on its own; returns its id when it has started.
 pub fn run_detached(host: &Host<'_>, wish: &Wish, told: Told<'_>, trace: &Trace) -> Result<String> {
+    let passed = Passed::of(wish)?;
     let record =
         step("the container: a name, and what it is made of", "mkdir(2), symlink(2)", || create(host, wish))?;
-    let started = begin(host, &record, false, told);
+    let started = begin(host, &record, passed, false, told);
     trace.finish()?;
     started?;
     Ok(record.id)
 }
 
-fn begin(host: &Host<'_>, record: &Record, attached: bool, told: Told<'_>) -> Result<start::Started> {
+fn begin(
+    host: &Host<'_>,
+    record: &Record,
+    passed: Option<Passed>,
+    attached: bool,
+    told: Told<'_>,
+) -> Result<start::Started> {
     let lock = told(&record.id).and_then(|()| control::try_lock(host.paths, &record.id)).and_then(|lock| {
         lock.ok_or_else(|| Error::new(Kind::Failed, format!("container {} is in use", record.name)))
     });
     match lock {
-        Ok(lock) => start::start(host, record, lock, attached, true),
+        Ok(lock) => start::start(host, record, lock, passed, attached, true),
         Err(error) => Err(match discard_unclaimed(host.paths, record) {
             Ok(()) => error,
             Err(left) => error.with_hint(format!("something is left behind: {left}")),

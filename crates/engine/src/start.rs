@@ -5,6 +5,7 @@ use crate::control::{self, Lock};
 use crate::error::{Error, Kind, Result, of_runtime};
 use crate::host::Host;
 use crate::life::Status;
+use crate::output::Passed;
 use crate::record::{self, Listed, Record};
 use crate::supervise::{self, Start};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -21,7 +22,14 @@ pub struct Started {
 
 /// Starts a container; `attached` is whether this process wants its streams from the first byte. `fresh` says that it was made
 /// for this: then a start that fails leaves nothing of it.
-pub fn start(host: &Host<'_>, record: &Record, lock: Lock, attached: bool, fresh: bool) -> Result<Started> {
+pub fn start(
+    host: &Host<'_>,
+    record: &Record,
+    lock: Lock,
+    passed: Option<Passed>,
+    attached: bool,
+    fresh: bool,
+) -> Result<Started> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)
         .map_err(called::<Errno>(|| "socketpair".to_owned()))?;
@@ -29,7 +37,8 @@ pub fn start(host: &Host<'_>, record: &Record, lock: Lock, attached: bool, fresh
     // Before the child is made: no signal that comes from now on is lost.
     let mut visitor = Visitor::new(ours).map_err(of_runtime)?;
     let start = Start { attached, fresh, size };
-    let child = clone3(Namespaces::NONE, None, || supervise::supervise(host, record, theirs, start))?;
+    let passed = passed.as_ref();
+    let child = clone3(Namespaces::NONE, None, || supervise::supervise(host, record, theirs, start, passed))?;
     // The supervisor has them now.
     drop(lock);
     let failed = match visitor.until_started(host.warn).map_err(of_runtime)? {
@@ -62,14 +71,16 @@ pub fn start_again(host: &Host<'_>, wanted: &str, visit: Option<Attach>) -> Resu
     // Meanwhile it may have been removed.
     let record = record::read(host.paths, &record.id)?;
     record::settle(host.paths, &record.id)?;
-    let started = start(host, &record, lock, visit.is_some(), false)
+    let passed = Passed::of(&record.wish)?;
+    let shares = passed.is_none();
+    let started = start(host, &record, lock, passed, visit.is_some(), false)
         .map_err(|error| error.within(format!("start {}", record.name)))?;
     match visit {
         None => Ok(0),
         Some(attach) => {
             let visit = Visit {
-                input: attach.input && record.wish.interactive,
-                output: true,
+                input: attach.input && record.wish.interactive && shares,
+                output: shares,
                 shown: attach.outputs,
                 terminal: record.wish.terminal,
                 signals: attach.signals,

@@ -5,15 +5,17 @@ use crate::health::Checks;
 use crate::host::Host;
 use crate::launch::{Launched, launch};
 use crate::life::{self, Life};
+use crate::oom::MemoryWatch;
+use crate::output::{self, Passed};
 use crate::paths::Paths;
 use crate::record::{self, Record};
-use crate::wish::{LogDriver, Restart};
+use crate::wish::Restart;
 use crate::{control, create, events, size};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
-use supervisor::{Aside, Connection, Frame, Log, Nothing, Rotation, Streams, Supervisor};
+use supervisor::{Aside, Connection, Frame, Streams, Supervisor};
 use sys::Errno;
 
 /// The first pause before another start; each is twice the one before, up to the longest. As docker.
@@ -49,17 +51,21 @@ fn json_of(error: &Error) -> Vec<u8> {
 }
 
 /// The life of a supervisor; returns its exit code. The lock of the container is held by this process.
-pub fn supervise(host: &Host<'_>, record: &Record, socket: OwnedFd, start: Start) -> i32 {
+pub fn supervise(
+    host: &Host<'_>,
+    record: &Record,
+    socket: OwnedFd,
+    start: Start,
+    passed: Option<&Passed>,
+) -> i32 {
     runtime::steps::play(1);
     let mut first = Connection::new(socket);
     first.attached = start.attached;
     let prepared = detach().and_then(|()| {
         let mut supervisor = Supervisor::new().map_err(of_runtime)?;
         supervisor.listen(control::listen_at(host.paths, &record.id)?);
-        if let LogDriver::JsonFile { max_size, max_file } = record.wish.log {
-            let path = record::log(host.paths, &record.id);
-            let rotation = Rotation { max_size, max_files: max_file };
-            supervisor.keep(Log::open(&path, rotation).map_err(of_runtime)?);
+        if let Some(log) = output::open(host, record)? {
+            supervisor.keep(log);
         }
         Ok(supervisor)
     });
@@ -67,7 +73,7 @@ pub fn supervise(host: &Host<'_>, record: &Record, socket: OwnedFd, start: Start
         Ok(mut supervisor) => {
             supervisor.welcome(first);
             let life = life::read(host.paths, &record.id);
-            Attendance { host, record, supervisor, life, attached: start.attached }.run(start)
+            Attendance { host, record, supervisor, life, passed, attached: start.attached }.run(start)
         }
         Err(error) => {
             let error = give_up(host, record, start, error);
@@ -114,6 +120,8 @@ struct Attendance<'a> {
     record: &'a Record,
     supervisor: Supervisor,
     life: Life,
+    /// The descriptors of who started it, where the container has them.
+    passed: Option<&'a Passed>,
     /// Whether who started it had its streams.
     attached: bool,
 }
@@ -146,7 +154,7 @@ impl Attendance<'_> {
             progress: &|_| (),
             warn: &|text| warnings.borrow_mut().push(text.to_owned()),
         };
-        let launched = launch(&host, self.record, size);
+        let launched = launch(&host, self.record, size, self.passed);
         for warning in warnings.into_inner() {
             self.supervisor.say(&Frame::Warning(warning));
         }
@@ -177,14 +185,20 @@ impl Attendance<'_> {
             let mut checks = self.record.check.clone().map(|check| {
                 Checks::new(self.host.paths, &self.record.id, self.record.user.clone(), check, &changed)
             });
-            let aside: &mut dyn Aside = match &mut checks {
-                Some(checks) => checks,
-                None => &mut Nothing,
-            };
-            let code = self.supervisor.attend(&running.child, streams, stop_signal, aside);
+            let ran_out = || tell_out_of_memory(paths, record);
+            let mut memory = running.cgroup.as_ref().and_then(|cgroup| MemoryWatch::new(cgroup, &ran_out));
+            let mut aside: Vec<&mut dyn Aside> = Vec::new();
+            aside.extend(checks.as_mut().map(|one| -> &mut dyn Aside { one }));
+            aside.extend(memory.as_mut().map(|one| -> &mut dyn Aside { one }));
+            let code = self.supervisor.attend(&running.child, streams, stop_signal, &mut aside);
+            // What killed the last process may not have been looked at.
+            memory.iter_mut().for_each(Aside::step);
             let kills = running.cgroup.as_ref().map(cgroup::Cgroup::memory_events);
             self.life.oom_killed = matches!(kills, Some(Ok(1..)));
             if self.life.oom_killed {
+                if !memory.is_some_and(|memory| memory.seen) {
+                    tell(paths, record, "oom", &[]);
+                }
                 self.say_out_of_memory(running.cgroup.as_ref());
             }
             drop(launched);
@@ -250,7 +264,6 @@ impl Attendance<'_> {
             shown(self.life.memory_limit),
             shown(self.life.memory_peak),
         )));
-        tell(self.host.paths, self.record, "oom", &[]);
     }
 
     fn starts_again(&self, code: i32) -> bool {
@@ -262,6 +275,15 @@ impl Attendance<'_> {
             Restart::Always | Restart::UnlessStopped => true,
         }
     }
+}
+
+/// Memory ran out, and the container may go on.
+fn tell_out_of_memory(paths: &Paths, record: &Record) {
+    tell(paths, record, "oom", &[]);
+    let mut life = life::read(paths, &record.id);
+    life.oom_killed = true;
+    // The event is told all the same.
+    let _unwritten = life::write(paths, &record.id, &life);
 }
 
 /// Says what happened to a container under the name that it has now: it may have been given another since its start.

@@ -35,6 +35,7 @@ pub fn info(paths: &Paths, images: &Images, rootless: bool, version: &str) -> Re
         "Images": images.len(),
         "Driver": "overlay2",
         "LoggingDriver": "json-file",
+        "Plugins": {"Log": crate::log_driver::names(), "Network": ["bridge", "host", "macvlan", "null"], "Volume": ["local"]},
         "CgroupDriver": if layout.is_ok() { "cgroupfs" } else { "none" },
         "CgroupVersion": cgroups,
         "DefaultRuntime": "devoxx",

@@ -2,7 +2,7 @@
 
 use crate::error::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::inotify;
 use rustix::io::Errno;
 use std::fs::File;
@@ -46,6 +46,12 @@ impl Watch {
             Ok(_) | Err(Errno::INTR | Errno::AGAIN) => Ok(()),
             Err(errno) => Err(called::<Errno>(|| "read(inotify)".to_owned())(errno).into()),
         }
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

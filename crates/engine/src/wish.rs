@@ -114,6 +114,43 @@ pub enum LogDriver {
         /// Files, the current one among them.
         max_file: u32,
     },
+    /// The same, with room for more.
+    Local {
+        /// Bytes of one file.
+        max_size: u64,
+        /// Files, the current one among them.
+        max_file: u32,
+    },
+    /// systemd's journal.
+    Journald,
+    /// A syslog server.
+    Syslog,
+    /// The container has the descriptors of the command that starts it.
+    Passthrough,
+}
+
+impl LogDriver {
+    /// Its name on a command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::JsonFile { .. } => "json-file",
+            Self::Local { .. } => "local",
+            Self::Journald => "journald",
+            Self::Syslog => "syslog",
+            Self::Passthrough => "passthrough",
+        }
+    }
+
+    /// Whether there is a file of ours: the size of one, and how many.
+    pub fn files(self) -> Option<(u64, u32)> {
+        match self {
+            Self::JsonFile { max_size, max_file } | Self::Local { max_size, max_file } => {
+                Some((max_size, max_file))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Default for LogDriver {
@@ -228,6 +265,9 @@ pub struct Wish {
     pub restart: Restart,
     /// `--log-driver`.
     pub log: LogDriver,
+    /// `--log-opt`: those that are checked and read at the start.
+    #[serde(default)]
+    pub log_options: Vec<(String, String)>,
     /// `--stop-timeout`, in seconds.
     pub stop_timeout: Option<u64>,
     /// `-e` and `--env-file`, in order.

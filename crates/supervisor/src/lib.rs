@@ -16,7 +16,7 @@ pub use connection::Connection;
 pub use frame::Frame;
 pub use log::{Log, Rotation};
 pub use runtime::foreground::Foreground;
-pub use supervise::{Aside, Nothing, Streams, Supervisor};
+pub use supervise::{Aside, Streams, Supervisor};
 pub use visitor::{Outcome, Visit, Visitor};
 
 /// The error of this crate is that of the runtime, whose child is attended.

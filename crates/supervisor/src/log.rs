@@ -1,14 +1,30 @@
-//! What a container wrote, line by line, in the form of docker's `json-file`: one object a line with `log`, `stream` and
-//! `time`, in files that are rotated.
+//! What a container wrote, line by line, to where it is kept.
+//!
+//! ```text
+//! file      files of ours, in the form of docker's json-file
+//! journal   systemd's journal, in its native protocol
+//! syslog    a syslog server, as RFC 5424 has it
+//! outbox    messages to a socket that nobody waits on alone: what the last two have in common
+//! ```
+
+pub mod file;
+pub mod journal;
+mod outbox;
+pub mod syslog;
 
 use crate::Result;
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags};
-use std::path::{Path, PathBuf};
-use sys::{Errno, called};
+use std::time::Duration;
+
+pub use file::{File, Rotation};
+pub use journal::Journal;
+pub use syslog::Syslog;
 
 /// As docker: what is longer is several entries, of which only the last ends with a line break.
 const LONGEST_LINE: usize = 16 * 1024;
+
+/// How long the last lines may take to be accepted by whoever keeps them.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where something was written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,61 +35,68 @@ pub enum Stream {
     Error,
 }
 
-/// How large a log may become.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rotation {
-    /// Bytes of one file.
-    pub max_size: u64,
-    /// Files, the current one among them.
-    pub max_files: u32,
-}
+/// Whoever keeps lines.
+pub trait Keeper: std::fmt::Debug {
+    /// Takes a line with its line break; without one it is a part of a longer line, or the very last.
+    ///
+    /// # Errors
+    /// It is not kept.
+    fn take(&mut self, stream: Stream, line: &[u8], time: &str) -> Result<()>;
 
-impl Default for Rotation {
-    fn default() -> Self {
-        Self { max_size: 10 << 20, max_files: 3 }
+    /// No more lines for now: what was taken is written.
+    ///
+    /// # Errors
+    /// Some of it is not kept.
+    fn flush(&mut self) -> Result<()>;
+
+    /// Waits, for a limited time, until everything is where it belongs.
+    ///
+    /// # Errors
+    /// Some of it is not.
+    fn finish(&mut self) -> Result<()> {
+        self.flush()
+    }
+
+    /// The descriptor that has to have room before more of what was taken can be written; none where all of it is.
+    fn waits_for(&self) -> Option<&OwnedFd> {
+        None
+    }
+
+    /// Whether no more should be read from the container for now.
+    fn is_full(&self) -> bool {
+        false
     }
 }
 
 /// A log that is being written.
 #[derive(Debug)]
 pub struct Log {
-    path: PathBuf,
-    file: OwnedFd,
-    size: u64,
-    rotation: Rotation,
+    keeper: Box<dyn Keeper>,
     /// The beginning of a line, of each stream.
     pending: [Vec<u8>; 2],
 }
 
-/// The name of an older file: `LOG.1` is the youngest of them.
-pub fn older(path: &Path, number: u32) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{number}"));
-    name.into()
-}
-
-fn open(path: &Path) -> Result<(OwnedFd, u64)> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
-        .map_err(called::<Errno>(|| format!("open({path:?})")))?;
-    let stat = rustix::fs::fstat(&file).map_err(called::<Errno>(|| format!("fstat({path:?})")))?;
-    Ok((file, u64::try_from(stat.st_size).unwrap_or_default()))
+/// Whether it is the beginning or the middle of a line that is too long.
+fn is_cut(line: &[u8]) -> bool {
+    line.len() >= LONGEST_LINE && !line.ends_with(b"\n")
 }
 
 impl Log {
-    /// Goes on with the log at `path`.
-    pub fn open(path: &Path, rotation: Rotation) -> Result<Self> {
-        let (file, size) = open(path)?;
-        Ok(Self { path: path.to_owned(), file, size, rotation, pending: Default::default() })
+    /// A log of this keeper.
+    pub fn new(keeper: impl Keeper + 'static) -> Self {
+        Self { keeper: Box::new(keeper), pending: Default::default() }
     }
 
-    /// Adds what came from a stream, whose whole lines are written.
+    /// Adds what came from a stream, whose whole lines are kept.
+    ///
+    /// # Errors
+    /// Some of it is not kept.
     pub fn write(&mut self, stream: Stream, bytes: &[u8]) -> Result<()> {
         let mut pending = std::mem::take(&mut self.pending[stream as usize]);
         pending.extend_from_slice(bytes);
         let time = runtime::timestamp::now();
-        let (mut text, mut one) = (Vec::new(), Vec::new());
         let mut rest: &[u8] = &pending;
+        let mut done = Ok(());
         loop {
             let line = rest.iter().position(|byte| *byte == b'\n').map(|at| at + 1);
             let length = match line {
@@ -81,114 +104,45 @@ impl Log {
                 _ if rest.len() >= LONGEST_LINE => LONGEST_LINE,
                 _ => break,
             };
-            entry(&mut one, stream, &rest[..length], &time);
-            if self.size + (text.len() + one.len()) as u64 > self.rotation.max_size {
-                self.put(&text)?;
-                text.clear();
-            }
-            text.append(&mut one);
+            // The rest may be kept all the same.
+            done = done.and(self.keeper.take(stream, &rest[..length], &time));
             rest = &rest[length..];
         }
-        let left = rest.len();
-        let done = pending.len() - left;
-        pending.drain(..done);
+        let whole = pending.len() - rest.len();
+        pending.drain(..whole);
         self.pending[stream as usize] = pending;
-        self.put(&text)
+        done.and(self.keeper.flush())
     }
 
-    /// Writes what is left of both streams: nothing more comes.
+    /// Keeps what is left of both streams: nothing more comes.
+    ///
+    /// # Errors
+    /// Some of it is not kept.
     pub fn end(&mut self) -> Result<()> {
         for stream in [Stream::Output, Stream::Error] {
             let rest = std::mem::take(&mut self.pending[stream as usize]);
             if !rest.is_empty() {
-                let mut text = Vec::new();
-                entry(&mut text, stream, &rest, &runtime::timestamp::now());
-                self.put(&text)?;
+                self.keeper.take(stream, &rest, &runtime::timestamp::now())?;
             }
         }
-        Ok(())
+        self.keeper.finish()
     }
 
-    fn put(&mut self, text: &[u8]) -> Result<()> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        if self.size > 0 && self.size + text.len() as u64 > self.rotation.max_size {
-            self.rotate()?;
-        }
-        let mut rest = text;
-        while !rest.is_empty() {
-            match rustix::io::write(&self.file, rest) {
-                Ok(count) => {
-                    rest = &rest[count..];
-                    self.size += count as u64;
-                }
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(called::<Errno>(|| format!("write({:?})", self.path))(errno).into()),
-            }
-        }
-        Ok(())
+    /// What was taken is written as far as there is room.
+    ///
+    /// # Errors
+    /// Some of it is not kept.
+    pub fn send(&mut self) -> Result<()> {
+        self.keeper.flush()
     }
 
-    fn rotate(&mut self) -> Result<()> {
-        let files = self.rotation.max_files.max(1);
-        if files == 1 {
-            std::fs::remove_file(&self.path).map_err(called(|| format!("unlink({:?})", self.path)))?;
-        }
-        for number in (1..files).rev() {
-            let from = if number == 1 { self.path.clone() } else { older(&self.path, number - 1) };
-            match std::fs::rename(&from, older(&self.path, number)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(called(|| format!("rename({from:?})"))(error).into());
-                }
-                _ => {}
-            }
-        }
-        (self.file, self.size) = open(&self.path)?;
-        Ok(())
+    /// See [`Keeper::waits_for`].
+    pub fn waits_for(&self) -> Option<&OwnedFd> {
+        self.keeper.waits_for()
     }
-}
 
-/// One entry as JSON. What is no UTF-8 is replaced, as docker does.
-fn entry(to: &mut Vec<u8>, stream: Stream, line: &[u8], time: &str) {
-    let stream = match stream {
-        Stream::Output => "stdout",
-        Stream::Error => "stderr",
-    };
-    to.extend_from_slice(b"{\"log\":\"");
-    for part in line.utf8_chunks() {
-        for letter in part.valid().chars() {
-            match letter {
-                '"' => to.extend_from_slice(b"\\\""),
-                '\\' => to.extend_from_slice(b"\\\\"),
-                '\n' => to.extend_from_slice(b"\\n"),
-                '\r' => to.extend_from_slice(b"\\r"),
-                '\t' => to.extend_from_slice(b"\\t"),
-                control if control < ' ' => {
-                    to.extend_from_slice(format!("\\u{:04x}", u32::from(control)).as_bytes());
-                }
-                letter => to.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
-        }
-        if !part.invalid().is_empty() {
-            to.extend_from_slice("\u{fffd}".as_bytes());
-        }
-    }
-    to.extend_from_slice(format!("\",\"stream\":\"{stream}\",\"time\":\"{time}\"}}\n").as_bytes());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_become_entries() {
-        let mut text = Vec::new();
-        entry(&mut text, Stream::Error, b"a \"b\" \\ \x01\t\xff\n", "T");
-        let text = String::from_utf8(text).expect("UTF-8");
-        assert_eq!(
-            text,
-            "{\"log\":\"a \\\"b\\\" \\\\ \\u0001\\t\u{fffd}\\n\",\"stream\":\"stderr\",\"time\":\"T\"}\n"
-        );
+    /// See [`Keeper::is_full`].
+    pub fn is_full(&self) -> bool {
+        self.keeper.is_full()
     }
 }

@@ -5,7 +5,7 @@ use crate::frame::{Frame, LONGEST};
 use crate::log::{Log, Stream};
 use crate::{Error, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::{SocketFlags, accept_with};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::time::{Duration, Instant};
@@ -62,23 +62,23 @@ pub trait Aside {
     /// When it wants to be called again; none for never.
     fn due(&self) -> Option<Instant>;
     /// What it waits for.
-    fn waits_for(&self) -> Vec<BorrowedFd<'_>>;
+    fn waits_for(&self) -> Vec<PollFd<'_>>;
     /// It is due, or one of its descriptors is ready.
     fn step(&mut self);
 }
 
-/// Nothing else to do.
-#[derive(Debug, Clone, Copy)]
-pub struct Nothing;
-
-impl Aside for Nothing {
+impl Aside for Vec<&mut dyn Aside> {
     fn due(&self) -> Option<Instant> {
-        None
+        self.iter().filter_map(|one| one.due()).min()
     }
-    fn waits_for(&self) -> Vec<BorrowedFd<'_>> {
-        Vec::new()
+
+    fn waits_for(&self) -> Vec<PollFd<'_>> {
+        self.iter().flat_map(|one| one.waits_for()).collect()
     }
-    fn step(&mut self) {}
+
+    fn step(&mut self) {
+        self.iter_mut().for_each(|one| one.step());
+    }
 }
 
 /// The parent of a container.
@@ -157,7 +157,7 @@ impl Supervisor {
             let count = leaving.len();
             self.connections.splice(0..0, leaving.drain(..));
             let end = (!late).then_some(limit);
-            let ready = self.wait(None, end, &Nothing)?;
+            let ready = self.wait(None, end, &Vec::new())?;
             if ready.signals {
                 self.hear_signals(None)?;
             }
@@ -205,7 +205,7 @@ impl Supervisor {
 
     /// Waits between two starts; whether the time was up before somebody wanted an end.
     pub fn pause(&mut self, time: Duration) -> Result<bool> {
-        self.until(None, Instant::now().checked_add(time), &mut Nothing)?;
+        self.until(None, Instant::now().checked_add(time), &mut Vec::new())?;
         Ok(!self.stopping && !self.terminated)
     }
 
@@ -233,6 +233,9 @@ impl Supervisor {
                 for frame in self.connections[index].receive() {
                     self.hear(index, frame, attended.as_deref_mut())?;
                 }
+            }
+            if ready.log {
+                self.send_log();
             }
             if let Some(attended) = &mut attended {
                 if ready.input {
@@ -378,6 +381,13 @@ impl Supervisor {
         self.log_failed = failed;
     }
 
+    fn send_log(&mut self) {
+        if let Some(log) = &mut self.log {
+            let kept = log.send();
+            self.tell_of_log(kept);
+        }
+    }
+
     /// Reads what the container has left in its streams.
     fn drain(&mut self, streams: &mut Streams) {
         for stream in [Stream::Output, Stream::Error] {
@@ -402,12 +412,17 @@ impl Supervisor {
             waiting.push(one.waits_for(hungry));
             what.push(What::Connection(index));
         }
+        if let Some(fd) = self.log.as_ref().and_then(Log::waits_for) {
+            waiting.push(PollFd::new(fd, PollFlags::OUT));
+            what.push(What::Log);
+        }
         let beside = aside.waits_for();
         let mut next = end;
         if let Some(attended) = attended {
             waiting.push(PollFd::new(&attended.child.pidfd, PollFlags::IN));
             what.push(What::End);
-            let full = self.connections.iter().any(|one| one.attached && one.is_full());
+            let full = self.connections.iter().any(|one| one.attached && one.is_full())
+                || self.log.as_ref().is_some_and(Log::is_full);
             let input = attended.streams.input().filter(|_| !self.input.is_empty());
             for (stream, fd) in attended.streams.outputs() {
                 if let (Some(fd), false) = (fd, full) {
@@ -419,8 +434,8 @@ impl Supervisor {
                 waiting.push(PollFd::new(fd, PollFlags::OUT));
                 what.push(What::Input);
             }
-            for fd in &beside {
-                waiting.push(PollFd::new(fd, PollFlags::IN));
+            for one in beside {
+                waiting.push(one);
                 what.push(What::Aside);
             }
             next = next.into_iter().chain(aside.due()).min();
@@ -445,6 +460,7 @@ impl Supervisor {
                 What::End => ready.ended = true,
                 What::Output(stream) => ready.outputs.push(stream),
                 What::Input => ready.input = true,
+                What::Log => ready.log = true,
                 What::Aside => ready.aside = true,
             }
         }
@@ -468,6 +484,7 @@ enum What {
     End,
     Output(Stream),
     Input,
+    Log,
     Aside,
 }
 
@@ -479,5 +496,6 @@ struct Ready {
     ended: bool,
     outputs: Vec<Stream>,
     input: bool,
+    log: bool,
     aside: bool,
 }

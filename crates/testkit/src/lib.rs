@@ -4,6 +4,7 @@
 //! machine. This is not a mock and not a sandbox against malice. Failures panic: a test has nobody to return them to.
 
 pub mod bundle;
+pub mod datagrams;
 pub mod deadline;
 pub mod fixture;
 pub mod host;
@@ -15,6 +16,7 @@ pub mod snapshot;
 pub mod web;
 
 pub use bundle::{Bundle, Container, Oci};
+pub use datagrams::Datagrams;
 pub use host::Host;
 pub use outcome::{Outcome, Running};
 pub use pty::Pty;

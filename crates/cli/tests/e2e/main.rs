@@ -15,6 +15,7 @@ mod images_verbs;
 mod isolation;
 mod lifecycle;
 mod limits;
+mod log_drivers;
 mod messages;
 mod network;
 mod networks_verbs;

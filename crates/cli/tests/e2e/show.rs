@@ -413,3 +413,33 @@ fn out_of_memory_is_said() {
     }
     check(Host::root(&program()));
 }
+
+#[test]
+fn out_of_memory_while_it_goes_on() {
+    let world = World::root();
+    detached(
+        &world,
+        "hungry",
+        &["--net", "none", "--memory", "8m", "--memory-swap", "8m"],
+        "exec sleep 1000",
+    );
+    let told = |count: usize| {
+        wait_for(&format!("{count} events"), || {
+            let arguments = ["events", "--since", "1h", "--until", "0s", "--filter", "event=oom"];
+            (world.host.run(arguments).ok().stdout.lines().count() >= count).then_some(())
+        });
+    };
+    let eat = || world.host.run(["exec", "hungry", "tail", "-c", "100000000", "/dev/zero"]).code(137);
+    eat();
+    told(1);
+    let state = ["inspect", "-f", "{{.State.Running}} {{.State.OOMKilled}}", "hungry"];
+    world.host.run(state).ok().prints("true true");
+    eat();
+    told(2);
+    world.host.run(["rm", "-f", "hungry"]).ok();
+    // What was watched in vain says nothing.
+    detached(&world, "modest", &["--net", "none", "--memory", "64m"], "true");
+    world.host.run(["wait", "modest"]).ok();
+    world.host.run(["inspect", "-f", "{{.State.OOMKilled}}", "modest"]).ok().prints("false");
+    world.host.run(["rm", "modest"]).ok();
+}
