@@ -141,6 +141,9 @@ pub struct Exec {
     /// Do not wait for it
     #[arg(short, long)]
     detach: bool,
+    /// Keys that leave its terminal, and not end it
+    #[arg(long, value_name = "KEYS")]
+    detach_keys: Option<String>,
     /// Set an environment variable, or pass on ours
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     env: Vec<String>,
@@ -293,6 +296,7 @@ pub fn exec(arguments: &Exec) -> Result<i32> {
         interactive: arguments.interactive,
         terminal: arguments.tty,
         detached: arguments.detach,
+        detach: detach_keys(arguments.detach_keys.as_deref())?,
         env: crate::run_arguments::environment(&arguments.env_file, &arguments.env)?,
         user: arguments.user.clone(),
         workdir: arguments.workdir.clone(),

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result, of_runtime};
 use crate::events;
+use crate::hold;
 use crate::life::Status;
 use crate::paths::Paths;
 use crate::record;
@@ -20,6 +21,8 @@ pub struct ExecWish {
     pub terminal: bool,
     /// `-d`.
     pub detached: bool,
+    /// `--detach-keys`: what is typed into its terminal to leave it.
+    pub detach: Vec<u8>,
     /// `-e`.
     pub env: Vec<String>,
     /// `-u`; none for the container's own user.
@@ -68,26 +71,38 @@ pub fn exec(paths: &Paths, wanted: &str, wish: &ExecWish, warn: &dyn Fn(&str)) -
         detached: false,
         ..Options::default()
     };
-    let streams = Streams {
-        interactive: wish.interactive && !wish.detached,
-        terminal: wish.terminal && !wish.detached,
+    let execute = |stdio: &runtime::Stdio| {
+        said(&format!("exec_create: {typed}"), &[]);
+        let executed = runtime::exec::exec_with(&paths.states(), &listed.record.id, &options, stdio)
+            .map_err(of_runtime)
+            .map_err(|error| error.within(format!("exec in {}", listed.record.name)))?;
+        said(&format!("exec_start: {typed}"), &[]);
+        Ok(executed)
     };
+    let ended = |code: i32| said("exec_die", &[("exitCode", &code.to_string())]);
+    if wish.detached {
+        return hold::detached(&|| execute(&nothing()?), &ended, warn);
+    }
+    let streams = Streams { interactive: wish.interactive, terminal: wish.terminal };
     let (foreground, stdio) = Foreground::prepare(streams).map_err(of_runtime)?;
-    let stdio = if wish.detached { nothing()? } else { stdio };
-    said(&format!("exec_create: {typed}"), &[]);
-    let executed = runtime::exec::exec_with(&paths.states(), &listed.record.id, &options, &stdio)
-        .map_err(of_runtime)
-        .map_err(|error| error.within(format!("exec in {}", listed.record.name)))?;
-    said(&format!("exec_start: {typed}"), &[]);
+    let executed = execute(&stdio)?;
     executed.warnings.iter().for_each(|warning| warn(warning));
     // Its own copies would keep a pipe of the process open.
     drop(stdio);
-    if wish.detached {
-        return Ok(0);
+    let code = foreground
+        .attend_until_left(&executed.child, executed.terminal.as_ref(), &wish.detach)
+        .map_err(of_runtime)?;
+    match code {
+        Some(code) => {
+            ended(code);
+            Ok(code)
+        }
+        None => {
+            said("exec_detach", &[]);
+            hold::left(&executed)?;
+            Ok(0)
+        }
     }
-    let code = foreground.attend_child(&executed.child, executed.terminal.as_ref()).map_err(of_runtime)?;
-    said("exec_die", &[("exitCode", &code.to_string())]);
-    Ok(code)
 }
 
 /// Streams that lead nowhere.

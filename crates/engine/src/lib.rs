@@ -30,6 +30,7 @@ mod export;
 mod files;
 pub mod filter;
 pub mod health;
+mod hold;
 mod host;
 mod image_mount;
 mod images;

@@ -46,7 +46,8 @@ pub fn error_of(json: &[u8]) -> Error {
     if chain.is_empty() { torn() } else { Error { kind, chain, hint } }
 }
 
-fn json_of(error: &Error) -> Vec<u8> {
+/// The same, from the side of that process.
+pub fn json_of(error: &Error) -> Vec<u8> {
     serde_json::to_vec(&(error.kind as i32, &error.chain, &error.hint)).unwrap_or_default()
 }
 
@@ -85,7 +86,7 @@ pub fn supervise(
 }
 
 /// Away from whoever started it: a session of its own, no descriptor of theirs.
-fn detach() -> Result<(), Error> {
+pub fn detach() -> Result<(), Error> {
     let called = |call: &'static str| sys::called::<Errno>(move || call.to_owned());
     rustix::process::setsid().map_err(called("setsid"))?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())

@@ -1,6 +1,7 @@
 //! A container in the foreground: its signals and streams are those of the command that was typed.
 
 mod flow;
+mod keys;
 mod terminal;
 
 use crate::container::{Running, Stdio, wait};
@@ -16,6 +17,7 @@ use sys::clone3::Child;
 use sys::signals::{SignalFd, send};
 use sys::{Errno, called};
 
+pub use keys::DetachKeys;
 pub use terminal::Raw;
 
 /// SIGCHLD: ours, not the container's.
@@ -131,7 +133,17 @@ impl Foreground {
     }
 
     /// As [`Foreground::attend`], for any child: a process that was executed in a container.
-    pub fn attend_child(mut self, child: &Child, master: Option<&OwnedFd>) -> Result<i32> {
+    pub fn attend_child(self, child: &Child, master: Option<&OwnedFd>) -> Result<i32> {
+        Ok(self.attend_until_left(child, master, &[])?.unwrap_or(0))
+    }
+
+    /// As [`Foreground::attend_child`], until these keys are typed into its terminal: then there is no exit code, and it runs on.
+    pub fn attend_until_left(
+        mut self,
+        child: &Child,
+        master: Option<&OwnedFd>,
+        keys: &[u8],
+    ) -> Result<Option<i32>> {
         let mut raw = None;
         if let Some(master) = master {
             let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
@@ -141,21 +153,27 @@ impl Foreground {
             self.flows.push(Flow::new(duplicate(master.as_fd())?, duplicate(stdout)?));
             if self.streams.interactive {
                 raw = Some(Raw::set(stdin)?);
-                self.flows.insert(0, Flow::new(duplicate(stdin)?, duplicate(master.as_fd())?));
+                let typed = Flow::new(duplicate(stdin)?, duplicate(master.as_fd())?);
+                self.flows.insert(0, typed.until(DetachKeys::new(keys)));
                 self.inputs = 1;
             }
         }
         let ended = self.until_it_ends(child, master);
+        if matches!(ended, Ok(false)) {
+            drop(raw);
+            return Ok(None);
+        }
         // What is still in flight belongs before the prompt.
         for flow in self.flows.iter_mut().skip(self.inputs) {
             flow.drain();
         }
         drop(raw);
         ended?;
-        self.code.map_or_else(|| wait(child), Ok)
+        self.code.map_or_else(|| wait(child), Ok).map(Some)
     }
 
-    fn until_it_ends(&mut self, child: &Child, master: Option<&OwnedFd>) -> Result<()> {
+    /// Whether it ended, and was not left.
+    fn until_it_ends(&mut self, child: &Child, master: Option<&OwnedFd>) -> Result<bool> {
         loop {
             let (ended, signalled, ready) = {
                 let mut waiting =
@@ -184,7 +202,10 @@ impl Foreground {
                 self.flows[index].step();
             }
             if ended {
-                return Ok(());
+                return Ok(true);
+            }
+            if self.flows.first().is_some_and(Flow::has_left) {
+                return Ok(false);
             }
         }
     }

@@ -3,7 +3,7 @@
 use crate::connection::Connection;
 use crate::frame::{Frame, LONGEST};
 use crate::{Error, Result};
-use runtime::foreground::{Raw, terminal_size};
+use runtime::foreground::{DetachKeys, Raw, terminal_size};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::termios::isatty;
@@ -55,41 +55,6 @@ pub struct Visitor {
     signals: SignalFd,
     /// What was heard and not yet looked at.
     heard: VecDeque<Frame>,
-}
-
-/// Finds the keys that end a visit in what is typed; those that may begin them are held back.
-#[derive(Debug)]
-struct DetachKeys {
-    keys: Vec<u8>,
-    matched: usize,
-}
-
-impl DetachKeys {
-    /// What to pass on of `typed`, and whether all keys were in it.
-    fn filter(&mut self, typed: &[u8]) -> (Vec<u8>, bool) {
-        let mut passed = Vec::new();
-        for byte in typed {
-            if self.keys.is_empty() {
-                passed.push(*byte);
-                continue;
-            }
-            if *byte == self.keys[self.matched] {
-                self.matched += 1;
-                if self.matched == self.keys.len() {
-                    return (passed, true);
-                }
-                continue;
-            }
-            passed.extend_from_slice(&self.keys[..self.matched]);
-            self.matched = usize::from(*byte == self.keys[0]);
-            if self.matched == 0 {
-                passed.push(*byte);
-            } else if self.keys.len() == 1 {
-                return (passed, true);
-            }
-        }
-        (passed, false)
-    }
 }
 
 impl Visitor {
@@ -151,7 +116,7 @@ impl Visitor {
         }
         let (stdin, stdout, stderr) =
             (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
-        let mut keys = DetachKeys { keys: visit.detach.clone(), matched: 0 };
+        let mut keys = DetachKeys::new(&visit.detach);
         let raw = match visit.terminal && visit.input && isatty(stdin) {
             true => Some(Raw::set(stdin)?),
             false => None,
@@ -261,30 +226,4 @@ fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> bool {
         }
     }
     true
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_that_end_a_visit() {
-        fn check(keys: &[u8], typed: &[&[u8]], passed: &[u8], leaves: bool) {
-            let mut keys = DetachKeys { keys: keys.to_vec(), matched: 0 };
-            let (mut all, mut left) = (Vec::new(), false);
-            for part in typed {
-                let (some, leaves) = keys.filter(part);
-                all.extend(some);
-                left = left || leaves;
-            }
-            assert_eq!((all.as_slice(), left), (passed, leaves), "{typed:?}");
-        }
-        check(b"\x10\x11", &[b"ls\n"], b"ls\n", false);
-        check(b"\x10\x11", &[b"a\x10\x11"], b"a", true);
-        check(b"\x10\x11", &[b"a\x10", b"\x11"], b"a", true);
-        check(b"\x10\x11", &[b"\x10x"], b"\x10x", false);
-        check(b"\x10\x11", &[b"\x10\x10\x11"], b"\x10", true);
-        check(b"q", &[b"aq"], b"a", true);
-        check(b"", &[b"\x10\x11"], b"\x10\x11", false);
-    }
 }

@@ -8,6 +8,7 @@ mod complaints;
 mod copy;
 mod demo;
 mod events;
+mod exec;
 mod explain;
 mod formats;
 mod images;

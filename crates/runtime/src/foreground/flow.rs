@@ -1,5 +1,6 @@
 //! Bytes from one descriptor to another, without ever waiting on either alone.
 
+use super::keys::DetachKeys;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
@@ -14,12 +15,26 @@ pub struct Flow {
     to: Option<OwnedFd>,
     buffer: Vec<u8>,
     written: usize,
+    /// The keys that end it, for what a person types.
+    keys: Option<DetachKeys>,
+    left: bool,
 }
 
 impl Flow {
     /// A flow that ends when `from` does, and closes `to` then.
     pub fn new(from: OwnedFd, to: OwnedFd) -> Self {
-        Self { from: Some(from), to: Some(to), buffer: Vec::new(), written: 0 }
+        Self { from: Some(from), to: Some(to), buffer: Vec::new(), written: 0, keys: None, left: false }
+    }
+
+    /// The same, until these keys are in it.
+    #[must_use]
+    pub fn until(self, keys: DetachKeys) -> Self {
+        Self { keys: Some(keys), ..self }
+    }
+
+    /// Whether the keys were in it, and all before them is passed on.
+    pub fn has_left(&self) -> bool {
+        self.left && self.written >= self.buffer.len()
     }
 
     /// What to wait for: input while nothing is held, otherwise room for what is.
@@ -44,7 +59,15 @@ impl Flow {
             Err(Errno::AGAIN | Errno::INTR) => true,
             // EIO is how a terminal's master says that nobody has the other end open any more.
             Ok(0) | Err(_) => self.end(),
-            Ok(_) => true,
+            Ok(_) => {
+                if let Some(keys) = &mut self.keys {
+                    (self.buffer, self.left) = keys.filter(&self.buffer);
+                    if self.left {
+                        self.from = None;
+                    }
+                }
+                true
+            }
         }
     }
 
@@ -83,7 +106,7 @@ impl Flow {
 
     /// Whether it has ended.
     pub fn is_over(&self) -> bool {
-        self.from.is_none()
+        self.from.is_none() && self.written >= self.buffer.len()
     }
 }
 
