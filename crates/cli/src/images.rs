@@ -4,7 +4,7 @@ use crate::confirm::confirm;
 use crate::human;
 use crate::place::{place, print, warn};
 use crate::progress::Progress;
-use engine::{Error, Format, Host, ImageFilter, ImportWish, Kind, PruneFilter, Result};
+use engine::{Error, Format, Host, ImportWish, Kind, PruneFilter, Result};
 use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub struct Group {
 enum GroupCommand {
     /// List images
     #[command(visible_alias = "list")]
-    Ls(ListImages),
+    Ls(crate::image_list::ListImages),
     /// Pull an image from a registry
     Pull(Pull),
     /// Push an image to a registry
@@ -37,7 +37,7 @@ enum GroupCommand {
     /// Give an image one more name
     Tag(Tag),
     /// Show the steps that made an image
-    History(History),
+    History(crate::image_history::History),
     /// Write images into one file
     Save(Save),
     /// Load images from a file
@@ -53,39 +53,17 @@ enum GroupCommand {
     Unmount(Unmount),
 }
 
-/// List images
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  devoxx-container images\n  devoxx-container images --filter dangling=true -q\n\nFilters: dangling=, reference=, label=, before=, since=, until="
-)]
-pub struct ListImages {
-    /// The images of this name alone
-    repository: Option<String>,
-    /// All of them, as always: there are no images between
-    #[arg(short, long)]
-    all: bool,
-    /// Print ids alone
-    #[arg(short, long)]
-    quiet: bool,
-    /// Show whole ids
-    #[arg(long)]
-    no_trunc: bool,
-    /// Show the digests that registries have them by
-    #[arg(long)]
-    digests: bool,
-    /// Only those that fit
-    #[arg(short, long, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
-}
-
 /// Pull an image from a registry
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  devoxx-container pull debian:12\n  devoxx-container pull --platform linux/arm64 --quiet alpine"
+    after_help = "Examples:\n  devoxx-container pull debian:12\n  devoxx-container pull --platform linux/arm64 --quiet alpine\n  devoxx-container pull --all-tags registry.example.com/web"
 )]
 pub struct Pull {
     /// Name of the image
     image: String,
+    /// Every tag of the repository
+    #[arg(short, long)]
+    all_tags: bool,
     /// Platform, such as linux/arm64
     #[arg(long)]
     platform: Option<String>,
@@ -96,7 +74,16 @@ pub struct Pull {
 
 /// Remove images
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container rmi debian:12\n  devoxx-container rmi --force 4c01db0b339c"
+)]
 pub struct RemoveImages {
+    /// Also one with several names; of one that a container has that does not run, its names
+    #[arg(short, long)]
+    force: bool,
+    /// Only what it is on this platform, such as linux/arm64
+    #[arg(long)]
+    platform: Option<String>,
     /// Names or ids
     #[arg(required = true)]
     images: Vec<String>,
@@ -125,28 +112,12 @@ pub struct Push {
     /// Every tag of the repository that is here
     #[arg(short, long)]
     all_tags: bool,
+    /// What it is on this platform, such as linux/arm64
+    #[arg(long)]
+    platform: Option<String>,
     /// Say nothing but the name
     #[arg(short, long)]
     quiet: bool,
-}
-
-/// Show the steps that made an image
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  devoxx-container history debian:12\n  devoxx-container history --no-trunc -q debian:12"
-)]
-pub struct History {
-    /// Show whole ids and commands
-    #[arg(long)]
-    no_trunc: bool,
-    /// Print ids alone
-    #[arg(short, long)]
-    quiet: bool,
-    /// Sizes and times for people
-    #[arg(short = 'H', long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    human: bool,
-    /// Name or id
-    image: String,
 }
 
 /// Write images into one file
@@ -161,6 +132,9 @@ pub struct Save {
     /// docker-archive or oci-archive
     #[arg(long, default_value = "docker-archive", value_parser = ["docker-archive", "oci-archive"])]
     format: String,
+    /// What they are on this platform, such as linux/arm64
+    #[arg(long)]
+    platform: Option<String>,
     /// Names or ids
     #[arg(required = true)]
     images: Vec<String>,
@@ -175,6 +149,9 @@ pub struct Load {
     /// The file or directory; without it, standard input
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
+    /// What is in it for this platform, such as linux/arm64
+    #[arg(long)]
+    platform: Option<String>,
     /// Say nothing of what was loaded
     #[arg(short, long)]
     quiet: bool,
@@ -245,13 +222,13 @@ pub struct Unmount {
 /// `image ...`.
 pub fn group(arguments: &Group) -> Result<i32> {
     match &arguments.command {
-        GroupCommand::Ls(wanted) => images(wanted),
+        GroupCommand::Ls(wanted) => crate::image_list::images(wanted),
         GroupCommand::Pull(wanted) => pull(wanted),
         GroupCommand::Push(wanted) => push(wanted),
         GroupCommand::Rm(wanted) => rmi(wanted),
         GroupCommand::Inspect(wanted) => crate::inspect::of_kind(wanted, "image"),
         GroupCommand::Tag(wanted) => tag(wanted),
-        GroupCommand::History(wanted) => history(wanted),
+        GroupCommand::History(wanted) => crate::image_history::history(wanted),
         GroupCommand::Save(wanted) => save(wanted),
         GroupCommand::Load(wanted) => load(wanted),
         GroupCommand::Import(wanted) => import(wanted),
@@ -261,48 +238,10 @@ pub fn group(arguments: &Group) -> Result<i32> {
     }
 }
 
-fn short(id: &str) -> &str {
+/// The first digits of an id.
+pub fn short(id: &str) -> &str {
     let hex = id.split_once(':').map_or(id, |(_, hex)| hex);
     hex.get(..12).unwrap_or(hex)
-}
-
-/// `images`.
-pub fn images(arguments: &ListImages) -> Result<i32> {
-    let mut filters = arguments.filter.clone();
-    filters.extend(arguments.repository.iter().map(|name| format!("reference={name}")));
-    let filter = ImageFilter::parse(&filters)?;
-    let place = place()?;
-    let mut lines = Vec::new();
-    for image in filter.choose(&place.images, place.images.list()?)? {
-        let id = if arguments.no_trunc { image.id.as_str() } else { short(&image.id) };
-        if arguments.quiet {
-            // An image with two names has one id.
-            if !lines.iter().any(|line| line == id) {
-                lines.push(id.to_owned());
-            }
-            continue;
-        }
-        let known = |name: &String| {
-            image.reference.as_deref().and_then(|full| {
-                let (repository, _) = full.rsplit_once(':')?;
-                name.strip_prefix(repository)?.strip_prefix('@').map(str::to_owned)
-            })
-        };
-        let digest = image.aliases.iter().find_map(known).unwrap_or_else(|| "<none>".to_owned());
-        let name = image.reference.clone().unwrap_or_else(|| "<none>".to_owned());
-        let created = image.created.unwrap_or_default();
-        let day = created.get(..10).unwrap_or("-");
-        let digest = if arguments.digests { format!("{digest:<73}") } else { String::new() };
-        lines.push(format!("{name:<50} {digest}{id:<14} {day:<12} {:>9}", human::size(image.size)));
-    }
-    if !arguments.quiet {
-        let digest = if arguments.digests { format!("{:<73}", "DIGEST") } else { String::new() };
-        lines.insert(0, format!("{:<50} {digest}{:<14} {:<12} {:>9}", "IMAGE", "ID", "CREATED", "SIZE"));
-    }
-    for line in lines {
-        print(&line)?;
-    }
-    Ok(0)
 }
 
 /// `tag`.
@@ -319,56 +258,21 @@ pub fn push(arguments: &Push) -> Result<i32> {
     let names =
         if arguments.all_tags { place.images.tags_of(&arguments.image)? } else { vec![name.to_string()] };
     let progress = Progress::new(arguments.quiet);
+    let platform = arguments.platform.as_deref();
     for name in &names {
-        place.images.get(name)?;
+        place.images.get_for(name, platform)?;
     }
     if !arguments.quiet {
         print(&format!("The push refers to repository [{}]", name.name()))?;
     }
     for name in names {
-        let pushed = place.images.push(&name, &|event| progress.hear(event))?;
+        let pushed = place.images.push(&name, platform, &|event| progress.hear(event))?;
         let tag = name.rsplit_once(':').map_or("latest", |(_, tag)| tag);
         if arguments.quiet {
             print(&name)?;
         } else {
             print(&format!("{tag}: digest: {} size: {}", pushed.digest, pushed.size))?;
         }
-    }
-    Ok(0)
-}
-
-/// `history`.
-pub fn history(arguments: &History) -> Result<i32> {
-    let steps = place()?.images.history(&arguments.image)?;
-    let cut = |text: &str, most: usize| {
-        let text = text.replace(['\n', '\t', '\r'], " ");
-        if arguments.no_trunc || text.chars().count() <= most {
-            return text;
-        }
-        text.chars().take(most - 1).chain(['…']).collect()
-    };
-    if !arguments.quiet {
-        print(&format!("{:<14} {:<20} {:<45} {:>9} COMMENT", "IMAGE", "CREATED", "CREATED BY", "SIZE"))?;
-    }
-    for step in steps {
-        let id = match &step.id {
-            Some(id) if arguments.no_trunc => id.as_str(),
-            Some(id) => short(id),
-            None => "<missing>",
-        };
-        if arguments.quiet {
-            print(id)?;
-            continue;
-        }
-        let size = if arguments.human { human::size(step.size) } else { step.size.to_string() };
-        let created =
-            if arguments.human { step.created.get(..19).unwrap_or(&step.created) } else { &step.created };
-        let line = format!(
-            "{id:<14} {created:<20} {:<45} {size:>9} {}",
-            cut(&step.created_by, 45),
-            cut(&step.comment, 40)
-        );
-        print(line.trim_end())?;
     }
     Ok(0)
 }
@@ -412,15 +316,16 @@ pub fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>
 /// `save`.
 pub fn save(arguments: &Save) -> Result<i32> {
     let format = if arguments.format == "oci-archive" { Format::Oci } else { Format::Docker };
+    let platform = arguments.platform.as_deref();
     match &arguments.output {
         Some(path) => {
             let path = std::path::absolute(path).map_err(called(|| format!("realpath({path:?})")))?;
             let place = place()?;
-            write_whole(&path, |out| place.images.save(&arguments.images, format, out))?;
+            write_whole(&path, |out| place.images.save(&arguments.images, platform, format, out))?;
         }
         None => {
             let mut out = archive_output("--output FILE")?;
-            place()?.images.save(&arguments.images, format, &mut out)?;
+            place()?.images.save(&arguments.images, platform, format, &mut out)?;
         }
     }
     Ok(0)
@@ -434,7 +339,8 @@ pub fn load(arguments: &Load) -> Result<i32> {
     }
     let place = place()?;
     let path = arguments.input.as_deref().filter(|path| *path != Path::new("-"));
-    for name in place.images.load(path, &mut std::io::stdin().lock())? {
+    let platform = arguments.platform.as_deref();
+    for name in place.images.load(path, platform, &mut std::io::stdin().lock())? {
         if !arguments.quiet {
             let what = if name.starts_with("sha256:") { "Loaded image ID" } else { "Loaded image" };
             print(&format!("{what}: {name}"))?;
@@ -536,23 +442,38 @@ pub fn pull(arguments: &Pull) -> Result<i32> {
     engine::Reference::parse(&arguments.image).map_err(|error| error.recast(|_| Kind::Usage))?;
     let place = place()?;
     let progress = Progress::new(arguments.quiet);
-    let image =
-        place.images.pull(&arguments.image, arguments.platform.as_deref(), &|event| progress.hear(event))?;
-    print(&image.id)?;
+    let names = match arguments.all_tags {
+        true => place.images.tags_in_registry(&arguments.image)?,
+        false => vec![arguments.image.clone()],
+    };
+    for name in names {
+        if arguments.all_tags && !arguments.quiet {
+            crate::complain(&name);
+        }
+        let image = place.images.pull(&name, arguments.platform.as_deref(), &|event| progress.hear(event))?;
+        print(&image.id)?;
+    }
     Ok(0)
 }
 
 /// `rmi`.
 pub fn rmi(arguments: &RemoveImages) -> Result<i32> {
     let place = place()?;
+    let mut code = 0;
     for name in &arguments.images {
-        let removed = place.images.remove(&place.paths, name)?;
-        for untagged in removed.untagged {
-            print(&format!("Untagged: {untagged}"))?;
-        }
-        for deleted in removed.deleted {
-            print(&format!("Deleted: {deleted}"))?;
+        match place.images.remove(&place.paths, name, arguments.platform.as_deref(), arguments.force) {
+            Ok(removed) => {
+                for untagged in removed.untagged {
+                    print(&format!("Untagged: {untagged}"))?;
+                }
+                for deleted in removed.deleted {
+                    print(&format!("Deleted: {deleted}"))?;
+                }
+            }
+            // What is not there is gone.
+            Err(error) if arguments.force && place.images.get(name).is_err() => drop(crate::report(&error)),
+            Err(error) => code = crate::report(&error),
         }
     }
-    Ok(0)
+    Ok(code)
 }

@@ -124,7 +124,7 @@ impl Listing {
 }
 
 /// Cells that are parted by tabs, in columns at least ten wide and three apart; the last of a line is as long as it is.
-fn columns(lines: &[String]) -> Vec<String> {
+pub fn columns(lines: &[String]) -> Vec<String> {
     let cells: Vec<Vec<&str>> =
         lines.iter().flat_map(|line| line.split('\n')).map(|line| line.split('\t').collect()).collect();
     let mut widths: Vec<usize> = Vec::new();

@@ -10,6 +10,8 @@ mod events;
 mod files;
 mod filter;
 mod human;
+mod image_history;
+mod image_list;
 mod images;
 mod inspect;
 mod interrupt;
@@ -65,13 +67,13 @@ enum Command {
     /// Pull an image from a registry
     Pull(images::Pull),
     /// List images
-    Images(images::ListImages),
+    Images(image_list::ListImages),
     /// Push an image to a registry
     Push(images::Push),
     /// Give an image one more name
     Tag(images::Tag),
     /// Show the steps that made an image
-    History(images::History),
+    History(image_history::History),
     /// Write images into one file
     Save(images::Save),
     /// Load images from a file
@@ -125,10 +127,10 @@ fn main() {
         Some(Command::Child(child)) => demo::child(&child),
         Some(Command::Network(wanted)) => networks::network(&wanted),
         Some(Command::Pull(wanted)) => images::pull(&wanted),
-        Some(Command::Images(wanted)) => images::images(&wanted),
+        Some(Command::Images(wanted)) => image_list::images(&wanted),
         Some(Command::Push(wanted)) => images::push(&wanted),
         Some(Command::Tag(wanted)) => images::tag(&wanted),
-        Some(Command::History(wanted)) => images::history(&wanted),
+        Some(Command::History(wanted)) => image_history::history(&wanted),
         Some(Command::Save(wanted)) => images::save(&wanted),
         Some(Command::Load(wanted)) => images::load(&wanted),
         Some(Command::Import(wanted)) => images::import(&wanted),

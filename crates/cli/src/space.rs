@@ -2,9 +2,12 @@
 
 use crate::confirm::confirm;
 use crate::human;
+use crate::inspect::Shape;
+use crate::listing::{Listing, Row};
 use crate::place::{place, print};
 use crate::{images, volumes};
-use engine::{Error, Kind, PruneFilter, Result, VolumeFilter};
+use engine::{Error, Kind, Piece, PruneFilter, Result, Space, VolumeFilter};
+use serde_json::{Value, json};
 
 /// The engine as a whole
 #[derive(Debug, clap::Args)]
@@ -28,11 +31,16 @@ enum GroupCommand {
 
 /// Show what takes the disk
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  devoxx-container system df\n  devoxx-container system df --verbose")]
+#[command(
+    after_help = "Examples:\n  devoxx-container system df\n  devoxx-container system df --verbose\n  devoxx-container system df --format '{{.Type}} {{.Reclaimable}}'"
+)]
 struct Df {
     /// One by one
     #[arg(short, long)]
     verbose: bool,
+    /// A table by a template ("table ..."), lines by a template, or json; with -v a template of all of it
+    #[arg(long, value_name = "TEMPLATE")]
+    format: Option<String>,
 }
 
 /// Remove what nothing needs
@@ -109,22 +117,63 @@ pub fn group(arguments: &Group) -> Result<i32> {
     }
 }
 
+const HEADERS: [(&str, &str); 5] = [
+    ("Type", "TYPE"),
+    ("TotalCount", "TOTAL"),
+    ("Active", "ACTIVE"),
+    ("Size", "SIZE"),
+    ("Reclaimable", "RECLAIMABLE"),
+];
+
+/// A line of the table.
+fn row(usage: &Space) -> Row {
+    let active = usage.pieces.iter().filter(|piece| piece.users > 0).count();
+    let percent = (usage.reclaimable * 100).checked_div(usage.bytes).unwrap_or(0);
+    Row::default()
+        .with("Type", usage.kind)
+        .with("TotalCount", usage.pieces.len().to_string())
+        .with("Active", active.to_string())
+        .with("Size", human::size(usage.bytes))
+        .with("Reclaimable", format!("{} ({percent}%)", human::size(usage.reclaimable)))
+}
+
+/// Everything one by one, by docker's names.
+fn written(all: &[Space]) -> Value {
+    let list = |kind: &str, one: &dyn Fn(&Piece) -> Value| -> Value {
+        let pieces = all.iter().filter(|usage| usage.kind == kind).flat_map(|usage| &usage.pieces);
+        pieces.map(one).collect()
+    };
+    json!({
+        "Images": list("Images", &|piece| json!({
+            "ID": piece.id, "Repository": piece.name, "CreatedAt": piece.created, "Size": human::size(piece.bytes),
+            "UniqueSize": human::size(piece.own), "SharedSize": human::size(piece.bytes.saturating_sub(piece.own)),
+            "Containers": piece.users.to_string(),
+        })),
+        "Containers": list("Containers", &|piece| json!({
+            "ID": piece.id, "Names": piece.name, "CreatedAt": piece.created, "Size": human::size(piece.bytes),
+            "Running": piece.users > 0,
+        })),
+        "Volumes": list("Local Volumes", &|piece| json!({
+            "Name": piece.name, "CreatedAt": piece.created, "Links": piece.users.to_string(),
+            "Size": human::size(piece.bytes),
+        })),
+        "BuildCache": [],
+    })
+}
+
 fn df(arguments: &Df) -> Result<i32> {
+    let format = arguments.format.as_deref();
+    let usual = "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
+    let listing = Listing::new(if arguments.verbose { None } else { format }, usual, &HEADERS)?;
+    let shape = Shape::of(format)?;
     let place = place()?;
     let all = engine::df(&place.paths, &place.images)?;
     if !arguments.verbose {
-        print(&format!("{:<15} {:<9} {:<9} {:<10} RECLAIMABLE", "TYPE", "TOTAL", "ACTIVE", "SIZE"))?;
-        for usage in all {
-            let active = usage.pieces.iter().filter(|piece| piece.users > 0).count();
-            let percent = (usage.reclaimable * 100).checked_div(usage.bytes).unwrap_or(0);
-            print(&format!(
-                "{:<15} {:<9} {active:<9} {:<10} {} ({percent}%)",
-                usage.kind,
-                usage.pieces.len(),
-                human::size(usage.bytes),
-                human::size(usage.reclaimable)
-            ))?;
-        }
+        listing.print(&all.iter().map(row).collect::<Vec<_>>())?;
+        return Ok(0);
+    }
+    if !matches!(shape, Shape::Pretty) {
+        shape.print(&[written(&all)])?;
         return Ok(0);
     }
     for usage in all {

@@ -2,6 +2,7 @@
 
 use crate::confirm::confirm;
 use crate::human;
+use crate::listing::{Listing, Row};
 use crate::place::{Place, place, print};
 use engine::{Error, Kind, Result, VolumeFilter};
 use serde_json::{Value, json};
@@ -63,6 +64,9 @@ struct List {
     /// Only those that fit
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
+    /// A table by a template ("table ..."), lines by a template, or json
+    #[arg(long, value_name = "TEMPLATE")]
+    format: Option<String>,
 }
 
 /// Remove volumes
@@ -140,23 +144,48 @@ fn create(arguments: &Create) -> Result<i32> {
 
 fn list(arguments: &List) -> Result<i32> {
     let filter = VolumeFilter::parse(&arguments.filter, &["name", "label", "label!", "dangling", "driver"])?;
+    let listing = Listing::new(arguments.format.as_deref(), "{{.Driver}}\t{{.Name}}", &HEADERS)?;
     let place = place()?;
     let containers = engine::list(&place.paths)?;
-    if !arguments.quiet {
-        print(&format!("{:<9} VOLUME NAME", "DRIVER"))?;
-    }
+    let mut rows = Vec::new();
     for volume in engine::list_volumes(&place.paths)? {
         let in_use = !engine::volume_users(&containers, &volume.name).is_empty();
         if !filter.fits(&volume, in_use) {
             continue;
         }
         if arguments.quiet {
-            print(&volume.name)?
-        } else {
-            print(&format!("{:<9} {}", "local", volume.name))?
+            print(&volume.name)?;
         }
+        rows.push(row(&volume));
+    }
+    if !arguments.quiet {
+        listing.print(&rows)?;
     }
     Ok(0)
+}
+
+const HEADERS: [(&str, &str); 10] = [
+    ("Name", "VOLUME NAME"),
+    ("Driver", "DRIVER"),
+    ("Scope", "SCOPE"),
+    ("Mountpoint", "MOUNTPOINT"),
+    ("Labels", "LABELS"),
+    ("Links", "LINKS"),
+    ("Size", "SIZE"),
+    ("Status", "STATUS"),
+    ("Availability", "AVAILABILITY"),
+    ("Group", "GROUP"),
+];
+
+/// What docker shows of a volume in a list; the last five it does not know there.
+fn row(volume: &engine::Volume) -> Row {
+    let named = Row::default()
+        .with("Name", volume.name.as_str())
+        .with("Driver", "local")
+        .with("Scope", "local")
+        .with("Mountpoint", volume.mountpoint.display().to_string())
+        .with_labels(&volume.labels);
+    HEADERS.iter().skip(5).fold(named, |row, (name, _)| row.with(name, "N/A"))
 }
 
 /// A volume under docker's names.

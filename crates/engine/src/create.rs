@@ -108,7 +108,16 @@ fn settled_network(host: &Host<'_>, wish: &Wish) -> Result<Wish> {
             }
         }
         Network::Bridge => settled_attachments(host, &mut wish)?,
-        Network::Host | Network::None => {}
+        Network::Host | Network::None => {
+            let published = !wish.ports.is_empty() || wish.publish_all;
+            let mode = if wish.network == Network::Host { "host" } else { "none" };
+            // As docker, which says so of the first.
+            if published {
+                (host.warn)(&format!("published ports are discarded with --network {mode}"));
+            }
+            wish.ports.clear();
+            wish.publish_all = false;
+        }
     }
     Ok(wish)
 }

@@ -105,6 +105,53 @@ impl Images {
         image.ok_or_else(|| Error::new(Kind::Failed, format!("no such image: {name}")))
     }
 
+    /// As [`Images::get`], what a name means on a platform.
+    pub fn get_for(&self, name: &str, platform: Option<&str>) -> Result<Image> {
+        let Some(text) = platform else { return self.get(name) };
+        let wanted = Platform::parse(text).map_err(of_image)?;
+        if let Some(image) = self.find(name, Some(text))? {
+            return Ok(image);
+        }
+        let known = self.get(name)?;
+        let of = Platform::normal(
+            &known.config.os().to_string(),
+            &known.config.architecture().to_string(),
+            known.config.variant().as_deref(),
+        );
+        // By its id, there is one and no other.
+        if wanted.fit(&of).is_some() {
+            return Ok(known);
+        }
+        Err(Error::new(Kind::Failed, format!("image {name} is not here for {wanted}, but for {of}"))
+            .with_hint(format!("devoxx-container pull --platform {wanted} {name}")))
+    }
+
+    /// Bytes of an image as registries have it, by its manifest.
+    pub fn content_size(&self, manifest: &str) -> Result<u64> {
+        self.store.content_size(manifest).map_err(of_image)
+    }
+
+    /// Every tag that a registry has of a repository, as full names.
+    pub fn tags_in_registry(&self, repository: &str) -> Result<Vec<String>> {
+        let wanted = Reference::parse(repository).map_err(|error| error.recast(|_| Kind::Usage))?;
+        let bare = wanted.familiar();
+        if wanted.digest.is_some()
+            || (wanted.tag.is_some()
+                && repository.ends_with(&format!(":{}", wanted.tag.as_deref().unwrap_or_default())))
+        {
+            return Err(Error::new(
+                Kind::Usage,
+                format!("--all-tags takes a repository, and {bare} names one image"),
+            ));
+        }
+        let credentials = CredentialSource::File(self.credentials.clone());
+        let tags = image::tags(&wanted, credentials, &self.cancelled).map_err(of_image)?;
+        if tags.is_empty() {
+            return Err(Error::new(Kind::Failed, format!("{} has no tags", wanted.name())));
+        }
+        Ok(tags.iter().map(|tag| format!("{}:{tag}", wanted.name())).collect())
+    }
+
     /// The labels of an image that is here.
     pub fn labels(&self, id: &str) -> Result<Vec<(String, String)>> {
         let image = self.get(id)?;
@@ -124,9 +171,9 @@ impl Images {
     }
 
     /// Puts an image into the registry of its name.
-    pub fn push(&self, name: &str, progress: Progress<'_>) -> Result<image::Pushed> {
+    pub fn push(&self, name: &str, platform: Option<&str>, progress: Progress<'_>) -> Result<image::Pushed> {
         let to = crate::commit::parse_name(name)?;
-        let image = self.get(&to.to_string())?;
+        let image = self.get_for(&to.to_string(), platform)?;
         let options = image::PushOptions {
             progress,
             cancelled: &self.cancelled,
@@ -148,10 +195,16 @@ impl Images {
     }
 
     /// Writes images into one archive.
-    pub fn save(&self, images: &[String], format: image::Format, out: &mut dyn std::io::Write) -> Result<()> {
+    pub fn save(
+        &self,
+        images: &[String],
+        platform: Option<&str>,
+        format: image::Format,
+        out: &mut dyn std::io::Write,
+    ) -> Result<()> {
         let mut saved: Vec<image::Saved> = Vec::new();
         for text in images {
-            let image = self.get(text)?;
+            let image = self.get_for(text, platform)?;
             // An id names no name.
             let name = Reference::parse(text)
                 .ok()
@@ -165,16 +218,23 @@ impl Images {
     }
 
     /// Loads the images of a file, a directory, or of `input`; their names, or ids where they have none.
-    pub fn load(&self, path: Option<&Path>, input: &mut dyn std::io::Read) -> Result<Vec<String>> {
-        image::load(&self.store, path, input, &self.cancelled).map_err(of_image).within(|| match path {
+    pub fn load(
+        &self,
+        path: Option<&Path>,
+        platform: Option<&str>,
+        input: &mut dyn std::io::Read,
+    ) -> Result<Vec<String>> {
+        let platform = platform.map(Platform::parse).transpose().map_err(of_image)?;
+        let loaded = image::load(&self.store, path, platform.as_ref(), input, &self.cancelled);
+        loaded.map_err(of_image).within(|| match path {
             Some(path) => format!("load {}", path.display()),
             None => "load".to_owned(),
         })
     }
 
     /// The steps that made an image, the last first.
-    pub fn history(&self, name: &str) -> Result<Vec<Step>> {
-        let image = self.get(name)?;
+    pub fn history(&self, name: &str, platform: Option<&str>) -> Result<Vec<Step>> {
+        let image = self.get_for(name, platform)?;
         let config: serde_json::Value = serde_json::from_slice(&image.raw_config)
             .map_err(|error| Error::new(Kind::Failed, format!("config of {name}: {error}")))?;
         let mut layers = image.config.rootfs().diff_ids().iter();
@@ -212,17 +272,34 @@ impl Images {
         let image = image.ok_or_else(|| Error::new(Kind::Failed, format!("no such image: {name}")))?;
         let config: serde_json::Value = serde_json::from_slice(&image.raw_config)
             .map_err(|error| Error::new(Kind::Failed, format!("config of {name}: {error}")))?;
-        Ok(serde_json::json!({
+        let of: Vec<image::Listed> =
+            self.list()?.into_iter().filter(|one| one.manifest == image.manifest_digest).collect();
+        let familiar =
+            |name: &String| Reference::parse(name).map_or_else(|_| name.clone(), |name| name.familiar());
+        let tags: Vec<String> = of.iter().filter_map(|one| one.reference.as_ref()).map(familiar).collect();
+        let digests: Vec<String> =
+            of.first().iter().flat_map(|one| one.aliases.iter().map(familiar)).collect();
+        let text = |key: &str| config.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+        let history = config["history"].as_array().and_then(|steps| steps.last());
+        let mut all = serde_json::json!({
             "Id": image.id,
-            "RepoTags": [image.reference],
-            "RepoDigests": [image.manifest_digest],
+            "RepoTags": tags,
+            "RepoDigests": digests,
+            "Parent": "",
+            "Comment": history.and_then(|step| step["comment"].as_str()).unwrap_or_default(),
             "Created": config.get("created"),
+            "Author": text("author"),
             "Architecture": config.get("architecture"),
             "Os": config.get("os"),
             "Size": image.size,
+            "GraphDriver": {"Name": "overlay2", "Data": {"Layers": image.layers}},
             "Config": config.get("config"),
             "RootFS": {"Type": "layers", "Layers": config.pointer("/rootfs/diff_ids")},
-        }))
+        });
+        if let Some(variant) = config.get("variant") {
+            all["Variant"] = variant.clone();
+        }
+        Ok(all)
     }
 
     /// Every image: name, id, when it was made, size.
@@ -230,8 +307,10 @@ impl Images {
         self.store.list().map_err(of_image)
     }
 
-    /// Removes an image's name, and the image with its last name; refused while a container has it.
-    pub fn remove(&self, paths: &Paths, name: &str) -> Result<Removed> {
+    /// Removes an image's name, and the image with its last name; refused while a container has it. With `force` all names of an id
+    /// go, and of an image that a container has that does not run, the names.
+    pub fn remove(&self, paths: &Paths, name: &str, platform: Option<&str>, force: bool) -> Result<Removed> {
+        let platform = platform.map(Platform::parse).transpose().map_err(of_image)?;
         let containers = record::list(paths)?;
         let mounted = crate::image_mount::mounted_images(paths)?;
         if let Some(image) = self.store.find_by_name_or_id(name).ok().flatten()
@@ -240,10 +319,13 @@ impl Images {
             return Err(Error::new(Kind::Failed, format!("image {name} is mounted at {}", at.display()))
                 .with_hint(format!("devoxx-container image unmount {name}")));
         }
-        let in_use = |id: &str| {
-            containers.iter().find(|one| one.record.image_id == id).map(|one| one.record.name.clone())
+        let user = |id: &str| {
+            let of = || containers.iter().filter(|one| one.record.image_id == id);
+            let found = of().find(|one| record::is_up(one)).or_else(|| of().next())?;
+            Some(image::User { name: found.record.name.clone(), runs: record::is_up(found) })
         };
-        let removed = self.store.remove(name, &in_use).map_err(of_image)?;
+        let removal = image::Removal { platform: platform.as_ref(), force, user: &user };
+        let removed = self.store.remove(name, removal).map_err(of_image)?;
         for untagged in &removed.untagged {
             events::tell(paths, Subject::Image, "untag", untagged, &[("name", untagged)]);
         }

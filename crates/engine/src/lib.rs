@@ -78,7 +78,7 @@ pub use exec::{ExecWish, exec};
 pub use explain::{Trace, explain};
 pub use export::export;
 pub use host::Host;
-pub use image::{Event, Format, Platform, Problem, Reference, Removed};
+pub use image::{Event, Format, Listed as ListedImage, Platform, Problem, Reference, Removed};
 pub use image_mount::{mount_image, mounted_images, unmount_image};
 pub use images::{Images, Progress, Step, login, logout};
 pub use inspect::{Written, inspect, networks_of, written};

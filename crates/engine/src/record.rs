@@ -64,6 +64,11 @@ pub struct Listed {
     pub status: Status,
 }
 
+/// Whether it runs, is paused, or is about to be started again.
+pub fn is_up(one: &Listed) -> bool {
+    matches!(one.status, Status::Running | Status::Paused | Status::Restarting)
+}
+
 /// Writes the record beside the old one and puts it in its place.
 pub fn write(paths: &Paths, record: &Record) -> Result<()> {
     let directory = paths.container(&record.id);

@@ -4,9 +4,8 @@ use crate::disk::usage;
 use crate::error::{Error, Kind, Result, of_image};
 use crate::filter;
 use crate::images::Images;
-use crate::life::Status;
 use crate::paths::Paths;
-use crate::record::{self, Listed};
+use crate::record::{self, Listed, is_up};
 use crate::volume;
 use image::Reference;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,10 +38,6 @@ pub struct Space {
     pub reclaimable: u64,
     /// One by one.
     pub pieces: Vec<Piece>,
-}
-
-fn is_up(one: &Listed) -> bool {
-    matches!(one.status, Status::Running | Status::Paused | Status::Restarting)
 }
 
 /// What everything takes, as du(1) would count the directories.
@@ -209,10 +204,18 @@ impl ImageFilter {
             match key.as_str() {
                 "dangling" => drop(filter::truth(key, value)?),
                 "until" => drop(filter::until(value)?),
+                "reference" if !is_pattern(value.as_bytes()) => {
+                    let message = format!("invalid filter \"reference={value}\": a class has no end");
+                    return Err(Error::new(Kind::Usage, message).with_hint("write * ? or [a-z]"));
+                }
                 _ => {}
             }
         }
         Ok(Self { filters })
+    }
+
+    fn values(&self, key: &'static str) -> impl Iterator<Item = &str> {
+        self.filters.iter().filter(move |(known, _)| known == key).map(|(_, value)| value.as_str())
     }
 
     /// The images that fit.
@@ -223,9 +226,6 @@ impl ImageFilter {
                 "dangling" => {
                     let wanted = filter::truth(key, value)?;
                     all.retain(|image| image.reference.is_none() == wanted);
-                }
-                "reference" => {
-                    all.retain(|image| image.reference.as_deref().is_some_and(|name| refers(name, value)))
                 }
                 "before" | "since" => {
                     let other = images.get(value)?;
@@ -242,6 +242,12 @@ impl ImageFilter {
                 _ => {}
             }
         }
+        // Of several patterns one is enough.
+        let patterns: Vec<&str> = self.values("reference").collect();
+        all.retain(|image| {
+            let name = image.reference.as_deref().unwrap_or_default();
+            patterns.is_empty() || patterns.iter().any(|pattern| refers(name, pattern))
+        });
         if self.filters.iter().any(|(key, _)| key.starts_with("label")) {
             let mut kept = Vec::new();
             for image in all {
@@ -265,19 +271,18 @@ fn refers(name: &str, pattern: &str) -> bool {
         .any(|text| matches(text.as_bytes(), pattern.as_bytes()))
 }
 
-/// `*` is any letters but `/`, `?` is one, everything else itself.
+/// `*` is any letters but `/`, `?` is one, `[a-z]` one of these and `[^a-z]` none of these, everything else itself.
 fn matches(text: &[u8], pattern: &[u8]) -> bool {
     let (mut at, mut of) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while at < text.len() {
+        let one = pattern.get(of..).and_then(|rest| takes(rest, text[at]));
         match pattern.get(of) {
             Some(b'*') => {
                 star = Some((of, at));
                 of += 1;
             }
-            Some(letter) if *letter == text[at] || (*letter == b'?' && text[at] != b'/') => {
-                (at, of) = (at + 1, of + 1)
-            }
+            Some(_) if one.is_some() => (at, of) = (at + 1, of + one.unwrap_or(1)),
             _ => match star {
                 Some((place, from)) if text[from] != b'/' => {
                     star = Some((place, from + 1));
@@ -288,6 +293,49 @@ fn matches(text: &[u8], pattern: &[u8]) -> bool {
         }
     }
     pattern[of..].iter().all(|letter| *letter == b'*')
+}
+
+/// How many bytes of a pattern, which is no star, take this letter; none where they do not.
+fn takes(pattern: &[u8], letter: u8) -> Option<usize> {
+    match pattern {
+        [b'?', ..] => (letter != b'/').then_some(1),
+        [b'[', ..] => {
+            let length = class(pattern)?;
+            let inside = pattern.get(1..length - 1)?;
+            let (negated, mut inside) = match inside {
+                [b'^', rest @ ..] => (true, rest),
+                all => (false, all),
+            };
+            let mut found = false;
+            while let [first, rest @ ..] = inside {
+                (found, inside) = match rest {
+                    [b'-', last, rest @ ..] => (found || (*first..=*last).contains(&letter), rest),
+                    rest => (found || *first == letter, rest),
+                };
+            }
+            (found != negated && letter != b'/').then_some(length)
+        }
+        [own, ..] => (*own == letter).then_some(1),
+        [] => None,
+    }
+}
+
+/// The length of `[...]` at the beginning of a pattern; none where it does not end, or is empty.
+fn class(pattern: &[u8]) -> Option<usize> {
+    let end = pattern.iter().position(|letter| *letter == b']')?;
+    (end > 1).then_some(end + 1)
+}
+
+/// Whether every class of a pattern ends.
+fn is_pattern(pattern: &[u8]) -> bool {
+    let mut rest = pattern;
+    while let Some(at) = rest.iter().position(|letter| *letter == b'[') {
+        match rest.get(at..).and_then(class) {
+            Some(length) => rest = &rest[at + length..],
+            None => return false,
+        }
+    }
+    true
 }
 
 #[cfg(test)]
@@ -309,5 +357,12 @@ mod tests {
         check("x.io/a/b:1", "x.io/*/*", true);
         check("x.io/a/b:1", "x.io/a/?", true);
         check("x.io/a/b:1", "a/b", false);
+        check("docker.io/library/alpine:3", "alpin[a-e]:[0-9]", true);
+        check("docker.io/library/alpine:3", "alpin[^a-e]", false);
+        check("docker.io/library/alpine:3", "*[x-zp]*", true);
+        check("x.io/a/b:1", "x.io[/]a/b", false);
+        for bad in ["[", "a[", "a[]", "[a-z", "x[a]["] {
+            assert!(!is_pattern(bad.as_bytes()), "{bad}");
+        }
     }
 }

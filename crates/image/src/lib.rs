@@ -24,11 +24,11 @@ pub use kind::Kind;
 pub use layer::Ownership;
 pub use load::load;
 pub use platform::Platform;
-pub use pull::{Event, PullOptions, pull};
+pub use pull::{Event, PullOptions, pull, tags};
 pub use push::{PushOptions, Pushed, push};
 pub use reference::Reference;
 pub use save::{Format, Saved, save};
-pub use store::{Hold, Image, Layer, LayerUse, Listed, Problem, Removed, Store};
+pub use store::{Hold, Image, Layer, LayerUse, Listed, Problem, Removal, Removed, Store, User};
 
 /// What went wrong with an image.
 pub type Error = sys::Failure<Kind>;

@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::kind::failed;
 use crate::manifest::{self, Manifest};
 use crate::platform::Platform;
+use crate::pull::platform_of;
 use crate::reference::Reference;
 use crate::store::build::scratch;
 use crate::store::{Layer, Store, parse_config};
@@ -30,23 +31,29 @@ const DOCUMENT: u64 = 8 << 20;
 /// Indexes in indexes.
 const DEPTH: usize = 4;
 
-/// Loads every image of a file, of a directory, or of standard input; their names, or ids where they have none.
+/// Loads every image of a file, of a directory, or of standard input; their names, or ids where they have none. With a platform,
+/// those that are for it, of which there has to be one.
 pub fn load(
     store: &Store,
     path: Option<&Path>,
+    platform: Option<&Platform>,
     input: &mut dyn Read,
     cancelled: &AtomicBool,
 ) -> Result<Vec<String>> {
     let _hold = store.hold()?;
     let go_on = || !cancelled.load(Ordering::Relaxed);
     let bag = Bag::open(store, path, input)?;
-    let load = Load { store, bag, go_on: &go_on };
-    if let Some(bytes) = load.bag.document("manifest.json")? {
-        return load.docker(&bytes);
-    }
-    match load.bag.document("index.json")? {
-        Some(bytes) => load.oci(&bytes),
-        None => Err(Error::new(Kind::Corrupt, "neither manifest.json nor index.json is in it")
+    let load = Load { store, bag, platform, go_on: &go_on };
+    let loaded = match load.bag.document("manifest.json")? {
+        Some(bytes) => Some(load.docker(&bytes)?),
+        None => load.bag.document("index.json")?.map(|bytes| load.oci(&bytes)).transpose()?,
+    };
+    match (loaded, platform) {
+        (Some(none), Some(platform)) if none.is_empty() => {
+            Err(Error::new(Kind::NotFound, format!("no image in it is for {platform}")))
+        }
+        (Some(loaded), _) => Ok(loaded),
+        (None, _) => Err(Error::new(Kind::Corrupt, "neither manifest.json nor index.json is in it")
             .with_hint("a root file system becomes an image with: devoxx-container import")),
     }
 }
@@ -237,6 +244,7 @@ struct Listed {
 struct Load<'a> {
     store: &'a Store,
     bag: Bag,
+    platform: Option<&'a Platform>,
     go_on: &'a dyn Fn() -> bool,
 }
 
@@ -250,6 +258,9 @@ impl Load<'_> {
         let mut loaded = Vec::new();
         for image in images {
             let config = self.bag.needed(&image.config)?;
+            if !self.is_wanted(&config)? {
+                continue;
+            }
             let diff_ids = diff_ids(&config)?;
             if diff_ids.len() != image.layers.len() {
                 let text = format!("{} layers but {} diff ids", image.layers.len(), diff_ids.len());
@@ -263,6 +274,12 @@ impl Load<'_> {
             loaded.extend(self.keep(&names, |name| self.store.keep_image(&config, &layers, name))?);
         }
         Ok(loaded)
+    }
+
+    /// Whether an image is for the platform that was asked for, by its configuration.
+    fn is_wanted(&self, config: &[u8]) -> Result<bool> {
+        let Some(wanted) = self.platform else { return Ok(true) };
+        Ok(wanted.fit(&platform_of(&parse_config(config)?)).is_some())
     }
 
     fn layer(&self, path: &str, digest: Option<&Digest>, diff_id: &Digest) -> Result<Layer> {
@@ -310,7 +327,14 @@ impl Load<'_> {
             let bytes = self.blob(&digest)?;
             match manifest::parse(&bytes, &media_type)? {
                 Manifest::Index(entries) => {
-                    digest = manifest::choose(&entries, &Platform::host())?.digest.clone();
+                    let host = Platform::host();
+                    let wanted = self.platform.unwrap_or(&host);
+                    let chosen = manifest::choose(&entries, wanted);
+                    // Another of the archive may have it.
+                    if self.platform.is_some() && chosen.is_err() {
+                        return Ok(Vec::new());
+                    }
+                    digest = chosen?.digest.clone();
                     media_type = String::from(crate::store::build::MANIFEST);
                     // What it says of itself counts; nothing else is known.
                     if let Some(said) = said(&self.blob(&digest)?) {
@@ -319,6 +343,9 @@ impl Load<'_> {
                 }
                 Manifest::Image { config, layers } => {
                     let raw = self.blob(&config.digest)?;
+                    if !self.is_wanted(&raw)? {
+                        return Ok(Vec::new());
+                    }
                     let diff_ids = diff_ids(&raw)?;
                     if diff_ids.len() != layers.len() {
                         let text = format!("{} layers but {} diff ids", layers.len(), diff_ids.len());

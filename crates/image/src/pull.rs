@@ -105,6 +105,20 @@ pub fn pull(store: &Store, reference: &Reference, options: &PullOptions<'_>) -> 
     pulled
 }
 
+/// The tags that a registry has of a repository.
+pub fn tags(
+    reference: &Reference,
+    credentials: CredentialSource,
+    cancelled: &AtomicBool,
+) -> Result<Vec<String>> {
+    let list = || {
+        let repository = Some(reference.repository.as_str());
+        let registry = Registry::connect(&reference.registry, credentials, repository, cancelled)?;
+        unless_cancelled(&registry, cancelled, || registry.tags())
+    };
+    list().within(|| format!("list the tags of {}", reference.name()))
+}
+
 fn pull_it(store: &Store, reference: &Reference, options: &PullOptions<'_>) -> Result<Image> {
     let _busy: Lock = hold_shared(store)?;
     store.clear_stale()?;

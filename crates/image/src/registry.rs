@@ -23,6 +23,8 @@ use url::{Url, encoded};
 
 const MANIFEST_LIMIT: u64 = 4 << 20;
 const TOKEN_LIMIT: u64 = 1 << 20;
+/// More tags of one repository are not asked for.
+const TAGS: usize = 100_000;
 const ATTEMPTS: u32 = 3;
 
 const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
@@ -132,16 +134,28 @@ impl<'a> Registry<'a> {
         }
     }
 
-    /// The tags of the repository (distribution-spec, "Listing Tags").
-    fn tags(&self) -> Result<Vec<String>> {
-        let mut answer = self.get(&format!("/v2/{}/tags/list", self.name()), "application/json")?;
-        let body: serde_json::Value =
-            serde_json::from_slice(&answer.bytes(MANIFEST_LIMIT)?).unwrap_or_default();
+    /// The tags of the repository (distribution-spec, "Listing Tags"), page by page.
+    pub fn tags(&self) -> Result<Vec<String>> {
         let plain = |tag: &&str| {
             tag.len() <= 128 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
         };
-        let list = body["tags"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);
-        Ok(list.filter(plain).map(str::to_owned).collect())
+        let mut tags: Vec<String> = Vec::new();
+        let first = format!("/v2/{}/tags/list", self.name());
+        let mut path = first.clone();
+        loop {
+            let mut answer = self.get(&path, "application/json")?;
+            let link = answer.header("link");
+            let body: serde_json::Value =
+                serde_json::from_slice(&answer.bytes(MANIFEST_LIMIT)?).unwrap_or_default();
+            let list = body["tags"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_str);
+            let before = tags.len();
+            tags.extend(list.filter(plain).map(str::to_owned));
+            // A page that brings nothing is the last, whatever it says.
+            match link.as_deref().and_then(next_page) {
+                Some(query) if tags.len() > before && tags.len() < TAGS => path = format!("{first}?{query}"),
+                _ => return Ok(tags),
+            }
+        }
     }
 
     /// The bytes of a blob, as they come.
@@ -302,6 +316,14 @@ impl<'a> Registry<'a> {
             Error::new(Kind::Unauthorized, format!("token realm {realm}: the answer has no usable token"))
         })
     }
+}
+
+/// What to ask for after a page: the query of `<...?QUERY>; rel="next"` (RFC 8288). Its path is known already, and no other is asked.
+fn next_page(link: &str) -> Option<&str> {
+    let (target, relation) = link.split_once(';')?;
+    let query = target.trim().strip_prefix('<')?.strip_suffix('>')?.split_once('?')?.1;
+    let plain = query.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    (relation.contains("next") && plain).then_some(query)
 }
 
 /// A few of the tags, those first that begin as the one that was wanted.

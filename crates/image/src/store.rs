@@ -30,7 +30,7 @@ pub use check::{LayerUse, Problem};
 pub(crate) use lock::Lock;
 use oci_spec::image::ImageConfiguration;
 pub(crate) use record::{Record, Records};
-pub use remove::Removed;
+pub use remove::{Removal, Removed, User};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -161,6 +161,16 @@ impl Store {
             (&a.reference.is_none(), &a.reference).cmp(&(&b.reference.is_none(), &b.reference))
         });
         Ok(lines)
+    }
+
+    /// Bytes of an image as registries have it: its layers compressed as they came, its configuration, its manifest.
+    pub fn content_size(&self, manifest: &str) -> Result<u64> {
+        let bytes = self.blob(&manifest.parse()?)?;
+        let document: serde_json::Value =
+            serde_json::from_slice(&bytes).map_err(|error| Error::new(Kind::Corrupt, error.to_string()))?;
+        let size = |descriptor: &serde_json::Value| descriptor["size"].as_u64().unwrap_or_default();
+        let layers = document["layers"].as_array().into_iter().flatten().map(size);
+        Ok(layers.sum::<u64>() + size(&document["config"]) + bytes.len() as u64)
     }
 
     /// An image by its record. Nothing where a layer is gone: pulling again mends it.

@@ -67,8 +67,9 @@ fn an_image_is_pulled_shared_and_removed() {
     let wrong = pull(&store, &registry.name("base", "1"), Some("linux/s390x"), None).unwrap_err();
     assert_eq!(wrong.kind, Kind::Unsupported, "{wrong}");
 
-    store.remove(&other.id, &|_| None).unwrap();
-    store.remove(&image.id, &|_| None).unwrap();
+    let removal = image_crate::Removal { platform: None, force: false, user: &|_| None };
+    store.remove(&other.id, removal).unwrap();
+    store.remove(&image.id, removal).unwrap();
     for left in ["layers", "staging", "locks", "blobs/sha256"] {
         assert_eq!(count(&directory.path().join(left)), 0, "{left}");
     }

@@ -70,9 +70,9 @@ fn listing_inspecting_removing() {
     world.host.run(["pull", "127.0.0.1:5000/team/config:1"]).ok();
     let listed = world.host.run(["images"]).ok();
     let heading: Vec<_> = listed.stdout.lines().next().unwrap_or_default().split_whitespace().collect();
-    assert_eq!(heading, ["IMAGE", "ID", "CREATED", "SIZE"], "{listed}");
+    assert_eq!(heading, ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"], "{listed}");
     let row = |name: &str| {
-        let is = |line: &&str| line.split_whitespace().next() == Some(name);
+        let is = |line: &&str| name.split(':').all(|part| line.contains(part));
         assert!(listed.stdout.lines().any(|line| is(&line)), "no {name} in {listed}");
     };
     row("127.0.0.1:5000/busybox:latest");

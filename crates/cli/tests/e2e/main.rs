@@ -12,6 +12,7 @@ mod exec;
 mod explain;
 mod formats;
 mod images;
+mod images_choice;
 mod images_verbs;
 mod isolation;
 mod lifecycle;

@@ -121,8 +121,11 @@ impl Replay {
     pub fn open(split: &Path, root: &Path) -> Result<Self> {
         let file = match File::open(split) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Error::new(Kind::NotFound, "a layer was stored without what its archive needs")
-                    .with_hint("remove the image and pull it again"));
+                return Err(Error::new(
+                    Kind::NotFound,
+                    "it was stored by an old version, without what its archive needs",
+                )
+                .with_hint("pull or load the image again: that adds it"));
             }
             other => other.map_err(failed(|| format!("open {split:?}")))?,
         };

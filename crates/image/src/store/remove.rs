@@ -1,8 +1,9 @@
 //! Removal of names and images, and of what no image refers to any more.
 
-use super::{Lock, Records, Store};
+use super::{Lock, Record, Records, Store};
 use crate::kind::failed;
 use crate::layer::tree;
+use crate::platform::Platform;
 use crate::reference::Reference;
 use crate::{Error, Kind, Result};
 use std::collections::BTreeSet;
@@ -18,12 +19,31 @@ pub struct Removed {
     pub deleted: Vec<String>,
 }
 
+/// A container that needs an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its name.
+    pub name: String,
+    /// Whether it runs.
+    pub runs: bool,
+}
+
+/// What is to be removed, and how far.
+#[derive(Clone, Copy)]
+pub struct Removal<'a> {
+    /// Only what a name means on this platform.
+    pub platform: Option<&'a Platform>,
+    /// Also an image that is named in several repositories; of one that a container needs, its names alone.
+    pub force: bool,
+    /// Who needs the image of an id.
+    pub user: &'a dyn Fn(&str) -> Option<User>,
+}
+
 impl Store {
-    /// Removes a name, and with its last name the image; or by its id an image with all its names. `in_use` gives
-    /// the name of a container that needs the image of an id.
-    pub fn remove(&self, text: &str, in_use: &dyn Fn(&str) -> Option<String>) -> Result<Removed> {
+    /// Removes a name, and with its last name the image; or by its id an image with all its names.
+    pub fn remove(&self, text: &str, removal: Removal<'_>) -> Result<Removed> {
         let attempt = || {
-            let removed = self.change(|records| forget(records, text, in_use))?;
+            let removed = self.change(|records| forget(records, text, removal))?;
             if !removed.deleted.is_empty() {
                 self.sweep()?;
             }
@@ -100,50 +120,95 @@ impl Store {
     }
 }
 
-fn forget(records: &mut Records, text: &str, in_use: &dyn Fn(&str) -> Option<String>) -> Result<Removed> {
-    let mut removed = Removed::default();
+/// What is found by a text.
+enum Found {
+    /// The images of a name, which goes.
+    Name(String, BTreeSet<String>),
+    /// An image by its id or digest.
+    Id(BTreeSet<String>),
+}
+
+fn find(records: &Records, text: &str) -> Result<Found> {
     let name = Reference::parse(text).map(|reference| reference.to_string());
-    let digests: BTreeSet<String> = match &name {
-        Ok(name) if records.references.contains_key(name) => {
-            let digests = records.references.remove(name).unwrap_or_default();
-            removed.untagged.push(name.clone());
+    if let Ok(name) = &name
+        && let Some(digests) = records.references.get(name)
+    {
+        return Ok(Found::Name(name.clone(), digests.iter().cloned().collect()));
+    }
+    let of = |fits: &dyn Fn(&Record) -> bool| -> BTreeSet<String> {
+        records.images.iter().filter(|(_, record)| fits(record)).map(|(digest, _)| digest.clone()).collect()
+    };
+    let found = match (records.id(text)?, &name) {
+        (Some(id), _) => of(&|record| record.config == id),
+        (None, Ok(name)) => of(&|record| record.aliases.contains(name)),
+        (None, Err(_)) => BTreeSet::new(),
+    };
+    if !found.is_empty() {
+        return Ok(Found::Id(found));
+    }
+    Err(match name {
+        Err(error) if !super::record::is_id(text) => error,
+        _ => Error::new(Kind::NotFound, "no such image"),
+    })
+}
+
+fn forget(records: &mut Records, text: &str, removal: Removal<'_>) -> Result<Removed> {
+    let mut removed = Removed::default();
+    let fits = |records: &Records, digest: &String| {
+        let of = records.images.get(digest).map(|record| &record.platform);
+        removal.platform.is_none_or(|wanted| of.is_some_and(|of| wanted == of))
+    };
+    let mut found = find(records, text)?;
+    let (Found::Name(_, digests) | Found::Id(digests)) = &mut found;
+    digests.retain(|digest| fits(records, digest));
+    if digests.is_empty() {
+        let platform = removal.platform.map(ToString::to_string).unwrap_or_default();
+        return Err(Error::new(Kind::NotFound, format!("it is not here for {platform}")));
+    }
+    let by_id = matches!(found, Found::Id(_));
+    // Those that have no name then.
+    let digests: BTreeSet<String> = match found {
+        Found::Name(name, digests) => {
+            let left = records.references.get_mut(&name).map(|known| {
+                known.retain(|digest| !digests.contains(digest));
+                known.len()
+            });
+            if left == Some(0) {
+                records.references.remove(&name);
+                removed.untagged.push(name);
+            }
             digests.into_iter().filter(|digest| records.names(digest).is_empty()).collect()
         }
-        _ => {
-            let of = |id: String, records: &Records| -> BTreeSet<String> {
-                let same = records.images.iter().filter(|(_, record)| record.config == id);
-                same.map(|(digest, _)| digest.clone()).collect()
-            };
-            let alias = |name: &String, records: &Records| -> BTreeSet<String> {
-                let same = records.images.iter().filter(|(_, record)| record.aliases.contains(name));
-                same.map(|(digest, _)| digest.clone()).collect()
-            };
-            let found = match (records.id(text)?, &name) {
-                (Some(id), _) => of(id, records),
-                (None, Ok(name)) => alias(name, records),
-                (None, Err(_)) => BTreeSet::new(),
-            };
-            if found.is_empty() {
-                return Err(match name {
-                    Err(error) if !super::record::is_id(text) => error,
-                    _ => Error::new(Kind::NotFound, "no such image"),
-                });
+        Found::Id(digests) => {
+            let names: BTreeSet<String> = digests.iter().flat_map(|digest| records.names(digest)).collect();
+            let repository = |name: &String| Reference::parse(name).map(|name| name.name()).ok();
+            let repositories: BTreeSet<String> = names.iter().filter_map(repository).collect();
+            if repositories.len() > 1 && !removal.force {
+                let all: Vec<String> = repositories.into_iter().collect();
+                return Err(Error::new(Kind::InUse, format!("it has names in {}", all.join(" and ")))
+                    .with_hint("remove it by its names, or all of them with --force"));
             }
-            for digest in &found {
-                removed.untagged.extend(records.names(digest));
-            }
-            found
+            removed.untagged.extend(names);
+            digests
         }
     };
+    let mut gone = BTreeSet::new();
     for digest in &digests {
         let Some(record) = records.images.get(digest) else { continue };
-        if let Some(container) = in_use(&record.config) {
-            return Err(Error::new(Kind::InUse, format!("container {container} uses it"))
-                .with_hint(format!("remove the container first: rm {container}")));
+        match (removal.user)(&record.config) {
+            None => {
+                removed.deleted.push(record.config.clone());
+                gone.insert(digest.clone());
+            }
+            Some(user) if !removal.force || (by_id && user.runs) => {
+                return Err(Error::new(Kind::InUse, format!("container {} uses it", user.name))
+                    .with_hint(format!("remove the container first: rm {}", user.name)));
+            }
+            // As docker: without a name, and there as long as its container.
+            Some(_) => {}
         }
-        removed.deleted.push(record.config.clone());
     }
-    records.images.retain(|digest, _| !digests.contains(digest));
+    records.images.retain(|digest, _| !gone.contains(digest));
     for known in records.references.values_mut() {
         known.retain(|digest| !digests.contains(digest));
     }

@@ -20,12 +20,14 @@ pub(crate) struct Staged<'a> {
 impl Store {
     /// A place to unpack a layer, or nothing if the layer is there, or came while another process held the place.
     pub(crate) fn stage(&self, diff_id: &Digest, go_on: &dyn Fn() -> bool) -> Result<Option<Staged<'_>>> {
-        if self.layer(diff_id.hex()).is_dir() {
+        // A layer of an old store has no `split`, and gets one now.
+        let is_whole = || self.layer(diff_id.hex()).join("split").is_file();
+        if is_whole() {
             return Ok(None);
         }
         let name = diff_id.hex().to_owned();
         let lock = Lock::wait_alone(&self.path("locks").join(&name), go_on)?;
-        if self.layer(diff_id.hex()).is_dir() {
+        if is_whole() {
             return Ok(None);
         }
         let staged = Staged { store: self, name, committed: false, _lock: lock };
@@ -81,6 +83,14 @@ impl Staged<'_> {
         fs::write(from.join("size"), size.to_string()).map_err(failed(|| format!("write {from:?}/size")))?;
         let opened = File::open(&from).map_err(failed(|| format!("open {from:?}")))?;
         rustix::fs::syncfs(&opened).map_err(failed(|| format!("syncfs {from:?}")))?;
+        if to.is_dir() {
+            // Its files are the same, and containers may have them mounted.
+            let (new, place) = (from.join("split"), to.join("split"));
+            fs::rename(&new, &place).map_err(failed(|| format!("rename {new:?} to {place:?}")))?;
+            return File::open(&to)
+                .and_then(|layer| layer.sync_all())
+                .map_err(failed(|| format!("fsync {to:?}")));
+        }
         fs::rename(&from, &to).map_err(failed(|| format!("rename {from:?} to {to:?}")))?;
         self.committed = true;
         let parent = to.parent().ok_or_else(|| Error::new(Kind::Other, format!("{to:?} has no parent")))?;

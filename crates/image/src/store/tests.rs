@@ -20,6 +20,7 @@ fn add(store: &Store, name: &str, content: &str, layers: &[&str], on: &str) -> S
     for layer in &layers {
         if let Some(staged) = store.stage(layer, &|| true).unwrap() {
             drop(staged.root().unwrap());
+            drop(staged.split().unwrap());
             staged.commit(7).unwrap();
         }
     }
@@ -40,6 +41,14 @@ fn add(store: &Store, name: &str, content: &str, layers: &[&str], on: &str) -> S
     id.to_string()
 }
 
+fn removal<'a>(user: &'a dyn Fn(&str) -> Option<User>) -> Removal<'a> {
+    Removal { platform: None, force: false, user }
+}
+
+fn free(_: &str) -> Option<User> {
+    None
+}
+
 fn count(store: &Store, directory: &str) -> usize {
     fs::read_dir(store.path(directory)).unwrap().count()
 }
@@ -52,7 +61,6 @@ fn images_are_found_and_removed() {
     let first = add(&store, "a:1", "one", &["base", "one"], &host);
     let second = add(&store, "b:1", "two", &["base", "two"], &host);
     add(&store, "a:1", "arm", &["base"], ARM);
-    let free = |_: &str| None;
 
     let find = |text: &str| store.find_by_name_or_id(text).map(|image| image.map(|image| image.id));
     assert_eq!(find("a:1").unwrap().as_deref(), Some(&*first));
@@ -67,18 +75,18 @@ fn images_are_found_and_removed() {
     assert_eq!(store.find(&by_digest, None).unwrap().map(|image| image.id).as_deref(), Some(&*first));
     assert_eq!(store.list().unwrap().len(), 3);
 
-    let busy = |id: &str| (id == second).then(|| "web".to_owned());
-    let error = store.remove("b:1", &busy).unwrap_err();
+    let busy = |id: &str| (id == second).then(|| User { name: "web".to_owned(), runs: false });
+    let error = store.remove("b:1", removal(&busy)).unwrap_err();
     assert_eq!((error.kind, error.to_string().contains("web")), (Kind::InUse, true));
     assert_eq!(count(&store, "layers"), 3);
-    let removed = store.remove("b:1", &free).unwrap();
+    let removed = store.remove("b:1", removal(&free)).unwrap();
     assert_eq!(
         (removed.untagged, removed.deleted),
         (vec!["docker.io/library/b:1".to_owned()], vec![second.clone()])
     );
     assert_eq!(count(&store, "layers"), 2);
-    assert_eq!(store.remove("b:1", &free).unwrap_err().kind, Kind::NotFound);
-    store.remove("a:1", &free).unwrap();
+    assert_eq!(store.remove("b:1", removal(&free)).unwrap_err().kind, Kind::NotFound);
+    store.remove("a:1", removal(&free)).unwrap();
     for directory in ["layers", "staging", "locks", "blobs/sha256"] {
         assert_eq!(count(&store, directory), 0, "{directory}");
     }
@@ -94,9 +102,58 @@ fn a_name_moves_to_the_new_image() {
     let lines = store.list().unwrap();
     assert_eq!(lines[0].reference.as_deref(), Some("docker.io/library/a:latest"));
     assert_eq!((&lines[0].id, &lines[1].id, &lines[1].reference), (&new, &old, &None));
-    let removed = store.remove(&old[7..20], &|_| None).unwrap();
+    let removed = store.remove(&old[7..20], removal(&free)).unwrap();
     assert_eq!(removed.deleted, [old]);
     assert!(store.find_by_name_or_id("a").unwrap().is_some());
+}
+
+#[test]
+fn removal_by_force_and_by_platform() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), Ownership::Root).unwrap();
+    let host = Platform::host().to_string();
+    let id = add(&store, "a:1", "one", &["one"], &host);
+    let arm_id = add(&store, "a:1", "arm", &["arm"], ARM);
+    store.tag("a:1", &Reference::parse("other/b:1").unwrap()).unwrap();
+    let error = store.remove(&id, removal(&free)).unwrap_err();
+    assert_eq!((error.kind, error.to_string().contains("other/b")), (Kind::InUse, true), "{error}");
+    // One platform of a name: the name stays for the other.
+    let (arm, s390x) = (platform(ARM), platform("linux/s390x"));
+    let on = |platform, force, user| Removal { platform: Some(platform), force, user };
+    let removed = store.remove("a:1", on(&arm, false, &free)).unwrap();
+    assert_eq!((removed.untagged.len(), removed.deleted.len()), (0, 0), "it has another name");
+    let removed = store.remove("other/b:1", on(&arm, false, &free)).unwrap();
+    assert_eq!((removed.untagged.len(), removed.deleted), (0, vec![arm_id]));
+    assert_eq!(store.remove("a:1", on(&s390x, true, &free)).unwrap_err().kind, Kind::NotFound);
+    // One that a container has stays without a name; one that runs keeps it.
+    let force = |user| Removal { platform: None, force: true, user };
+    let user = |runs| move |_: &str| Some(User { name: "web".to_owned(), runs });
+    let (runs, sleeps) = (user(true), user(false));
+    assert_eq!(store.remove(&id, force(&runs)).unwrap_err().kind, Kind::InUse);
+    let removed = store.remove(&id, force(&sleeps)).unwrap();
+    assert_eq!((removed.untagged.len(), removed.deleted.len()), (2, 0));
+    assert_eq!(store.list().unwrap()[0].reference, None);
+    assert_eq!(store.remove(&id, force(&free)).unwrap().deleted, [id]);
+}
+
+#[test]
+fn a_layer_of_an_old_store_is_mended() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), Ownership::Root).unwrap();
+    add(&store, "a:1", "one", &["x"], ARM);
+    let layer = Digest::of(b"x");
+    let place = store.layer(layer.hex());
+    fs::write(place.join("diff/kept"), "").unwrap();
+    assert!(store.stage(&layer, &|| true).unwrap().is_none());
+    fs::remove_file(place.join("split")).unwrap();
+    let error = store.replay(&layer).map(drop).unwrap_err();
+    assert!(error.hint.is_some_and(|hint| hint.contains("pull")), "the fix is named");
+    let staged = store.stage(&layer, &|| true).unwrap().unwrap();
+    drop(staged.root().unwrap());
+    drop(staged.split().unwrap());
+    staged.commit(9).unwrap();
+    assert!(place.join("split").is_file() && place.join("diff/kept").is_file());
+    assert_eq!(count(&store, "staging"), 0);
 }
 
 #[test]
