@@ -1,7 +1,7 @@
 //! The commands for containers that there are already: their words, and one call of the engine for each.
 
 use crate::moment;
-use crate::place::{Place, each, open, place, print, warn};
+use crate::place::{Place, apart, each, each_by, open, open_to_start, place, print, warn};
 use crate::run::detach_keys;
 use engine::{Attach, ExecWish, Host, LogWish, Result};
 use std::collections::BTreeMap;
@@ -236,9 +236,9 @@ pub fn start(arguments: &Start) -> Result<i32> {
         let name = &arguments.containers[0];
         let attach =
             Attach { input: arguments.interactive, outputs: [true, true], signals: true, detach: keys };
-        return start_one(&open(Some(name))?, name, Some(attach));
+        return start_one(&open_to_start(name)?, name, Some(attach));
     }
-    each(&arguments.containers, |place, name| start_one(place, name, None).map(drop))
+    each_by(&arguments.containers, &|name| start_one(&open_to_start(name)?, name, None))
 }
 
 fn start_one(place: &Place, name: &str, attach: Option<Attach>) -> Result<i32> {
@@ -255,12 +255,21 @@ fn start_one(place: &Place, name: &str, attach: Option<Attach>) -> Result<i32> {
 /// `restart`.
 pub fn restart(arguments: &Restart) -> Result<i32> {
     engine::protect()?;
-    each(&arguments.containers, |place, name| {
-        engine::stop(&place.paths, name, arguments.signal.as_deref(), patience(arguments.time))?;
+    each_by(&arguments.containers, &|name| {
+        // In its user namespace, which need not be that of its networks by now.
+        let code = apart(&|| {
+            let place = open(Some(name))?;
+            engine::stop(&place.paths, name, arguments.signal.as_deref(), patience(arguments.time))
+                .map(|()| 0)
+        })?;
+        if code != 0 {
+            return Ok(code);
+        }
+        let place = &open_to_start(name)?;
         start_one(place, name, None)?;
         let restarted = engine::get(&place.paths, name)?.record;
         engine::events::of_container(&place.paths, &restarted, "restart", &[]);
-        Ok(())
+        Ok(0)
     })
 }
 

@@ -2,7 +2,7 @@
 
 use crate::inspect::Shape;
 use crate::listing::{Listing, Row};
-use crate::place::{open, place, print, warn};
+use crate::place::{open, place, print};
 use clap::Subcommand;
 use engine::{Attachment, Error, Kind, ListedNetwork, NetworkWish, Result};
 use std::io::{BufRead, Write};
@@ -230,9 +230,6 @@ fn create(arguments: &Create) -> Result<i32> {
         labels: labels.collect::<Result<_>>()?,
     };
     let place = place()?;
-    if place.rootless.is_some() {
-        warn("containers of an ordinary user cannot be on this network: that needs root");
-    }
     print(&engine::create_network(&place.paths, &wish)?)?;
     Ok(0)
 }

@@ -48,6 +48,18 @@ pub fn data() -> Option<PathBuf> {
 
 /// As [`place`], in the user namespace of a container that runs.
 pub fn open(container: Option<&str>) -> Result<Place> {
+    enter(container, |_| false)
+}
+
+/// As [`open`], for a command that starts a container: on networks of an ordinary user it is in a namespace with others.
+pub fn open_to_start(container: &str) -> Result<Place> {
+    enter(Some(container), |paths| {
+        engine::get(paths, container).is_ok_and(|listed| listed.record.has_neighbours())
+    })
+}
+
+/// Opens it for a container that is on networks with others if `has_neighbours` says so.
+pub fn enter(container: Option<&str>, has_neighbours: impl FnOnce(&Paths) -> bool) -> Result<Place> {
     let uid = rustix::process::getuid().as_raw();
     let rootless = user_namespace::is_needed();
     let (data, run) = if rootless {
@@ -60,11 +72,9 @@ pub fn open(container: Option<&str>) -> Result<Place> {
     };
     // The same user outside of the namespace and, as its root, inside: which container it is can be read before.
     let paths = Paths::make(variable("DEVOXX_ROOT").unwrap_or(data), variable("DEVOXX_RUN").unwrap_or(run))?;
-    let entered = if rootless {
-        let pid = container.and_then(|container| engine::running(&paths, container));
-        Some(user_namespace::enter_that_of(pid)?)
-    } else {
-        None
+    let entered = match rootless {
+        true => Some(engine::enter(&paths, container, has_neighbours(&paths))?),
+        false => None,
     };
     let interrupted = crate::interrupt::flag()?;
     let images = Images::open(&paths, rootless, credentials(), Arc::clone(&interrupted))?;
@@ -73,23 +83,42 @@ pub fn open(container: Option<&str>) -> Result<Place> {
 
 /// Does something with each container, also after one of them has failed; prints those with which it worked.
 pub fn each(containers: &[String], act: impl Fn(&Place, &str) -> Result<()>) -> Result<i32> {
-    let one = |container: &str| -> Result<()> {
-        act(&open(Some(container))?, container)?;
-        print(container)
+    each_by(containers, &|container| act(&open(Some(container))?, container).map(|()| 0))
+}
+
+/// As [`each`], for what opens the place by itself, and says with which code it ended.
+pub fn each_by(containers: &[String], act: &dyn Fn(&str) -> Result<i32>) -> Result<i32> {
+    let one = |container: &str| -> Result<i32> {
+        let code = act(container)?;
+        if code == 0 {
+            print(container)?;
+        }
+        Ok(code)
     };
-    let told = |container: &str| one(container).map_or_else(|error| crate::report(&error), |()| 0);
     let mut code = 0;
     for container in containers {
-        let ended = if containers.len() > 1 && user_namespace::is_needed() {
-            // Each may be in a user namespace of its own, and out of one there is no way back.
-            let child = clone3(Namespaces::NONE, None, || told(container))?;
-            engine::wait_for(&child)?
-        } else {
-            told(container)
+        let ended = match containers.len() {
+            1 => told(one(container)),
+            // Each may be in a user namespace of its own.
+            _ => apart(&|| one(container))?,
         };
         code = if ended == 0 { code } else { ended };
     }
     Ok(code)
+}
+
+/// Does something, in a process of its own where this is an ordinary user: out of a user namespace there is no way back. What
+/// fails is told there; returns the exit code.
+pub fn apart(act: &dyn Fn() -> Result<i32>) -> Result<i32> {
+    if !user_namespace::is_needed() {
+        return Ok(told(act()));
+    }
+    let child = clone3(Namespaces::NONE, None, || told(act()))?;
+    engine::wait_for(&child)
+}
+
+fn told(done: Result<i32>) -> i32 {
+    done.unwrap_or_else(|error| crate::report(&error))
 }
 
 /// Prints a line; who reads no more wants no more.

@@ -1,6 +1,6 @@
 //! `run` and `create`: a wish becomes a container, and its id is told.
 
-use crate::place::{open, place, print, warn};
+use crate::place::{enter, open, place, print, warn};
 use crate::progress::Progress;
 use crate::run_arguments::RunArguments;
 use engine::{Error, Host, Kind, Result};
@@ -26,7 +26,7 @@ pub fn run(arguments: &RunArguments) -> Result<i32> {
     // Whose network it has, its user namespace it has too.
     let place = match &wish.network {
         engine::Network::Container(other) => open(Some(other))?,
-        _ => place()?,
+        _ => enter(None, |_| wish.has_neighbours())?,
     };
     let progress = Progress::new(arguments.quiet);
     let host = Host {

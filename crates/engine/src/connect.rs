@@ -2,11 +2,11 @@
 
 use crate::error::{Error, Kind, Result, of_network, of_runtime};
 use crate::events::{self, Subject};
-use crate::neighbours;
 use crate::networks::{find_network, name_of};
 use crate::paths::Paths;
 use crate::record::{self, Record};
 use crate::wish::{Attachment, Network};
+use crate::{neighbours, user_networks, way_out};
 use network::{Definition, Request};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -53,18 +53,20 @@ fn may_change(paths: &Paths, wanted: &str) -> Result<Record> {
             format!("container {wanted} cannot change its networks: {why}"),
         ));
     }
-    if !record.leased {
-        return Err(rootless());
-    }
     Ok(record)
 }
 
-/// Why an ordinary user has no networks of one's own.
-pub fn rootless() -> Error {
-    Error::new(
-        Kind::Failed,
-        "networks that containers share need root: an ordinary user has bridge, host, none and container:NAME",
-    )
+/// For an ordinary user the network that is always there is the way out alone: it has no addresses to ask for.
+pub fn check_plain(one: &Attachment) -> Result<()> {
+    let asked = one.ipv4.is_some() || one.ipv6.is_some() || one.mac.is_some();
+    if asked && one.network == network::definition::DEFAULT && !network::bridges::are_here() {
+        return Err(Error::new(
+            Kind::Failed,
+            "network bridge of an ordinary user has no addresses of its own",
+        )
+        .with_hint("devoxx-container network create app, and --network app"));
+    }
+    Ok(())
 }
 
 /// Connects a container to a network: now if it runs, else when it starts.
@@ -80,6 +82,7 @@ pub fn connect(paths: &Paths, wanted: &str, mut attachment: Attachment) -> Resul
     attachment.network = definition.name.clone();
     // What cannot be meant is refused now, not at the next start.
     network::check_addresses(&definition, &request(&attachment, &|id| id.to_owned())).map_err(of_network)?;
+    check_plain(&attachment)?;
     let id = record.id.clone();
     let root = paths.network();
     let Some(_lock) = record::hold(paths, &id)? else {
@@ -91,9 +94,11 @@ pub fn connect(paths: &Paths, wanted: &str, mut attachment: Attachment) -> Resul
         let message = format!("container {} is already on network {}", record.name, definition.name);
         return Err(Error::new(Kind::Failed, message));
     }
+    let before = record.clone();
     record.networks.push(attachment.clone());
+    record.leased |= record.has_neighbours();
     record::write(paths, &record)?;
-    let connected = attach(paths, &id, &attachment, &definition.name);
+    let connected = attach(paths, &before, &record, &attachment);
     if let Err(error) = connected {
         // The first failure is the one that tells something.
         let _ = network::detach_from(&root, &definition, &id, None);
@@ -105,18 +110,28 @@ pub fn connect(paths: &Paths, wanted: &str, mut attachment: Attachment) -> Resul
     neighbours::tell(paths, &definition.name)
 }
 
-fn attach(paths: &Paths, id: &str, attachment: &Attachment, network: &str) -> Result<()> {
-    let root = paths.network();
+fn attach(paths: &Paths, before: &Record, record: &Record, attachment: &Attachment) -> Result<()> {
+    let (root, id) = (paths.network(), &record.id);
     let called = |id: &str| name_of(paths, id);
     let Some(netns) = namespace_of(paths, id)? else { return Ok(()) };
-    let has_way_out = own_leases(paths, id)?.iter().any(|lease| lease.is_way_out);
-    let request = Request {
-        inside: network::free_inside(netns.as_fd()).map_err(of_network)?,
-        is_way_out: !has_way_out,
-        ..request(attachment, &called)
-    };
-    let (lease, _) = network::lease_in(&root, network, id, request).map_err(of_network)?;
-    network::attach(&lease, netns.as_fd()).map_err(of_network)?;
+    let leases = own_leases(paths, id)?;
+    if record.pasta.is_none() || attachment.network != network::definition::DEFAULT {
+        user_networks::ensure(paths)?;
+        let request = Request {
+            inside: network::free_inside(netns.as_fd()).map_err(of_network)?,
+            is_way_out: !leases.iter().any(|lease| lease.is_way_out),
+            ..request(attachment, &called)
+        };
+        let (lease, _) = network::lease_in(&root, &attachment.network, id, request).map_err(of_network)?;
+        network::attach(&lease, netns.as_fd()).map_err(of_network)?;
+        if let Some(init) = runtime::state::read(&paths.states(), id).ok().and_then(|state| state.init)
+            && let Some(init) = init.open().map_err(of_runtime)?
+        {
+            user_networks::stays_for(init.as_fd())?;
+        }
+    }
+    let had = way_out::guest(before, &leases);
+    way_out::renew(paths, had.as_ref(), record, &own_leases(paths, id)?, netns.as_fd())?;
     if neighbours::is_up(paths, id) {
         return Ok(());
     }
@@ -145,18 +160,22 @@ pub fn disconnect(paths: &Paths, wanted: &str, network: &str) -> Result<()> {
         return Err(Error::new(Kind::Failed, format!("no such container: {wanted}")));
     };
     let mut record = record::read(paths, &id)?;
-    let before = record.networks.len();
+    let before = record.clone();
     record.networks.retain(|one| one.network != definition.name);
-    if record.networks.len() == before {
+    if record.networks.len() == before.networks.len() {
         return Err(not_on());
     }
     record::write(paths, &record)?;
     let netns = namespace_of(paths, &id)?;
+    let had = way_out::guest(&before, &own_leases(paths, &id)?);
     let root = paths.network();
+    user_networks::find(paths)?;
     network::detach_from(&root, &definition, &id, netns.as_ref().map(AsFd::as_fd)).map_err(of_network)?;
     if let Some(netns) = netns {
         let left = own_leases(paths, &id)?;
-        if !left.iter().any(|lease| lease.is_way_out)
+        way_out::renew(paths, had.as_ref(), &record, &left, netns.as_fd())?;
+        if record.pasta.is_none()
+            && !left.iter().any(|lease| lease.is_way_out)
             && let Some(next) = left.iter().find(|lease| !lease.internal)
         {
             network::way_out(next, netns.as_fd()).map_err(of_network)?;

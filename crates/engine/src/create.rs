@@ -6,8 +6,10 @@ use crate::host::Host;
 use crate::mount::VolumeMount;
 use crate::paths::{Paths, make};
 use crate::record::{self, Record};
-use crate::wish::{Attachment, LogDriver, Network, Restart, Wish};
-use crate::{bundle, capabilities, cgroups, connect, control, events, health, names, networks, security};
+use crate::wish::{LogDriver, Network, Restart, Wish};
+use crate::{
+    bundle, capabilities, cgroups, connect, control, events, health, names, networks, security, way_out,
+};
 use oci_spec::image::Config;
 use std::path::{Path, PathBuf};
 use sys::{Errno, called};
@@ -46,7 +48,7 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
     let wish = &wish;
     let id = names::new_id()?;
     let name = wish.name.clone().unwrap_or_else(|| names::from_id(&id));
-    let record = Record {
+    let mut record = Record {
         name: name.clone(),
         image: base.image.clone(),
         image_id: base.image_id.clone(),
@@ -65,6 +67,7 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
         wish: wish.clone(),
         id,
     };
+    record.leased |= record.has_neighbours();
     make(&host.paths.container(&record.id))?;
     let done = record::write(host.paths, &record).and_then(|()| names::claim(host.paths, &name, &record.id));
     match done {
@@ -96,17 +99,6 @@ fn settled_network(host: &Host<'_>, wish: &Wish) -> Result<Wish> {
             // By id: the name may be another's by the time of a start.
             wish.network = Network::Container(record::find(host.paths, name)?);
         }
-        Network::Bridge if host.rootless.is_some() => {
-            let plain = |one: &Attachment| {
-                one.network == network::definition::DEFAULT
-                    && one.ipv4.is_none()
-                    && one.ipv6.is_none()
-                    && one.mac.is_none()
-            };
-            if !wish.attachments.iter().all(plain) {
-                return Err(connect::rootless());
-            }
-        }
         Network::Bridge => settled_attachments(host, &mut wish)?,
         Network::Host | Network::None => {
             let published = !wish.ports.is_empty() || wish.publish_all;
@@ -132,8 +124,9 @@ fn settled_attachments(host: &Host<'_>, wish: &mut Wish) -> Result<()> {
         })?;
         network::check_addresses(&definition, &connect::request(one, &|id| id.to_owned()))
             .map_err(of_network)?;
-        leads_out |= !definition.internal && definition.driver == network::Driver::Bridge;
+        leads_out |= way_out::leads_out(&definition);
         one.network = definition.name;
+        connect::check_plain(one)?;
         if !names.insert(one.network.clone()) {
             return Err(Error::new(Kind::Usage, format!("--network {} is given twice", one.network)));
         }

@@ -13,7 +13,7 @@ use crate::record::Record;
 use crate::wish::{Network, Wish};
 use crate::{
     capabilities, cgroups, devices, etc, names, neighbours, networks, published, record, security, share,
-    volume,
+    user_networks, volume, way_out,
 };
 use runtime::bundle::Beyond;
 use runtime::plan::{Overlay, Root, Upper};
@@ -75,7 +75,7 @@ pub fn launch(
         .flat_map(|lease| [Some(IpAddr::from(lease.ipv4)), lease.ipv6.map(IpAddr::from)])
         .flatten()
         .collect();
-    if record.pasta.is_some() {
+    if record.pasta.is_some() && leases.is_empty() {
         // The address is known to pasta alone, and later. As Debian does for a host in that case: a server that is
         // asked for a name that only this container has answers late or never.
         ips.push(IpAddr::from([127, 0, 1, 1]));
@@ -153,6 +153,7 @@ pub fn launch(
         .ready()
         .map_err(of_runtime)
         .map_err(|error| error.within(format!("create {}", record.name)))?;
+    user_networks::stays_for(created.pidfd())?;
     drop(hold);
     // Before its first instruction it knows its neighbours, and they know it.
     neighbours::tell_all(host.paths, leases.iter().map(|lease| lease.network.as_str()))?;
@@ -192,6 +193,7 @@ fn leases(host: &Host<'_>, record: &Record) -> Result<(Vec<network::Lease>, Opti
     if !record.leased {
         return Ok((Vec::new(), None));
     }
+    user_networks::ensure(host.paths)?;
     let root = host.paths.network();
     // What is left of a run that was killed.
     network::detach(&root, &record.id).map_err(of_network)?;
@@ -202,10 +204,15 @@ fn leases(host: &Host<'_>, record: &Record) -> Result<(Vec<network::Lease>, Opti
     }
     let called = |id: &str| networks::name_of(host.paths, id);
     let (mut all, mut held) = (Vec::new(), None);
+    // By pasta alone: for an ordinary user this is a way out without neighbours, which also has the ports.
+    let by_pasta = |network: &str| record.pasta.is_some() && network == network::definition::DEFAULT;
     for (number, attachment) in record.networks.iter().enumerate() {
+        if by_pasta(&attachment.network) {
+            continue;
+        }
         let definition = network::definition::read(&root, &attachment.network).map_err(of_network)?;
-        let leads_out = definition.is_some_and(|one| !one.internal && one.driver == network::Driver::Bridge);
-        let publishes = held.is_none() && leads_out;
+        let leads_out = definition.as_ref().is_some_and(way_out::leads_out);
+        let publishes = held.is_none() && leads_out && record.pasta.is_none();
         let request = network::Request {
             ports: if publishes { record.wish.ports.clone() } else { Vec::new() },
             inside: format!("eth{number}"),
@@ -272,26 +279,14 @@ fn connect(
         return Ok(());
     }
     let namespace = launch.network().map_err(of_runtime)?;
-    match (&wish.network, leases, &record.pasta) {
-        (Network::Bridge, [_, ..], _) => {
-            leases.iter().try_for_each(|lease| network::attach(lease, namespace.as_fd())).map_err(of_network)
+    leases.iter().try_for_each(|lease| network::attach(lease, namespace.as_fd())).map_err(of_network)?;
+    match way_out::guest(record, leases) {
+        Some(guest) => {
+            let ports = way_out::resolve(host.paths, record)?;
+            way_out::open(record, &guest, &ports, namespace.as_fd(), local_dns, host.warn)
         }
-        (Network::Bridge, [], Some(pid_file)) => {
-            let mut ports = wish.ports.clone();
-            let holder = |port: &network::PortMapping| published::holder(host.paths, &record.id, port);
-            network::pasta::resolve(&mut ports, holder).map_err(of_network)?;
-            published::keep(host.paths, &record.id, &ports)?;
-            let copy = namespace.try_clone().map_err(called(|| "dup".to_owned()))?;
-            match network::pasta::start(copy, &ports, pid_file, local_dns) {
-                // A machine without a network still runs containers; they have what it has.
-                Err(error) if error.kind == network::Kind::NoRoute && ports.is_empty() => {
-                    (host.warn)("no network but loopback: this machine has no route to the outside");
-                    network::loopback(namespace.as_fd()).map_err(of_network)
-                }
-                done => done.map(drop).map_err(of_network),
-            }
-        }
-        _ => network::loopback(namespace.as_fd()).map_err(of_network),
+        None if leases.is_empty() => network::loopback(namespace.as_fd()).map_err(of_network),
+        None => Ok(()),
     }
 }
 

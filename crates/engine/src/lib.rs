@@ -43,6 +43,7 @@ mod logs;
 mod mount;
 pub mod names;
 mod neighbours;
+mod network_holder;
 mod networks;
 mod oom;
 mod output;
@@ -63,7 +64,9 @@ pub mod template;
 mod update;
 mod usage;
 pub mod user_namespace;
+mod user_networks;
 mod volume;
+mod way_out;
 mod wish;
 
 pub use attach::{attach, wait};
@@ -100,6 +103,7 @@ pub use start::{Attach, start_again};
 pub use system::info;
 pub use update::{Changes, update};
 pub use usage::{Usage, usage};
+pub use user_networks::enter;
 pub use volume::{
     Volume, VolumeFilter, create_volume, get_volume, list_volumes, prune_volumes, remove_volume,
     users as volume_users,

@@ -4,7 +4,7 @@ use crate::error::{Error, Kind, Result, of_network};
 use crate::events::{self, Subject};
 use crate::neighbours::is_up;
 use crate::paths::Paths;
-use crate::{control, names, record};
+use crate::{control, names, record, user_networks};
 use network::{Definition, Driver, Subnet};
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -57,6 +57,9 @@ pub fn create_network(paths: &Paths, wish: &NetworkWish) -> Result<String> {
         "macvlan" => Driver::Macvlan,
         other => return Err(usage(format!("invalid value {other:?} for --driver: write bridge or macvlan"))),
     };
+    if driver == Driver::Macvlan && !network::bridges::are_here() {
+        return Err(Error::new(Kind::Failed, "a macvlan needs root: it is on a link of the host's"));
+    }
     if [HOST, NONE, "default", "container"].contains(&wish.name.as_str()) {
         return Err(usage(format!("the name {} has another meaning for --network", wish.name)));
     }
@@ -214,8 +217,8 @@ pub fn reap(paths: &Paths, id: &str) -> Result<bool> {
     if (lock.is_none() && paths.container(id).exists()) || is_up(paths, id) {
         return Ok(false);
     }
-    network::detach(&paths.network(), id).map_err(of_network)?;
-    Ok(true)
+    let failures = record::stop_using(paths, id, record::read(paths, id).ok().as_ref());
+    if failures.is_empty() { Ok(true) } else { Err(Error::new(Kind::Failed, failures.join("; "))) }
 }
 
 /// As [`reap`], of every container: before somebody asks for a port or an address that one of them may still have.
@@ -244,6 +247,7 @@ pub fn remove_network(paths: &Paths, wanted: &str) -> Result<()> {
         return Err(Error::new(Kind::Failed, message)
             .with_hint(format!("devoxx-container network disconnect {} {}", found.name, users[0])));
     }
+    user_networks::find(paths)?;
     network::definition::remove(&root, &definition.name).map_err(of_network)?;
     events::tell(paths, Subject::Network, "destroy", &definition.id, &[("name", &definition.name)]);
     Ok(())
@@ -267,5 +271,6 @@ pub fn prune_networks(paths: &Paths, wanted: &dyn Fn(&Definition) -> bool) -> Re
 
 /// Brings bridges and rules back after somebody has flushed them; returns how many connections of containers there are.
 pub fn reload_networks(paths: &Paths) -> Result<usize> {
+    user_networks::find(paths)?;
     network::reload(&paths.network(), &|id| is_up(paths, id)).map_err(of_network)
 }

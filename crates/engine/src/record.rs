@@ -7,7 +7,8 @@ use crate::names;
 use crate::neighbours::{self, Held};
 use crate::paths::Paths;
 use crate::wish::{Attachment, Network, Wish};
-use crate::{control, events};
+use crate::{control, events, user_networks};
+use network::pasta::Pasta;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,6 +52,13 @@ pub struct Record {
     pub check: Option<Check>,
     /// What was asked for.
     pub wish: Wish,
+}
+
+impl Record {
+    /// Whether it is on a network of an ordinary user that other containers are on too: `bridge` is none.
+    pub fn has_neighbours(&self) -> bool {
+        self.pasta.is_some() && self.networks.iter().any(|one| one.network != network::definition::DEFAULT)
+    }
 }
 
 /// A container as it is now.
@@ -311,19 +319,26 @@ pub fn discard(paths: &Paths, id: &str, own_volumes: bool) -> Result<()> {
 /// Ends processes and gives back everything but the files: what a container that has ended no longer needs.
 pub fn stop_using(paths: &Paths, id: &str, record: Option<&Record>) -> Vec<String> {
     let mut failures = Vec::new();
-    let runtime = runtime::state::remove(&paths.states(), id).map_err(of_runtime);
-    failures.extend(runtime.err().map(|failure| failure.to_string()));
-    if record.is_none_or(|record| record.leased) {
-        let network = network::detach(&paths.network(), id).map_err(of_network);
-        failures.extend(network.err().map(|failure| failure.to_string()));
-        // Its networks may have changed since whoever calls has read the record.
+    let mut note = |result: Result<()>| failures.extend(result.err().map(|failure| failure.to_string()));
+    let pasta = record.and_then(|record| record.pasta.as_deref()).map(Pasta::of);
+    // First: while it ends, the rest is done.
+    let ending = pasta.as_ref().map(|pasta| pasta.kill().map_err(of_network)).transpose();
+    let mut ending = ending.map_err(|error| note(Err(error))).ok().flatten();
+    let mut ended = || ending.take().map_or(Ok(()), |ending| ending.wait().map_err(of_network));
+    note(runtime::state::remove(&paths.states(), id).map_err(of_runtime));
+    // A container of an ordinary user may have come to networks since whoever calls has read the record.
+    let is_leased = |record: &Record| record.leased;
+    if record.is_none_or(is_leased) || (pasta.is_some() && read(paths, id).as_ref().is_ok_and(is_leased)) {
+        note(user_networks::find(paths));
+        if !user_networks::is_known() {
+            // With it go the container's links, which nobody else can take off now.
+            note(ended());
+        }
+        note(network::detach(&paths.network(), id).map_err(of_network));
         let now = read(paths, id).ok();
         let networks = now.iter().flat_map(|record| record.networks.iter().map(|one| one.network.as_str()));
-        failures.extend(neighbours::tell_all(paths, networks).err().map(|failure| failure.to_string()));
+        note(neighbours::tell_all(paths, networks));
     }
-    if let Some(pid_file) = record.and_then(|record| record.pasta.as_ref()) {
-        let pasta = network::pasta::Pasta::of(pid_file).stop().map_err(of_network);
-        failures.extend(pasta.err().map(|failure| failure.to_string()));
-    }
+    note(ended());
     failures
 }

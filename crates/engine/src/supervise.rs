@@ -9,9 +9,10 @@ use crate::oom::MemoryWatch;
 use crate::output::{self, Passed};
 use crate::paths::Paths;
 use crate::record::{self, Record};
+use crate::user_networks::Watch;
 use crate::wish::Restart;
 use crate::{control, create, events, size};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -85,8 +86,14 @@ pub fn supervise(
     }
 }
 
-/// Away from whoever started it: a session of its own, no descriptor of theirs.
+/// Away from whoever started it: no descriptor of theirs that they had from others.
 pub fn detach() -> Result<(), Error> {
+    sys::close_range::close_left_over(3)?;
+    leave(c"devoxx-supervis")
+}
+
+/// A session of its own, no terminal, another directory, and a name that ps(1) shows: of at most 15 bytes.
+pub fn leave(name: &std::ffi::CStr) -> Result<(), Error> {
     let called = |call: &'static str| sys::called::<Errno>(move || call.to_owned());
     rustix::process::setsid().map_err(called("setsid"))?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
@@ -94,9 +101,7 @@ pub fn detach() -> Result<(), Error> {
     rustix::stdio::dup2_stdin(&null).map_err(called("dup2(0)"))?;
     rustix::stdio::dup2_stdout(&null).map_err(called("dup2(1)"))?;
     rustix::stdio::dup2_stderr(&null).map_err(called("dup2(2)"))?;
-    sys::close_range::close_left_over(3)?;
-    // Shown by ps(1), and no more than its first 15 bytes.
-    rustix::thread::set_name(c"devoxx-supervis").map_err(called("prctl(PR_SET_NAME)"))?;
+    rustix::thread::set_name(name).map_err(called("prctl(PR_SET_NAME)"))?;
     // The directory that it was started in may be unmounted.
     std::env::set_current_dir("/").map_err(sys::called(|| "chdir(\"/\")".to_owned()))?;
     Ok(())
@@ -191,6 +196,8 @@ impl Attendance<'_> {
             let mut aside: Vec<&mut dyn Aside> = Vec::new();
             aside.extend(checks.as_mut().map(|one| -> &mut dyn Aside { one }));
             aside.extend(memory.as_mut().map(|one| -> &mut dyn Aside { one }));
+            let mut watch = Watch::new(self.host.paths, running.child.pidfd.as_fd());
+            aside.extend(watch.as_mut().map(|one| -> &mut dyn Aside { one }));
             let code = self.supervisor.attend(&running.child, streams, stop_signal, &mut aside);
             // What killed the last process may not have been looked at.
             memory.iter_mut().for_each(Aside::step);

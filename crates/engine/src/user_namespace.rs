@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Kind, Result};
 use runtime::id_map;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space, set_thread_res_gid, set_thread_res_uid};
@@ -37,13 +37,25 @@ pub fn enter_that_of(pid: Option<i32>) -> Result<Ranges> {
     // One that has just ended, or is not in a namespace of its own: as if there were none.
     match theirs {
         Some(theirs) if move_into_link_name_space(theirs.as_fd(), Some(LinkNameSpaceType::User)).is_ok() => {
-            become_root()?;
-            let map = std::fs::read_to_string("/proc/self/uid_map")
-                .map_err(called(|| "read(\"/proc/self/uid_map\")".to_owned()))?;
-            Ok(Ranges { subordinate: map.lines().count() > 1 })
+            as_root()
         }
         _ => enter(),
     }
+}
+
+/// Enters a user namespace that another process of this user has made, as its root. The process must have one thread.
+pub fn join(theirs: BorrowedFd<'_>) -> Result<Ranges> {
+    move_into_link_name_space(theirs, Some(LinkNameSpaceType::User))
+        .map_err(called::<Errno>(|| "setns(CLONE_NEWUSER)".to_owned()))?;
+    as_root()
+}
+
+/// In a user namespace whose ids are mapped.
+fn as_root() -> Result<Ranges> {
+    become_root()?;
+    let map = std::fs::read_to_string("/proc/self/uid_map")
+        .map_err(called(|| "read(\"/proc/self/uid_map\")".to_owned()))?;
+    Ok(Ranges { subordinate: map.lines().count() > 1 })
 }
 
 /// Enters a new user namespace as its root. The process must have one thread.
@@ -75,6 +87,8 @@ fn become_root() -> Result<()> {
     let (uid, gid) = (rustix::fs::Uid::ROOT, rustix::fs::Gid::ROOT);
     set_thread_res_gid(gid, gid, gid).map_err(called::<Errno>(|| "setresgid(0)".to_owned()))?;
     set_thread_res_uid(uid, uid, uid).map_err(called::<Errno>(|| "setresuid(0)".to_owned()))?;
+    // The host's network is not this root's.
+    network::bridges::are_apart(None);
     Ok(())
 }
 

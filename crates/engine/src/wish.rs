@@ -343,3 +343,10 @@ pub struct Wish {
     #[serde(default)]
     pub health: HealthWish,
 }
+
+impl Wish {
+    /// Whether it names a network that containers of an ordinary user share: `bridge` is none.
+    pub fn has_neighbours(&self) -> bool {
+        self.attachments.iter().any(|one| one.network != network::definition::DEFAULT)
+    }
+}

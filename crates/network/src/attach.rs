@@ -8,7 +8,7 @@ use crate::failure::{Error, Kind, Result};
 use crate::pool::{self, Lease};
 use crate::socket::Socket;
 use crate::subnet::Subnet;
-use crate::{firewall, flows, forwarding, link};
+use crate::{bridges, firewall, flows, forwarding, link};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -23,16 +23,18 @@ pub fn attach(lease: &Lease, netns: BorrowedFd<'_>) -> Result<()> {
     if lease.driver == Driver::Macvlan {
         return attach_macvlan(lease, netns).within(within);
     }
-    let mut route = route()?;
-    let mut netfilter = netfilter()?;
-    let shared = ensure_shared(&mut route, &mut netfilter, lease);
+    let mut links = bridges::links()?.ok_or_else(|| {
+        Error::new(Kind::Other, "the namespace of this user's networks was not entered").within(within())
+    })?;
+    let mut rules = bridges::rules()?;
+    let shared = ensure_shared(&mut links, rules.as_mut(), lease);
     let bridge = shared.within(within)?;
-    let created = link::create_veth(&mut route, lease, bridge, netns);
+    let created = link::create_veth(&mut links, lease, bridge, netns);
     let made = created.is_ok();
-    created.and_then(|()| connect(&mut route, lease, netns)).map_err(|error| {
+    created.and_then(|()| connect(&mut links, lease, netns)).map_err(|error| {
         // The first failure is the one that tells something. A link that was there before is not ours to delete.
-        let _ = if made { link::delete(&mut route, &lease.veth) } else { Ok(()) };
-        let _ = firewall::withdraw(&mut netfilter, lease);
+        let _ = if made { link::delete(&mut links, &lease.veth) } else { Ok(()) };
+        let _ = rules.map_or(Ok(()), |mut rules| firewall::withdraw(&mut rules, lease));
         error.within(within())
     })
 }
@@ -106,9 +108,9 @@ pub fn detach(root: &Path, id: &str) -> Result<()> {
             Err(error) => failures.push(error),
         }
     }
-    if !had_one && failures.is_empty() && pool::lock_file(root).exists() {
+    if !had_one && failures.is_empty() && bridges::are_here() && pool::lock_file(root).exists() {
         // After a run that was killed between two steps of this.
-        failures.extend(route().and_then(|mut route| link::delete(&mut route, &pool::veth(id))).err());
+        failures.extend(delete_outer(&pool::veth(id)).err());
         failures.extend(remove_shared(root, &Definition::default_bridge()).err());
     }
     joined(failures).map_or(Ok(()), |error| Err(error.within(format!("network of {id}"))))
@@ -134,9 +136,9 @@ fn give_back(root: &Path, network: &Definition, id: &str) -> Result<bool> {
     let mut failures = Vec::new();
     let mut note = |result: Result<()>| failures.extend(result.err());
     if network.driver == Driver::Bridge {
-        note(route().and_then(|mut route| link::delete(&mut route, &pool::veth_in(&network.name, id))));
+        note(delete_outer(&pool::veth_in(&network.name, id)));
     }
-    for lease in own.iter().filter(|lease| !lease.ports.is_empty()) {
+    for lease in own.iter().filter(|lease| !lease.ports.is_empty() && bridges::are_here()) {
         note(netfilter().and_then(|mut netfilter| {
             firewall::withdraw(&mut netfilter, lease)?;
             // After the rules: a packet in between would be led there again.
@@ -152,6 +154,11 @@ fn give_back(root: &Path, network: &Definition, id: &str) -> Result<bool> {
         failures.extend(remove_shared(root, network).err());
     }
     joined(failures).map_or(Ok(true), Err)
+}
+
+/// Deletes the end of a veth pair that hangs on a bridge. Where that cannot be reached, it has gone with the container's.
+fn delete_outer(name: &str) -> Result<()> {
+    bridges::links()?.map_or(Ok(()), |mut links| link::delete(&mut links, name))
 }
 
 /// One failure that says all of them.
@@ -186,41 +193,51 @@ pub(crate) fn remove_bridge(network: &Definition) -> Result<()> {
     if network.driver != Driver::Bridge {
         return Ok(());
     }
-    let mut route = route()?;
+    let Some(mut links) = bridges::links()? else { return Ok(()) };
+    let mut rules = bridges::rules()?;
     let name = network.link();
-    if let Some(bridge) = link::index(&route, &name)? {
-        if link::has_ports(&mut route, &name, bridge)? {
+    if let Some(bridge) = link::index(&links, &name)? {
+        if link::has_ports(&mut links, &name, bridge)? {
             return Ok(());
         }
-        firewall::forget(&mut netfilter()?, network)?;
-        link::delete(&mut route, &name)?;
+        if let Some(rules) = &mut rules {
+            firewall::forget(rules, network)?;
+        }
+        link::delete(&mut links, &name)?;
     } else if !network.is_default() {
         return Ok(());
     }
-    if link::has_bridges(&mut route)? { Ok(()) } else { firewall::remove(&mut netfilter()?) }
+    match rules {
+        Some(mut rules) if !link::has_bridges(&mut links)? => firewall::remove(&mut rules),
+        _ => Ok(()),
+    }
 }
 
 /// The bridge, and the table with the network and the container's ports; gives the bridge's index.
-fn ensure_shared(route: &mut Socket, netfilter: &mut Socket, lease: &Lease) -> Result<u32> {
+fn ensure_shared(links: &mut Socket, rules: Option<&mut Socket>, lease: &Lease) -> Result<u32> {
     let _lock = lock(&lease.lock)?;
-    let bridge = ensure_bridge(route, lease)?;
-    firewall::publish(netfilter, lease)?;
+    let bridge = ensure_bridge(links, lease)?;
+    if let Some(rules) = rules {
+        firewall::publish(rules, lease)?;
+    }
     Ok(bridge)
 }
 
-fn ensure_bridge(route: &mut Socket, lease: &Lease) -> Result<u32> {
+fn ensure_bridge(links: &mut Socket, lease: &Lease) -> Result<u32> {
     let [a, b, c, d] = lease.gateway4.octets();
     // Locally administered: the bridge is nobody's neighbour outside.
-    let bridge = link::create_bridge(route, lease, [0x02, 0x65, a, b, c, d])?;
-    forwarding::enable(&lease.bridge, lease.ipv6.is_some())?;
+    let bridge = link::create_bridge(links, lease, [0x02, 0x65, a, b, c, d])?;
+    if bridges::are_here() {
+        forwarding::enable(&lease.bridge, lease.ipv6.is_some())?;
+    }
     let gateways = [
         Some((IpAddr::from(lease.gateway4), lease.ipv4_prefix)),
         lease.gateway6.map(|gateway| (gateway.into(), lease.ipv6_prefix)),
     ];
     for (address, prefix) in gateways.into_iter().flatten() {
-        link::address(route, (&lease.bridge, bridge), address, prefix)?;
+        link::address(links, (&lease.bridge, bridge), address, prefix)?;
     }
-    link::up(route, &lease.bridge, bridge)?;
+    link::up(links, &lease.bridge, bridge)?;
     Ok(bridge)
 }
 
@@ -232,18 +249,24 @@ pub fn reload(root: &Path, runs: &dyn Fn(&str) -> bool) -> Result<usize> {
     if leases.is_empty() {
         return Ok(0);
     }
-    let (mut route, mut netfilter) = (route()?, netfilter()?);
+    let Some(mut links) = bridges::links()? else { return Ok(0) };
+    let rules = bridges::rules()?;
     let _lock = lock(&pool::lock_file(root))?;
     for lease in &leases {
-        ensure_bridge(&mut route, lease)?;
+        ensure_bridge(&mut links, lease)?;
     }
-    firewall::restore(&mut netfilter, &leases)?;
+    if let Some(mut rules) = rules {
+        firewall::restore(&mut rules, &leases)?;
+    }
     Ok(leases.len())
 }
 
-fn connect(route: &mut Socket, lease: &Lease, netns: BorrowedFd<'_>) -> Result<()> {
-    let outer = link::existing(route, &lease.veth)?;
-    link::hairpin(route, &lease.veth, outer)?;
+fn connect(links: &mut Socket, lease: &Lease, netns: BorrowedFd<'_>) -> Result<()> {
+    // Ports that are published by rules may lead a container to itself.
+    if bridges::are_here() {
+        let outer = link::existing(links, &lease.veth)?;
+        link::hairpin(links, &lease.veth, outer)?;
+    }
     configure(lease, netns)
 }
 
@@ -265,7 +288,8 @@ fn configure(lease: &Lease, netns: BorrowedFd<'_>) -> Result<()> {
         link::address(&mut inside, eth, address, prefix)?;
     }
     link::up(&mut inside, eth.0, index)?;
-    if lease.is_way_out { default_routes(&mut inside, lease, index) } else { Ok(()) }
+    // Where the bridges are apart, nothing leads out of them: that is by pasta.
+    if lease.is_way_out && bridges::are_here() { default_routes(&mut inside, lease, index) } else { Ok(()) }
 }
 
 fn default_routes(inside: &mut Socket, lease: &Lease, index: u32) -> Result<()> {
@@ -273,20 +297,20 @@ fn default_routes(inside: &mut Socket, lease: &Lease, index: u32) -> Result<()> 
     gateways
         .into_iter()
         .flatten()
-        .try_for_each(|gateway| link::default_route(inside, (&lease.inside, index), gateway))
+        .try_for_each(|gateway| link::default_route(inside, (&lease.inside, index), gateway, false))
 }
 
-fn route() -> Result<Socket> {
+pub(crate) fn route() -> Result<Socket> {
     Ok(Socket::route().map_err(called::<Errno>(|| "socket AF_NETLINK NETLINK_ROUTE".into()))?)
 }
 
-fn netfilter() -> Result<Socket> {
+pub(crate) fn netfilter() -> Result<Socket> {
     let open = Socket::netfilter();
     Ok(open.map_err(called::<Errno>(|| "socket AF_NETLINK NETLINK_NETFILTER".into()))?)
 }
 
 /// A socket for the links of another namespace.
-fn inside(netns: BorrowedFd<'_>) -> Result<Socket> {
+pub(crate) fn inside(netns: BorrowedFd<'_>) -> Result<Socket> {
     let enter = move || -> Result<Socket> {
         move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))
             .map_err(called::<Errno>(|| "setns CLONE_NEWNET".into()))?;

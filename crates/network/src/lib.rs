@@ -1,10 +1,11 @@
-//! The network of a container: bridge, veth, addresses and nftables for root, pasta for everyone else.
+//! The network of a container: bridge, veth and addresses; what leads out of it is nftables for root, pasta for everyone else.
 //!
 //! Everything is asked of the kernel itself, by rtnetlink and nfnetlink messages that are built here; no program
 //! is started but `pasta`. It is NOT a name server, it does not write into a container's root, and it keeps no
 //! process: what is attached is found again from the container's id and the lease file alone.
 
 mod attach;
+pub mod bridges;
 pub mod definition;
 mod failure;
 pub mod files;
@@ -25,7 +26,9 @@ pub use attach::{attach, detach, detach_from, free_inside, loopback, reload, way
 pub use definition::{Definition, Driver};
 pub use failure::{Error, Kind, Result};
 pub use forwarding::has_ipv6;
-pub use pool::{Lease, Request, all as leases_in, check_addresses, everywhere as leases, lease, lease_in};
+pub use pool::{
+    Lease, Request, all as leases_in, check_addresses, everywhere as leases, lease, lease_in, lock_file,
+};
 pub use publish::{PortMapping, Protocol, parse_publish};
 pub use reserve::Reservation;
 pub use subnet::Subnet;

@@ -54,6 +54,7 @@ const IFA_F_NODAD: u32 = 2;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
+const RTNH_F_ONLINK: u32 = 4;
 const IFF_UP: u32 = 1;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
@@ -178,6 +179,20 @@ pub fn routes(socket: &mut Socket) -> Result<Vec<Subnet>> {
     Ok(found)
 }
 
+/// Whether anything leads everywhere for this family.
+pub fn has_default_route(socket: &mut Socket, v4: bool) -> Result<bool> {
+    let mut found = false;
+    let wanted = if v4 { AF_INET } else { AF_INET6 };
+    socket
+        .dump(Message::new(RTM_GETROUTE, 0, &[0; ROUTE]), |body| {
+            // Family, length of the destination; the type at 7: unicast is 1, and there are those that refuse.
+            found |= body.first() == Some(&wanted) && body.get(1) == Some(&0) && body.get(7) == Some(&1);
+            true
+        })
+        .map_err(failed("RTM_GETROUTE", ""))?;
+    Ok(found)
+}
+
 /// Length of `struct rtmsg`.
 const ROUTE: usize = 12;
 
@@ -205,6 +220,12 @@ pub fn hairpin(socket: &mut Socket, name: &str, index: u32) -> Result<()> {
     let message =
         Message::new(RTM_SETLINK, 0, &header).nest(IFLA_PROTINFO, |port| port.attr(IFLA_BRPORT_MODE, &[1]));
     socket.request(message).map_err(failed("RTM_SETLINK hairpin", name))
+}
+
+/// Sets the largest packet of a link.
+pub fn set_mtu(socket: &mut Socket, name: &str, index: u32, mtu: u32) -> Result<()> {
+    let message = Message::new(RTM_NEWLINK, 0, &info(index, 0)).ne32(IFLA_MTU, mtu);
+    socket.request(message).map_err(failed("RTM_NEWLINK mtu", name))
 }
 
 /// Sets a link up.
@@ -244,11 +265,12 @@ pub fn address(socket: &mut Socket, link: (&str, u32), address: IpAddr, prefix: 
     let message = Message::new(RTM_NEWADDR, wire::CREATE | wire::REPLACE, &header);
     let message = match address {
         IpAddr::V4(v4) => {
-            let hosts = u32::MAX.checked_shr(u32::from(prefix)).unwrap_or(0);
-            message
-                .attr(IFA_LOCAL, &v4.octets())
-                .attr(IFA_ADDRESS, &v4.octets())
-                .be32(IFA_BROADCAST, u32::from(v4) | hosts)
+            let message = message.attr(IFA_LOCAL, &v4.octets()).attr(IFA_ADDRESS, &v4.octets());
+            match u32::MAX.checked_shr(u32::from(prefix)) {
+                Some(hosts) => message.be32(IFA_BROADCAST, u32::from(v4) | hosts),
+                // Alone in its subnet: it would itself become the broadcast address.
+                None => message,
+            }
         }
         IpAddr::V6(v6) => {
             message.attr(IFA_LOCAL, &v6.octets()).attr(IFA_ADDRESS, &v6.octets()).ne32(IFA_FLAGS, IFA_F_NODAD)
@@ -257,11 +279,14 @@ pub fn address(socket: &mut Socket, link: (&str, u32), address: IpAddr, prefix: 
     socket.request(message).map_err(failed("RTM_NEWADDR", &format!("{address}/{prefix} {name}")))
 }
 
-/// Routes everything that has no other route by this gateway.
-pub fn default_route(socket: &mut Socket, link: (&str, u32), gateway: IpAddr) -> Result<()> {
+/// Routes everything that has no other route by this gateway; `beyond` says that it is in no subnet of the link.
+pub fn default_route(socket: &mut Socket, link: (&str, u32), gateway: IpAddr, beyond: bool) -> Result<()> {
     let (name, index) = link;
-    // struct rtmsg: table main (254), protocol boot (3), scope universe (0), type unicast (1).
-    let header = [family(gateway), 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
+    // struct rtmsg: table main (254), protocol boot (3), scope universe (0), type unicast (1), flags.
+    let mut header = [family(gateway), 0, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0];
+    if beyond {
+        header[8..].copy_from_slice(&RTNH_F_ONLINK.to_ne_bytes());
+    }
     let message = Message::new(RTM_NEWROUTE, wire::CREATE | wire::REPLACE, &header).ne32(RTA_OIF, index);
     let message = match gateway {
         IpAddr::V4(v4) => message.attr(RTA_GATEWAY, &v4.octets()),

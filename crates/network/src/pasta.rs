@@ -5,6 +5,7 @@
 //! container end, or comes later, ends it with [`Pasta::stop`].
 
 use crate::failure::{Error, Kind, Result};
+use crate::link;
 use crate::publish::{PortMapping, Protocol};
 use crate::reserve::{Purpose, Reservation};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,8 +15,8 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
-use std::net::Ipv4Addr;
-use std::os::fd::OwnedFd;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use sys::called;
@@ -27,6 +28,32 @@ const PATIENCE: Timespec = Timespec { tv_sec: 5, tv_nsec: 0 };
 
 /// The address at which pasta answers for the host's own name server; link-local, so that it is in nobody's way.
 pub const DNS: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
+
+/// The name of its link in a container that has addresses of networks.
+const LINK: &str = "pasta0";
+/// Whom that link asks for everything: link-local, and so in no network. pasta answers for every address. Connections that the
+/// host itself makes come from here, as far as they come from nowhere else.
+const GATEWAY4: Ipv4Addr = Ipv4Addr::new(169, 254, 2, 1);
+const GATEWAY6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+/// The link-local address of that link.
+const OWN6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
+/// The largest packet of that link: what pasta itself sets where it configures one.
+const MTU: u32 = 65520;
+
+/// What a container is for pasta.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Guest {
+    /// It has the host's own addresses and routes, on a link of this name.
+    AsHost(String),
+    /// It has these, on a bridge. They are given to pasta's link too: one that listens at them is reached by its published
+    /// ports, and what it sends out comes from them.
+    With {
+        /// Its IPv4 address.
+        ipv4: Ipv4Addr,
+        /// Its IPv6 address.
+        ipv6: Option<Ipv6Addr>,
+    },
+}
 
 /// A running pasta, known by its pid file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +67,17 @@ pub fn resolve(ports: &mut [PortMapping], holder: impl Fn(&PortMapping) -> Optio
     Reservation::of(ports, crate::forwarding::has_ipv6(), Purpose::Probe, holder).map(drop)
 }
 
-/// Connects the network namespace, with [`DNS`] if `dns` says so. Returns when it is configured: its link is `eth0`, with
-/// the host's own addresses and routes. The caller is in the user namespace that owns the network namespace.
-pub fn start(netns: OwnedFd, ports: &[PortMapping], pid_file: &Path, dns: bool) -> Result<Pasta> {
+/// Connects the network namespace, with [`DNS`] if `dns` says so. Returns when it is configured. The caller is in the user
+/// namespace that owns the network namespace.
+pub fn start(
+    netns: BorrowedFd<'_>,
+    guest: &Guest,
+    ports: &[PortMapping],
+    pid_file: &Path,
+    dns: bool,
+) -> Result<Pasta> {
+    let guest = &seen_by(guest)?;
+    let copy = netns.try_clone_to_owned().map_err(called::<std::io::Error>(|| "dup".into()))?;
     let mut held = ports.to_vec();
     // pasta's own words for a port in use differ between its versions; the kernel's do not.
     resolve(&mut held, |_| None)?;
@@ -50,8 +85,8 @@ pub fn start(netns: OwnedFd, ports: &[PortMapping], pid_file: &Path, dns: bool) 
         return Err(Error::new(Kind::Usage, "a published port has no host port"));
     }
     let mut child = Command::new("pasta")
-        .args(arguments(ports, pid_file, dns))
-        .stdin(netns)
+        .args(arguments(guest, ports, pid_file, dns))
+        .stdin(copy)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -59,7 +94,13 @@ pub fn start(netns: OwnedFd, ports: &[PortMapping], pid_file: &Path, dns: bool) 
     let complaints = child.stderr.take();
     let status = child.wait().map_err(called::<std::io::Error>(|| "wait for pasta".into()))?;
     if status.success() {
-        return Ok(Pasta { pid_file: pid_file.to_owned() });
+        let pasta = Pasta { pid_file: pid_file.to_owned() };
+        if let Err(error) = configure(guest, netns) {
+            // The first failure is the one that tells something.
+            let _ = pasta.stop();
+            return Err(error);
+        }
+        return Ok(pasta);
     }
     let said = complaints.map(|pipe| what_it_said(pipe.into())).unwrap_or_default();
     let kind = match said.as_str() {
@@ -75,6 +116,41 @@ pub fn start(netns: OwnedFd, ports: &[PortMapping], pid_file: &Path, dns: bool) 
     Err(Error::new(kind, format!("pasta: {status}: {said}")))
 }
 
+/// The guest without the family that leads nowhere from this host: a client inside is to hear so at once.
+fn seen_by(guest: &Guest) -> Result<Guest> {
+    match *guest {
+        Guest::With { ipv4, ipv6: Some(six) } => {
+            let leads_out = link::has_default_route(&mut crate::attach::route()?, false)?;
+            Ok(Guest::With { ipv4, ipv6: leads_out.then_some(six) })
+        }
+        _ => Ok(guest.clone()),
+    }
+}
+
+/// Addresses and routes of pasta's link, where it does not set them itself: it knows no gateway beyond the subnet.
+fn configure(guest: &Guest, netns: BorrowedFd<'_>) -> Result<()> {
+    let Guest::With { ipv4, ipv6 } = *guest else { return Ok(()) };
+    let mut inside = crate::attach::inside(netns)?;
+    let index = link::existing(&inside, LINK)?;
+    link::set_mtu(&mut inside, LINK, index, MTU)?;
+    link::no_ipv6(&mut inside, LINK, index)?;
+    let addresses = [
+        Some((IpAddr::from(ipv4), 32)),
+        // The kernel has this one for what it says by itself (RFC 3810); without it that comes from `::`, which older pastas then
+        // take for the address of the container.
+        ipv6.map(|_| (OWN6.into(), 64)),
+        ipv6.map(|six| (six.into(), 128)),
+    ];
+    for (address, prefix) in addresses.into_iter().flatten() {
+        link::address(&mut inside, (LINK, index), address, prefix)?;
+    }
+    link::up(&mut inside, LINK, index)?;
+    for gateway in [Some(IpAddr::from(GATEWAY4)), ipv6.map(|_| GATEWAY6.into())].into_iter().flatten() {
+        link::default_route(&mut inside, (LINK, index), gateway, true)?;
+    }
+    Ok(())
+}
+
 fn not_started(error: std::io::Error) -> Error {
     if error.kind() == std::io::ErrorKind::NotFound {
         return Error::new(Kind::Missing, "pasta is not installed").with_hint("apt install passt");
@@ -83,13 +159,33 @@ fn not_started(error: std::io::Error) -> Error {
 }
 
 /// The arguments of pasta(1).
-fn arguments(ports: &[PortMapping], pid_file: &Path, dns: bool) -> Vec<OsString> {
-    let mut all: Vec<OsString> = ["--config-net", "--quiet", "--no-map-gw", "--ns-ifname", "eth0"]
+fn arguments(guest: &Guest, ports: &[PortMapping], pid_file: &Path, dns: bool) -> Vec<OsString> {
+    let mut all: Vec<OsString> = ["--quiet", "--no-map-gw"]
         .iter()
         // Ports that the host listens on are the host's: nothing of the container's loopback leads out.
         .chain(&["--tcp-ns", "none", "--udp-ns", "none"])
         .map(OsString::from)
         .collect();
+    match guest {
+        Guest::AsHost(link) => {
+            all.extend(["--config-net", "--ns-ifname", link.as_str()].map(OsString::from));
+        }
+        Guest::With { ipv4, ipv6 } => {
+            // It has its addresses already. An advertisement would give it others, and a route to its own network.
+            all.extend(["--ns-ifname", LINK, "--no-dhcp", "--no-dhcpv6", "--no-ra"].map(OsString::from));
+            all.extend(["--address".into(), ipv4.to_string().into(), "--netmask".into(), "32".into()]);
+            all.extend(["--gateway".into(), GATEWAY4.to_string().into()]);
+            match ipv6 {
+                Some(six) => all.extend([
+                    "--address".into(),
+                    six.to_string().into(),
+                    "--gateway".into(),
+                    GATEWAY6.to_string().into(),
+                ]),
+                None => all.push("--ipv4-only".into()),
+            }
+        }
+    }
     for (protocol, option) in [(Protocol::Tcp, "--tcp-ports"), (Protocol::Udp, "--udp-ports")] {
         let specs: Vec<String> = ports.iter().filter(|port| port.protocol == protocol).map(spec).collect();
         // Without this pasta forwards every port that the container listens on.
@@ -140,30 +236,30 @@ impl Pasta {
 
     /// Ends it, and removes its pid file. One that has ended by itself is fine.
     pub fn stop(&self) -> Result<()> {
-        let Some(pid) = self.pid() else { return self.forget() };
+        self.kill()?.wait()
+    }
+
+    /// Sends it the signal that ends it. That takes the kernel a while, in which the caller may do something else.
+    pub fn kill(&self) -> Result<Ending<'_>> {
+        let ended = Ending { pasta: self, process: None };
+        let Some(pid) = self.pid() else { return Ok(ended) };
         let process = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(process) => process,
-            Err(Errno::SRCH) => return self.forget(),
+            Err(Errno::SRCH) => return Ok(ended),
             Err(errno) => return Err(called::<Errno>(|| "pidfd_open of pasta".into())(errno).into()),
         };
         // The number may belong to somebody else by now; from here on the descriptor holds it fast.
         let comm = fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).unwrap_or_default();
         if !comm.starts_with("pasta") && !comm.starts_with("passt") {
-            return self.forget();
+            return Ok(ended);
         }
         // It is the first process of a PID namespace that it made: SIGTERM does not reach it (pid_namespaces(7)), and
         // it holds nothing that it would have to put away.
         match pidfd_send_signal(&process, Signal::KILL) {
-            Ok(()) => {
-                let mut ended = [PollFd::new(&process, PollFlags::IN)];
-                // A Ctrl-C in the middle of the removal must not stop it.
-                rustix::io::retry_on_intr(|| poll(&mut ended, Some(&PATIENCE)))
-                    .map_err(called::<Errno>(|| "poll pasta".into()))?;
-            }
-            Err(Errno::SRCH) => {}
-            Err(errno) => return Err(called::<Errno>(|| "kill pasta".into())(errno).into()),
+            Ok(()) => Ok(Ending { pasta: self, process: Some(process) }),
+            Err(Errno::SRCH) => Ok(ended),
+            Err(errno) => Err(called::<Errno>(|| "kill pasta".into())(errno).into()),
         }
-        self.forget()
     }
 
     /// Its process, when the pid file has one.
@@ -183,6 +279,27 @@ impl Pasta {
     }
 }
 
+/// A pasta that was told to end.
+#[derive(Debug)]
+#[must_use = "its ports are free when it has ended"]
+pub struct Ending<'a> {
+    pasta: &'a Pasta,
+    process: Option<OwnedFd>,
+}
+
+impl Ending<'_> {
+    /// Waits for its end, and removes its pid file.
+    pub fn wait(self) -> Result<()> {
+        if let Some(process) = &self.process {
+            let mut ended = [PollFd::new(process, PollFlags::IN)];
+            // A Ctrl-C in the middle of the removal must not stop it.
+            rustix::io::retry_on_intr(|| poll(&mut ended, Some(&PATIENCE)))
+                .map_err(called::<Errno>(|| "poll pasta".into()))?;
+        }
+        self.pasta.forget()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,11 +314,21 @@ mod tests {
         check("127.0.0.1:8080:80", "127.0.0.1/8080:80");
         check("[::1]:8080:80", "::1/8080:80");
         check("0.0.0.0:8080:80", "8080:80");
-        let shown = arguments(&parse_publish("8080:80").unwrap(), Path::new("/p"), false);
-        let shown: Vec<_> = shown.iter().map(|word| word.to_str().unwrap()).collect();
-        let shown = shown.join(" ");
+        let words = |guest: &Guest| {
+            let words = arguments(guest, &parse_publish("8080:80").unwrap(), Path::new("/p"), false);
+            let shown: Vec<_> = words.iter().map(|word| word.to_str().unwrap()).collect();
+            shown.join(" ")
+        };
+        let shown = words(&Guest::AsHost("eth0".into()));
         assert!(shown.contains("--tcp-ports 8080:80 --udp-ports none --pid /p"), "{shown}");
+        assert!(shown.contains("--config-net --ns-ifname eth0 "), "{shown}");
         assert!(shown.ends_with("--netns-only --netns /proc/self/fd/0"), "{shown}");
+        let shown = words(&Guest::With { ipv4: Ipv4Addr::new(10, 89, 0, 2), ipv6: None });
+        assert!(
+            shown.contains("--address 10.89.0.2 --netmask 32 --gateway 169.254.2.1 --ipv4-only"),
+            "{shown}"
+        );
+        assert!(!shown.contains("--config-net"), "{shown}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A test starts this program again inside `unshare --net`; what runs there is the test of the same name in
 //! [`inner`]. `ip` and `nft` only look.
 
+use devoxx_network::pasta::Guest;
 use devoxx_network::{Kind, Lease, Reservation, attach, detach, lease, loopback, parse_publish};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
@@ -434,25 +435,29 @@ mod inner {
         let mut ports: Vec<_> =
             ["127.0.0.1::80", "8081:80"].iter().flat_map(|text| parse_publish(text).unwrap()).collect();
         pasta::resolve(&mut ports, |_| None).unwrap();
-        let pasta = pasta::start(web.netns(), &ports, &file, false).unwrap();
+        let pasta =
+            pasta::start(web.netns().as_fd(), &Guest::AsHost("eth0".into()), &ports, &file, false).unwrap();
         web.serve(80);
         ask(&format!("127.0.0.1:{}", ports[0].host_port));
         ask("127.0.0.1:8081");
         assert!(web.run("ip", &["-br", "address"]).contains("eth0"));
-        let error = pasta::start(web.netns(), &ports, &file, false).unwrap_err();
+        let error = pasta::start(web.netns().as_fd(), &Guest::AsHost("eth0".into()), &ports, &file, false)
+            .unwrap_err();
         assert_eq!(error.kind, Kind::PortInUse);
         pasta.stop().unwrap();
         assert!(!file.exists());
         pasta.stop().unwrap();
         // The container ended before; whoever cleans up knows the file alone.
         let other = Namespace::new();
-        pasta::start(other.netns(), &ports, &file, false).unwrap();
+        pasta::start(other.netns().as_fd(), &Guest::AsHost("eth0".into()), &ports, &file, false).unwrap();
         drop(other);
         pasta::Pasta::of(&file).stop().unwrap();
-        pasta::start(web.netns(), &ports[..1], &file, false).map(|_| ()).unwrap_or_else(|error| {
-            // A link of the first one may still be in the namespace.
-            assert_ne!(error.kind, Kind::PortInUse, "{error}");
-        });
+        pasta::start(web.netns().as_fd(), &Guest::AsHost("eth0".into()), &ports[..1], &file, false)
+            .map(|_| ())
+            .unwrap_or_else(|error| {
+                // A link of the first one may still be in the namespace.
+                assert_ne!(error.kind, Kind::PortInUse, "{error}");
+            });
         pasta::Pasta::of(&file).stop().unwrap();
     }
 }

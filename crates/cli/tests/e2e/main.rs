@@ -20,6 +20,7 @@ mod limits;
 mod log_drivers;
 mod messages;
 mod network;
+mod networks_rootless;
 mod networks_verbs;
 mod options;
 mod readme;
