@@ -13,7 +13,7 @@ const VARIABLE: &str = "COMPLETE";
 /// Print what a shell needs to complete commands, options and names
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  source <(devoxx-container completion bash)\n  devoxx-container completion fish >~/.config/fish/completions/devoxx-container.fish"
+    after_help = "Examples:\n  devoxx-container completion bash >/etc/bash_completion.d/devoxx-container\n  source <(devoxx-container completion bash)\n  devoxx-container completion fish >~/.config/fish/completions/devoxx-container.fish"
 )]
 pub struct Completion {
     /// bash, zsh or fish
@@ -33,21 +33,69 @@ pub fn answer(command: fn() -> Command) {
     CompleteEnv::with_factory(move || with_names(command())).var(VARIABLE).complete();
 }
 
-/// Arguments that are names offer those that there are.
+/// Arguments that are names offer those that there are, also in groups.
 fn with_names(command: Command) -> Command {
-    let names = |arg: Arg| -> Arg {
-        let offer = match arg.get_id().as_str() {
-            "container" | "containers" => containers,
-            "volume" | "volumes" => volumes,
-            "network" | "networks" => networks,
-            "image" | "images" => images,
-            "names" => objects,
-            _ => return arg,
+    command.mut_args(|arg| named(arg, objects)).mut_subcommands(|group| {
+        // In a group, `inspect` looks at things of one kind.
+        let looked_at: Offer = match group.get_name() {
+            "container" => containers,
+            "image" => images,
+            "volume" => volumes,
+            "network" => networks,
+            _ => objects,
         };
-        // Options of the same name take something else.
-        if arg.is_positional() { arg.add(ArgValueCandidates::new(offer)) } else { arg }
+        group
+            .mut_args(move |arg| named(arg, looked_at))
+            .mut_subcommands(|verb| without_aliases(verb).mut_args(move |arg| named(arg, looked_at)))
+    })
+}
+
+/// Of several names of a command, the first alone is offered; the others are understood.
+fn without_aliases(verb: Command) -> Command {
+    // Names of commands live as long as the program, which ends with its answer.
+    let aliases: Vec<&'static str> =
+        verb.get_visible_aliases().map(|alias| -> &'static str { alias.to_owned().leak() }).collect();
+    verb.visible_alias(None).aliases(aliases)
+}
+
+/// What is offered.
+type Offer = fn() -> Vec<CompletionCandidate>;
+
+/// An argument with what it offers; `looked_at` is what `inspect` looks at.
+fn named(arg: Arg, looked_at: Offer) -> Arg {
+    let offer: Offer = match (arg.get_id().as_str(), arg.is_positional()) {
+        ("container" | "containers", true) => containers,
+        ("volume" | "volumes", true) => volumes,
+        ("network" | "networks", true) => networks,
+        // The first word of `run` is an image; what follows is a command, for which its names do no harm.
+        ("image" | "images" | "words" | "source", true) => images,
+        ("names", true) => looked_at,
+        ("from" | "to", true) => paths,
+        ("network", false) => networks,
+        ("volumes_from", false) => containers,
+        ("log_driver", false) => log_drivers,
+        ("restart", false) => restart_policies,
+        _ => return arg,
     };
-    command.mut_args(names).mut_subcommands(with_names)
+    arg.add(ArgValueCandidates::new(offer))
+}
+
+fn log_drivers() -> Vec<CompletionCandidate> {
+    engine::log_driver::names().into_iter().map(CompletionCandidate::new).collect()
+}
+
+fn restart_policies() -> Vec<CompletionCandidate> {
+    ["no", "on-failure", "always", "unless-stopped"].map(CompletionCandidate::new).into()
+}
+
+/// The beginning of a path in a container. Those of this machine a shell knows by itself.
+fn paths() -> Vec<CompletionCandidate> {
+    let Some(data) = crate::place::data() else { return Vec::new() };
+    let names = below(&data.join("containers/by-name"));
+    names
+        .iter()
+        .map(|name| CompletionCandidate::new(format!("{}:/", name.get_value().to_string_lossy())))
+        .collect()
 }
 
 fn below(directory: &Path) -> Vec<CompletionCandidate> {
@@ -85,7 +133,7 @@ fn images() -> Vec<CompletionCandidate> {
 
 /// What `inspect` looks at.
 fn objects() -> Vec<CompletionCandidate> {
-    containers().into_iter().chain(images()).collect()
+    [containers(), images(), volumes(), networks()].into_iter().flatten().collect()
 }
 
 /// `completion`.

@@ -53,7 +53,9 @@ pub struct Restart {
 
 /// Stop containers
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The signal is that of --stop-signal, else the image's, else SIGTERM.")]
+#[command(
+    after_help = "Examples:\n  devoxx-container stop web\n  devoxx-container stop --time 30 web db\n\nThe signal is that of --stop-signal, else the image's, else SIGTERM."
+)]
 pub struct StopContainers {
     /// Seconds to wait before SIGKILL
     #[arg(
@@ -74,6 +76,9 @@ pub struct StopContainers {
 
 /// Remove containers
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container rm web\n  devoxx-container rm --force --volumes web db"
+)]
 pub struct RemoveContainers {
     /// Also one that runs
     #[arg(short, long)]
@@ -100,7 +105,9 @@ pub struct Kill {
 
 /// Wait for containers to end, and print their exit codes
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  devoxx-container wait job\n  test $(devoxx-container wait job) = 0")]
+#[command(
+    after_help = "Examples:\n  devoxx-container wait job\n  devoxx-container wait one other\n  test $(devoxx-container wait job) = 0"
+)]
 pub struct Wait {
     /// Names or ids
     #[arg(required = true)]

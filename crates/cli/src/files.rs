@@ -10,7 +10,7 @@ use sys::called;
 /// Copy files from a container or to it
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  devoxx-container cp web:/etc/nginx/nginx.conf .\n  tar -c site | devoxx-container cp - web:/srv\n\nOne side is CONTAINER:PATH, the other a path of this machine, or - for an archive."
+    after_help = "Examples:\n  devoxx-container cp web:/etc/nginx/nginx.conf .\n  devoxx-container cp site/. web:/srv\n  tar -c site | devoxx-container cp - web:/srv\n\nOne side is CONTAINER:PATH, the other a path of this machine, or - for an archive."
 )]
 pub struct Copy {
     /// Keep owners

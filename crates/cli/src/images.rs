@@ -143,7 +143,7 @@ pub struct Save {
 /// Load images from a file
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  devoxx-container load -i web.tar\n  gunzip -c web.tar.gz | devoxx-container load\n\nReads what docker and podman save, archives and directories in OCI's layout, compressed or not."
+    after_help = "Examples:\n  devoxx-container load -i web.tar\n  devoxx-container load --quiet <web.tar.gz\n  gunzip -c web.tar.gz | devoxx-container load\n\nReads what docker and podman save, archives and directories in OCI's layout, compressed or not."
 )]
 pub struct Load {
     /// The file or directory; without it, standard input
@@ -160,7 +160,7 @@ pub struct Load {
 /// Make an image of an archive with a root
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  devoxx-container import root.tar.gz mine:1\n  tar -C root -c . | devoxx-container import --change 'CMD [\"sh\"]' - mine:1"
+    after_help = "Examples:\n  devoxx-container import root.tar.gz mine:1\n  devoxx-container import --platform linux/arm64 root.tar mine:arm\n  tar -C root -c . | devoxx-container import --change 'CMD [\"sh\"]' - mine:1"
 )]
 pub struct Import {
     /// A line of a Containerfile that changes the image
@@ -198,7 +198,7 @@ pub struct Prune {
 /// Mount images where this process is, read-only
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  devoxx-container image mount debian:12\n  ls $(devoxx-container image mount debian:12)"
+    after_help = "Examples:\n  devoxx-container image mount debian:12\n  devoxx-container image mount\n  ls $(devoxx-container image mount debian:12)"
 )]
 pub struct Mount {
     /// Names or ids; without any, those that are mounted

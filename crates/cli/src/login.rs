@@ -7,6 +7,9 @@ use sys::called;
 
 /// Check credentials at a registry and keep them
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container login --username ana registry.example.com <password\n  devoxx-container login -u ana --password-stdin <password\n  pass show registry | devoxx-container login -u ana registry.example.com"
+)]
 pub struct Login {
     /// Host of the registry
     #[arg(default_value = "docker.io")]
@@ -24,6 +27,9 @@ pub struct Login {
 
 /// Forget credentials of a registry
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container logout\n  devoxx-container logout registry.example.com"
+)]
 pub struct Logout {
     /// Host of the registry
     #[arg(default_value = "docker.io")]

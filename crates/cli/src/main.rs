@@ -7,6 +7,8 @@ mod confirm;
 mod containers;
 mod demo;
 mod events;
+#[cfg(test)]
+mod examples;
 mod files;
 mod filter;
 mod human;
@@ -47,7 +49,8 @@ use std::io::Write;
     name = "devoxx-container",
     version,
     args_conflicts_with_subcommands = true,
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    after_help = "Examples:\n  devoxx-container run --rm -it debian:12 bash\n  devoxx-container run -d --name web -p 8080:80 nginx\n  devoxx-container --hostname inside -- ps -ef"
 )]
 struct Arguments {
     #[command(subcommand)]

@@ -174,7 +174,7 @@ struct Disconnect {
 /// Bring the rules back after the host's firewall was flushed
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  devoxx-container network reload\n  systemctl restart nftables && devoxx-container network reload"
+    after_help = "Examples:\n  devoxx-container network reload\n  devoxx-container network reload && devoxx-container network ls\n  systemctl restart nftables && devoxx-container network reload"
 )]
 struct Reload {}
 

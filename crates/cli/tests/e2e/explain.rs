@@ -82,6 +82,8 @@ fn each_step_of_a_start() {
 fn a_shell_completes_commands_options_and_names() {
     let world = World::root();
     world.host.run(["create", "--name", "a-container", BUSYBOX, "true"]).ok();
+    world.host.run(["volume", "create", "a-volume"]).ok();
+    world.host.run(["network", "create", "a-network"]).ok();
     let check = |line: &str, expected: &[&str], other: &[&str]| {
         let words: Vec<&str> = line.split(' ').collect();
         let (count, last) = (words.len() - 1, words[words.len() - 1]);
@@ -106,12 +108,45 @@ fn a_shell_completes_commands_options_and_names() {
     check("devoxx-container exec ", &["a-container"], &[]);
     check("devoxx-container rmi ", &[BUSYBOX], &["a-container"]);
     check("devoxx-container run --pull ", &["always", "never", "missing"], &[]);
+    // In groups too, each thing where it belongs.
+    let (container, image, volume, network) = ("a-container", BUSYBOX, "a-volume", "a-network");
+    for verb in
+        ["stop", "start", "rm", "logs", "exec", "inspect", "rename", "kill", "top", "attach", "port", "diff"]
+    {
+        check(&format!("devoxx-container container {verb} "), &[container], &[image, volume, network]);
+    }
+    check("devoxx-container container stop a-container a-", &[container], &[volume]);
+    for verb in ["rm", "inspect", "tag", "push", "save", "history", "mount"] {
+        check(&format!("devoxx-container image {verb} "), &[image], &[container, volume, network]);
+    }
+    for verb in ["rm", "inspect"] {
+        check(&format!("devoxx-container volume {verb} "), &[volume], &[container, image, network]);
+        check(
+            &format!("devoxx-container network {verb} "),
+            &[network, "bridge"],
+            &[container, image, volume],
+        );
+    }
+    for verb in ["connect", "disconnect"] {
+        check(&format!("devoxx-container network {verb} "), &[network, "bridge"], &[container]);
+        check(&format!("devoxx-container network {verb} a-network "), &[container], &[network, volume]);
+    }
+    check("devoxx-container network connect --ip 10.0.0.1 a-network a-", &[container], &[network]);
+    check("devoxx-container inspect ", &[container, image, volume, network], &[]);
+    check("devoxx-container volume ", &["create", "ls", "rm", "prune", "inspect"], &[]);
+    check("devoxx-container run --network ", &[network, "host", "none"], &[container]);
+    check("devoxx-container run --volumes-from ", &[container], &[volume]);
+    check("devoxx-container run --log-driver ", &["journald", "passthrough"], &[container]);
+    check("devoxx-container run --rm ", &[image], &[container]);
+    check("devoxx-container cp a", &["a-container:/"], &[]);
     for shell in ["zsh", "fish"] {
         let script = world.host.run(["completion", shell]).ok();
         assert!(script.stdout.contains("COMPLETE") && script.stdout.contains("devoxx-container"), "{script}");
     }
     world.host.run(["completion", "tcsh"]).refuses(125, &["tcsh"]);
     world.host.run(["rm", "a-container"]).ok();
+    world.host.run(["volume", "rm", "a-volume"]).ok();
+    world.host.run(["network", "rm", "a-network"]).ok();
 }
 
 #[test]
