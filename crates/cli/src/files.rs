@@ -1,6 +1,8 @@
 //! The commands for the files of containers: `cp`, `diff`, `export`, `commit`.
 
+use crate::human;
 use crate::images::{archive_output, write_whole};
+use crate::meter::Meter;
 use crate::place::{open, print, warn};
 use engine::{CommitWish, Error, Host, Kind, Result, Side};
 use std::io::IsTerminal;
@@ -19,7 +21,7 @@ pub struct Copy {
     /// Follow a link that is named
     #[arg(short = 'L', long)]
     follow_link: bool,
-    /// Nothing is said anyway
+    /// Show no progress
     #[arg(short, long)]
     quiet: bool,
     /// What is copied
@@ -96,10 +98,19 @@ pub fn cp(arguments: &Copy) -> Result<i32> {
     }
     if wish.to == Side::Stream {
         let mut out = archive_output("a path")?;
-        with_host(wish.container(), |host| engine::copy(host, &wish, &mut std::io::empty(), &mut out))?;
-    } else {
-        let mut input = std::io::stdin().lock();
-        with_host(wish.container(), |host| engine::copy(host, &wish, &mut input, &mut std::io::sink()))?;
+        let copy = |host: &Host<'_>| engine::copy(host, &wish, &mut std::io::empty(), &mut out, &|_| ());
+        with_host(wish.container(), copy)?;
+        return Ok(0);
+    }
+    let mut input = std::io::stdin().lock();
+    let meter = Meter::new("copying", None, arguments.quiet || wish.from == Side::Stream);
+    let copied = with_host(wish.container(), |host| {
+        engine::copy(host, &wish, &mut input, &mut std::io::sink(), &|done| meter.set(done))
+    })?;
+    if meter.is_shown() {
+        drop(meter);
+        // As docker says it.
+        crate::complain(&format!("Successfully copied {} to {}", human::size(copied), arguments.to));
     }
     Ok(0)
 }
@@ -118,7 +129,10 @@ pub fn export(arguments: &Export) -> Result<i32> {
     match &arguments.output {
         Some(path) => {
             let path = std::path::absolute(path).map_err(called(|| format!("realpath({path:?})")))?;
-            with_host(container, |host| write_whole(&path, |out| engine::export(host, container, out)))?;
+            let meter = Meter::new("exporting", None, false);
+            with_host(container, |host| {
+                write_whole(&path, |out| engine::export(host, container, &mut meter.on(out)))
+            })?;
         }
         None => {
             let mut out = archive_output("--output FILE")?;

@@ -2,6 +2,7 @@
 
 use crate::confirm::confirm;
 use crate::human;
+use crate::meter::Meter;
 use crate::place::{place, print, warn};
 use crate::progress::Progress;
 use engine::{Error, Format, Host, ImportWish, Kind, PruneFilter, Result};
@@ -321,7 +322,10 @@ pub fn save(arguments: &Save) -> Result<i32> {
         Some(path) => {
             let path = std::path::absolute(path).map_err(called(|| format!("realpath({path:?})")))?;
             let place = place()?;
-            write_whole(&path, |out| place.images.save(&arguments.images, platform, format, out))?;
+            let meter = Meter::new("saving", None, false);
+            write_whole(&path, |out| {
+                place.images.save(&arguments.images, platform, format, &mut meter.on(out))
+            })?;
         }
         None => {
             let mut out = archive_output("--output FILE")?;
@@ -340,7 +344,11 @@ pub fn load(arguments: &Load) -> Result<i32> {
     let place = place()?;
     let path = arguments.input.as_deref().filter(|path| *path != Path::new("-"));
     let platform = arguments.platform.as_deref();
-    for name in place.images.load(path, platform, &mut std::io::stdin().lock())? {
+    // Whoever pipes it in has progress of its own.
+    let progress = Progress::of_load(arguments.quiet || path.is_none());
+    let loaded =
+        place.images.load(path, platform, &mut std::io::stdin().lock(), &|event| progress.hear(event))?;
+    for name in loaded {
         if !arguments.quiet {
             let what = if name.starts_with("sha256:") { "Loaded image ID" } else { "Loaded image" };
             print(&format!("{what}: {name}"))?;
@@ -362,11 +370,14 @@ pub fn import(arguments: &Import) -> Result<i32> {
         platform: arguments.platform.clone(),
     };
     engine::check_changes(&arguments.change)?;
-    let mut from: Box<dyn Read> = if arguments.file == "-" {
+    let mut total = None;
+    let from: Box<dyn Read> = if arguments.file == "-" {
         Box::new(std::io::stdin().lock())
     } else {
-        let file = &arguments.file;
-        Box::new(File::open(file).map_err(called(|| format!("open({file:?})")))?)
+        let name = &arguments.file;
+        let file = File::open(name).map_err(called(|| format!("open({name:?})")))?;
+        total = file.metadata().ok().filter(|stat| stat.is_file()).map(|stat| stat.len());
+        Box::new(file)
     };
     let place = place()?;
     let host = Host {
@@ -376,7 +387,10 @@ pub fn import(arguments: &Import) -> Result<i32> {
         progress: &|_| (),
         warn: &warn,
     };
-    print(&engine::import(&host, &mut from, &wish)?)?;
+    let meter = Meter::new("importing", total, arguments.file == "-");
+    let id = engine::import(&host, &mut meter.on(from), &wish)?;
+    drop(meter);
+    print(&id)?;
     Ok(0)
 }
 

@@ -19,6 +19,7 @@ mod inspect;
 mod interrupt;
 mod listing;
 mod login;
+mod meter;
 mod moment;
 mod networks;
 mod place;

@@ -1,4 +1,4 @@
-//! How a pull is shown: a bar for each layer in a terminal, a line for each elsewhere, or nothing.
+//! How a pull, a push or a load is shown: a bar for each layer in a terminal, a line for each elsewhere, or nothing.
 
 use crate::complain;
 use engine::Event;
@@ -13,8 +13,8 @@ pub enum Progress {
     Silent,
     /// A line when a layer is there.
     Lines,
-    /// Bars, by layer.
-    Bars(MultiProgress, Mutex<HashMap<String, ProgressBar>>),
+    /// Bars, by layer, and what is said of one that is done.
+    Bars(MultiProgress, Mutex<HashMap<String, ProgressBar>>, &'static str),
 }
 
 /// The first digits of a digest, as docker shows a layer.
@@ -34,7 +34,15 @@ impl Progress {
         if target.is_hidden() || !std::io::stderr().is_terminal() {
             return Self::Lines;
         }
-        Self::Bars(MultiProgress::with_draw_target(target), Mutex::default())
+        Self::Bars(MultiProgress::with_draw_target(target), Mutex::default(), "pulled")
+    }
+
+    /// Of a load: bars, or nothing.
+    pub fn of_load(quiet: bool) -> Self {
+        match Self::new(quiet) {
+            Self::Bars(all, by_digest, _) => Self::Bars(all, by_digest, "loaded"),
+            Self::Lines | Self::Silent => Self::Silent,
+        }
     }
 
     /// Hears what happened; called from several threads.
@@ -47,15 +55,15 @@ impl Progress {
                 Event::Pushed { digest } => complain(&format!("{}: pushed", short(&digest))),
                 _ => {}
             },
-            Self::Bars(all, by_digest) => {
+            Self::Bars(all, by_digest, done) => {
                 let Ok(mut by_digest) = by_digest.lock() else { return };
-                draw(all, &mut by_digest, event);
+                draw(all, &mut by_digest, done, event);
             }
         }
     }
 }
 
-fn draw(all: &MultiProgress, by_digest: &mut HashMap<String, ProgressBar>, event: Event) {
+fn draw(all: &MultiProgress, by_digest: &mut HashMap<String, ProgressBar>, done: &'static str, event: Event) {
     let template =
         |text: &str| ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_bar());
     match event {
@@ -65,15 +73,15 @@ fn draw(all: &MultiProgress, by_digest: &mut HashMap<String, ProgressBar>, event
             bar.set_prefix(short(&digest).to_owned());
             by_digest.insert(digest, bar);
         }
-        Event::Progress { digest, done } => {
+        Event::Progress { digest, done: bytes } => {
             if let Some(bar) = by_digest.get(&digest) {
-                bar.set_position(done);
+                bar.set_position(bytes);
             }
         }
         Event::Done { digest } => {
             if let Some(bar) = by_digest.get(&digest) {
                 bar.set_style(template("{prefix} {msg}"));
-                bar.finish_with_message("pulled");
+                bar.finish_with_message(done);
             }
         }
         Event::Pushed { digest } => {

@@ -84,25 +84,32 @@ pub fn parse_copy(from: &str, to: &str, archive: bool, follow: bool) -> Result<C
     }
 }
 
-/// Copies. `input` and `output` are what `-` means; how many bytes were copied.
-pub fn copy(host: &Host<'_>, wish: &CopyWish, input: &mut dyn Read, output: &mut dyn Write) -> Result<u64> {
+/// Copies. `input` and `output` are what `-` means; `moved` hears how many bytes are copied so far. How many were copied.
+pub fn copy(
+    host: &Host<'_>,
+    wish: &CopyWish,
+    input: &mut dyn Read,
+    output: &mut dyn Write,
+    moved: &dyn Fn(u64),
+) -> Result<u64> {
     let files = files::open(host, wish.container(), true)?;
     let ownership = if host.rootless.is_some() { Ownership::UserNamespace } else { Ownership::Root };
     let done = match (&wish.from, &wish.to) {
         (Side::Container(_, path), Side::Stream) => {
             let source = Source::find(&inside(&files), path, wish.follow)?;
             let from = From::Tree(source.file, source.name);
-            let options = Options { cancelled: Some(host.images.cancelled()), ..Options::default() };
+            let cancelled = Some(host.images.cancelled());
+            let options = Options { cancelled, moved: Some(moved), ..Options::default() };
             transfer(from, To::Archive(Box::new(output)), &options).map_err(of_image)
         }
         (Side::Container(_, path), Side::Local(to)) => {
             let source = Source::find(&inside(&files), path, wish.follow)?;
-            put(host, source, &local()?, to, wish, ownership)
+            put(host, source, (&local()?, to), wish, ownership, moved)
         }
         (Side::Local(path), Side::Container(_, to)) => {
             writable(&files)?;
             let source = Source::find(&local()?, path, wish.follow)?;
-            put(host, source, &inside(&files), to, wish, ownership)
+            put(host, source, (&inside(&files), to), wish, ownership, moved)
         }
         (Side::Stream, Side::Container(_, to)) => {
             writable(&files)?;
@@ -110,7 +117,7 @@ pub fn copy(host: &Host<'_>, wish: &CopyWish, input: &mut dyn Read, output: &mut
             let directory = root.look(to, true)?.filter(|file| is_directory(&file.1));
             let (directory, _) = directory
                 .ok_or_else(|| Error::new(Kind::Failed, format!("{to}: not a directory of the container")))?;
-            let options = Options { owner: owner(wish), ..Options::default() };
+            let options = Options { owner: owner(wish), moved: Some(moved), ..Options::default() };
             transfer(From::Archive(Box::new(input)), To::Directory(directory, ownership), &options)
                 .map_err(of_image)
         }
@@ -262,15 +269,15 @@ fn last_name(root: &Root<'_>, path: &str) -> Vec<u8> {
 fn put(
     host: &Host<'_>,
     source: Source,
-    root: &Root<'_>,
-    path: &str,
+    (root, path): (&Root<'_>, &str),
     wish: &CopyWish,
     ownership: Ownership,
+    moved: &dyn Fn(u64),
 ) -> Result<u64> {
     let failed = |text: String| Err(Error::new(Kind::Failed, text));
     let wants_directory = path.ends_with('/') || means_contents(path);
     let cancelled = Some(host.images.cancelled());
-    let options = Options { owner: owner(wish), cancelled, ..Options::default() };
+    let options = Options { owner: owner(wish), cancelled, moved: Some(moved), ..Options::default() };
     let (directory, name) = match root.look(path, true)? {
         Some((directory, stat)) if is_directory(&stat) => (directory, source.name),
         Some(_) if wants_directory => return failed(format!("{path}: not a directory")),

@@ -223,9 +223,10 @@ impl Images {
         path: Option<&Path>,
         platform: Option<&str>,
         input: &mut dyn std::io::Read,
+        progress: Progress<'_>,
     ) -> Result<Vec<String>> {
         let platform = platform.map(Platform::parse).transpose().map_err(of_image)?;
-        let loaded = image::load(&self.store, path, platform.as_ref(), input, &self.cancelled);
+        let loaded = image::load(&self.store, path, platform.as_ref(), input, progress, &self.cancelled);
         loaded.map_err(of_image).within(|| match path {
             Some(path) => format!("load {}", path.display()),
             None => "load".to_owned(),

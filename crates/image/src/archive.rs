@@ -49,6 +49,24 @@ pub struct Options<'a> {
     pub skip: Option<&'a Skip>,
     /// Set by the caller to stop, between two files.
     pub cancelled: Option<&'a AtomicBool>,
+    /// Hears how many bytes of contents are copied so far.
+    pub moved: Option<&'a dyn Fn(u64)>,
+}
+
+/// A content that goes by, told as it does.
+struct Told<'a> {
+    content: &'a mut dyn Read,
+    done: u64,
+    moved: &'a dyn Fn(u64),
+}
+
+impl Read for Told<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.content.read(buffer)?;
+        self.done += count as u64;
+        (self.moved)(self.done);
+        Ok(count)
+    }
 }
 
 /// One file.
@@ -78,8 +96,16 @@ pub fn transfer(from: From<'_>, to: To<'_>, options: &Options<'_>) -> Result<u64
         if options.cancelled.is_some_and(|flag| flag.load(Ordering::Relaxed)) {
             return Err(Error::new(Kind::Cancelled, "cancelled"));
         }
-        sum += item.size;
         let Item { path, what, meta, size, content } = item;
+        let mut told;
+        let content: &mut dyn Read = match options.moved {
+            Some(moved) => {
+                told = Told { content, done: sum, moved };
+                &mut told
+            }
+            None => content,
+        };
+        sum += size;
         let owned;
         let meta = match options.owner {
             Some((uid, gid)) => {

@@ -7,13 +7,14 @@ use crate::digest::Digest;
 use crate::kind::failed;
 use crate::manifest::{self, Manifest};
 use crate::platform::Platform;
-use crate::pull::platform_of;
+use crate::pull::{Event, STEP, platform_of};
 use crate::reference::Reference;
 use crate::store::build::scratch;
 use crate::store::{Layer, Store, parse_config};
 use crate::{Error, Kind, Result};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use serde::Deserialize;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -38,12 +39,13 @@ pub fn load(
     path: Option<&Path>,
     platform: Option<&Platform>,
     input: &mut dyn Read,
+    progress: &(dyn Fn(Event) + Sync),
     cancelled: &AtomicBool,
 ) -> Result<Vec<String>> {
     let _hold = store.hold()?;
     let go_on = || !cancelled.load(Ordering::Relaxed);
     let bag = Bag::open(store, path, input)?;
-    let load = Load { store, bag, platform, go_on: &go_on };
+    let load = Load { store, bag, platform, progress, go_on: &go_on };
     let loaded = match load.bag.document("manifest.json")? {
         Some(bytes) => Some(load.docker(&bytes)?),
         None => load.bag.document("index.json")?.map(|bytes| load.oci(&bytes)).transpose()?,
@@ -245,6 +247,7 @@ struct Load<'a> {
     store: &'a Store,
     bag: Bag,
     platform: Option<&'a Platform>,
+    progress: &'a (dyn Fn(Event) + Sync),
     go_on: &'a dyn Fn() -> bool,
 }
 
@@ -284,7 +287,20 @@ impl Load<'_> {
 
     fn layer(&self, path: &str, digest: Option<&Digest>, diff_id: &Digest) -> Result<Layer> {
         let (file, size) = self.bag.file(path)?.ok_or_else(|| missing(path))?;
-        self.store.keep_layer(file, size, digest, diff_id, self.go_on).within(|| format!("layer {diff_id}"))
+        let name = diff_id.to_string();
+        (self.progress)(Event::Layer { digest: name.clone(), total: size });
+        let told = Cell::new(0);
+        let moved = |done: u64| {
+            if done >= told.get() + STEP || done == size {
+                told.set(done);
+                (self.progress)(Event::Progress { digest: name.clone(), done });
+            }
+            (self.go_on)()
+        };
+        let kept = self.store.keep_layer(file, size, digest, diff_id, &moved);
+        let kept = kept.within(|| format!("layer {diff_id}"))?;
+        (self.progress)(Event::Done { digest: name.clone() });
+        Ok(kept)
     }
 
     fn keep(

@@ -28,7 +28,7 @@ const ATTEMPTS: u32 = 3;
 /// Indexes in indexes.
 const DEPTH: usize = 4;
 /// Progress is told in steps of this many bytes.
-const STEP: u64 = 256 << 10;
+pub(crate) const STEP: u64 = 256 << 10;
 
 /// What a pull needs to know besides the name.
 pub struct PullOptions<'a> {
@@ -42,7 +42,7 @@ pub struct PullOptions<'a> {
     pub credentials: CredentialSource,
 }
 
-/// How far a pull is.
+/// How far a pull, a push or a load is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The registry is asked what the name means.

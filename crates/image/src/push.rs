@@ -7,7 +7,7 @@ use crate::credentials::CredentialSource;
 use crate::digest::{Digest, Hasher};
 use crate::kind::failed;
 use crate::manifest::{self, Manifest};
-use crate::pull::{Event, unless_cancelled};
+use crate::pull::{Event, STEP, unless_cancelled};
 use crate::reference::Reference;
 use crate::registry::{Media, Registry};
 use crate::store::build::{CONFIG, Hashing, MANIFEST, TAR, manifest_of, scratch};
@@ -152,7 +152,14 @@ fn one(
     let (file, digest, size) = compress(store, layer)?;
     let text = digest.to_string();
     (options.progress)(Event::Layer { digest: text.clone(), total: size });
-    registry.upload(&digest, Media::File(&file))?;
+    let told = std::cell::Cell::new(0);
+    let sent = |done: u64| {
+        if done >= told.get() + STEP || done == size {
+            told.set(done);
+            (options.progress)(Event::Progress { digest: text.clone(), done });
+        }
+    };
+    registry.upload(&digest, Media::File(&file, &sent))?;
     (options.progress)(Event::Pushed { digest: text.clone() });
     let same = compressed.filter(|known| known["digest"] == text);
     let descriptor = json!({"mediaType": format!("{TAR}+gzip"), "digest": text, "size": size});

@@ -23,6 +23,7 @@ mod network;
 mod networks_rootless;
 mod networks_verbs;
 mod options;
+mod progress;
 mod readme;
 mod registries;
 mod rootfs;

@@ -110,12 +110,17 @@ impl Transport {
                         request.header("content-type", "application/octet-stream").send(*bytes)
                     }
                     Media::Document(kind, bytes) => request.header("content-type", *kind).send(*bytes),
-                    Media::File(file) => {
+                    Media::File(file, sent) => {
+                        let call = |error| Error::new(Kind::Other, format!("the layer: {error}"));
                         // An attempt before may have read some of it.
-                        (&**file)
-                            .rewind()
-                            .map_err(|error| Error::new(Kind::Other, format!("lseek: {error}")))?;
-                        request.header("content-type", "application/octet-stream").send(*file)
+                        (&**file).rewind().map_err(call)?;
+                        let length = file.metadata().map_err(call)?.len();
+                        let mut told = Told { file, done: 0, sent: *sent };
+                        // Registries refuse a blob whose length they do not know before.
+                        request
+                            .header("content-type", "application/octet-stream")
+                            .header("content-length", length.to_string())
+                            .send(ureq::SendBody::from_reader(&mut told))
                     }
                 }
             }
@@ -138,6 +143,22 @@ impl Transport {
         let made =
             self.secure[usize::from(own)].get_or_init(|| Ok(agent(Some(tls(host)?), url.is_loopback())));
         made.as_ref().map_err(Clone::clone)
+    }
+}
+
+/// A file that is being sent, told as it is.
+struct Told<'a> {
+    file: &'a std::fs::File,
+    done: u64,
+    sent: &'a dyn Fn(u64),
+}
+
+impl Read for Told<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.file.read(buffer)?;
+        self.done += count as u64;
+        (self.sent)(self.done);
+        Ok(count)
     }
 }
 

@@ -16,7 +16,8 @@ pub(crate) enum Media<'a> {
     Bytes(&'a [u8]),
     /// With its media type.
     Document(&'a str, &'a [u8]),
-    File(&'a File),
+    /// With who hears how much of it is sent.
+    File(&'a File, &'a dyn Fn(u64)),
 }
 
 impl Registry<'_> {

@@ -95,22 +95,23 @@ impl Store {
             .into_inner()
             .map_err(|error| failed(|| "write the layer".to_owned())(error.into_error()))?;
         file.rewind().map_err(failed(|| "lseek".to_owned()))?;
-        self.keep_layer(Box::new(file), size, None, &digest, &|| true)
+        self.keep_layer(Box::new(file), size, None, &digest, &|_| true)
     }
 
-    /// Keeps the layer of an archive, of which `size` bytes come, compressed or not, with that digest where one is known.
+    /// Keeps the layer of an archive, of which `size` bytes come, compressed or not, with that digest where one is known. `moved` hears
+    /// how many have come, and says whether to go on.
     pub(crate) fn keep_layer(
         &self,
         from: Box<dyn Read + '_>,
         size: u64,
         digest: Option<&Digest>,
         diff_id: &Digest,
-        go_on: &dyn Fn() -> bool,
+        moved: &dyn Fn(u64) -> bool,
     ) -> Result<Layer> {
-        if let Some(staged) = self.stage(diff_id, go_on)? {
+        if let Some(staged) = self.stage(diff_id, &|| moved(0))? {
             let expected = Expected { digest, size, diff_id };
             let (root, split) = (staged.root()?, staged.split()?);
-            let bytes = layer::receive(from, &expected, root, split, self.ownership, &|_| go_on())?;
+            let bytes = layer::receive(from, &expected, root, split, self.ownership, moved)?;
             staged.commit(bytes)?;
         }
         let size = self.replay(diff_id)?.size()?;
