@@ -5,7 +5,7 @@ use crate::host::Host;
 use crate::life::Status;
 use crate::record::{self, Record};
 use crate::wish::Wish;
-use crate::{changes, diff};
+use crate::{changes, diff, full};
 use image::archive::{From, Options, To, transfer};
 use image::{Layer, Ownership, Platform, Reference};
 use serde_json::{Value, json};
@@ -39,6 +39,10 @@ pub fn parse_name(text: &str) -> Result<Reference> {
 
 /// Makes an image of what container `wanted` changed, on top of its own; the image's id.
 pub fn commit(host: &Host<'_>, wanted: &str, wish: &CommitWish) -> Result<String> {
+    full::explained(host.paths, host.images, commit_it(host, wanted, wish))
+}
+
+fn commit_it(host: &Host<'_>, wanted: &str, wish: &CommitWish) -> Result<String> {
     check_changes(&wish.changes)?;
     let listed = record::get(host.paths, wanted)?;
     let record = &listed.record;
@@ -180,6 +184,10 @@ pub struct ImportWish {
 
 /// Makes an image of an archive with a root, compressed or not; the image's id.
 pub fn import(host: &Host<'_>, archive: &mut dyn Read, wish: &ImportWish) -> Result<String> {
+    full::explained(host.paths, host.images, import_it(host, archive, wish))
+}
+
+fn import_it(host: &Host<'_>, archive: &mut dyn Read, wish: &ImportWish) -> Result<String> {
     check_changes(&wish.changes)?;
     let platform = match &wish.platform {
         Some(text) => Platform::parse(text).map_err(of_image)?,

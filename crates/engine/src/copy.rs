@@ -5,6 +5,7 @@
 
 use crate::error::{Error, Kind, Result, of_image};
 use crate::files::{self, Files};
+use crate::full;
 use crate::host::Host;
 use image::Ownership;
 use image::archive::{From, Options, To, reopen, transfer};
@@ -123,11 +124,32 @@ pub fn copy(
         }
         _ => Err(Error::new(Kind::Usage, "neither of the two is in a container")),
     };
+    let done = done.map_err(|error| if full::said(&error) { full_of(host, wish, error) } else { error });
     done.within(|| match (&wish.from, &wish.to) {
         (Side::Container(name, path), _) => format!("copy from {name}:{path}"),
         (_, Side::Container(name, path)) => format!("copy to {name}:{path}"),
         _ => "copy".to_owned(),
     })
+}
+
+/// Whose disk it is that is full.
+fn full_of(host: &Host<'_>, wish: &CopyWish, error: Error) -> Error {
+    use std::os::unix::fs::MetadataExt;
+    let device = |path: &Path| std::fs::metadata(path).map(|stat| stat.dev()).ok();
+    let ours = match &wish.to {
+        Side::Local(to) => {
+            let to = Path::new(to);
+            let parent =
+                to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            device(to).or_else(|| device(parent)) == device(&host.paths.data)
+        }
+        // It may be on a disk that is mounted in the container.
+        _ => full::is_full(&host.paths.data),
+    };
+    match ours {
+        true => full::explain(host.paths, host.images, error),
+        false => Error { hint: Some("free some space where it is copied to".to_owned()), ..error },
+    }
 }
 
 fn writable(files: &Files) -> Result<()> {

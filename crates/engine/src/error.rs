@@ -13,6 +13,8 @@ pub enum Kind {
     CommandNotExecutable,
     /// The person asked to stop.
     Cancelled,
+    /// A disk is full.
+    Full,
     /// Everything else that the engine could not do.
     Failed,
 }
@@ -24,7 +26,7 @@ impl Kind {
             Self::CommandNotFound => 127,
             Self::CommandNotExecutable => 126,
             Self::Cancelled => 130,
-            Self::Usage | Self::Failed => 125,
+            Self::Usage | Self::Full | Self::Failed => 125,
         }
     }
 }
@@ -54,6 +56,7 @@ pub fn of_image(error: image::Error) -> Error {
     error.recast(|kind| match kind {
         image::Kind::Usage => Kind::Usage,
         image::Kind::Cancelled => Kind::Cancelled,
+        image::Kind::Full => Kind::Full,
         _ => Kind::Failed,
     })
 }

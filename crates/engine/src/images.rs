@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result, of_image};
 use crate::events::{self, Subject};
+use crate::full;
 use crate::paths::Paths;
 use crate::record;
 use crate::wish::PullPolicy;
@@ -45,7 +46,8 @@ impl Images {
             cancelled: &self.cancelled,
             credentials: CredentialSource::File(self.credentials.clone()),
         };
-        let image = image::pull(&self.store, &reference, &options).map_err(of_image)?;
+        let pulled = image::pull(&self.store, &reference, &options).map_err(of_image);
+        let image = full::explained(&self.paths, self, pulled)?;
         events::tell(&self.paths, Subject::Image, "pull", &image.id, &[("name", &image.reference)]);
         Ok(image)
     }
@@ -227,10 +229,11 @@ impl Images {
     ) -> Result<Vec<String>> {
         let platform = platform.map(Platform::parse).transpose().map_err(of_image)?;
         let loaded = image::load(&self.store, path, platform.as_ref(), input, progress, &self.cancelled);
-        loaded.map_err(of_image).within(|| match path {
+        let loaded = loaded.map_err(of_image).within(|| match path {
             Some(path) => format!("load {}", path.display()),
             None => "load".to_owned(),
-        })
+        });
+        full::explained(&self.paths, self, loaded)
     }
 
     /// The steps that made an image, the last first.

@@ -29,6 +29,7 @@ mod explain;
 mod export;
 mod files;
 pub mod filter;
+mod full;
 pub mod health;
 mod hold;
 mod host;

@@ -8,7 +8,7 @@ use crate::output::Passed;
 use crate::record::Record;
 use crate::start::Attach;
 use crate::wish::Wish;
-use crate::{control, start};
+use crate::{control, full, start};
 use runtime::steps::step;
 use supervisor::Visit;
 
@@ -20,12 +20,7 @@ pub fn run(host: &Host<'_>, wish: &Wish, attach: Attach, told: Told<'_>, trace: 
     check_terminal(wish)?;
     let passed = Passed::of(wish)?;
     let shares = passed.is_none();
-    let record =
-        step("the container: a name, and what it is made of", "mkdir(2), symlink(2)", || create(host, wish))?;
-    let started = begin(host, &record, passed, true, told);
-    // Also of a start that failed: how far it came.
-    trace.finish()?;
-    let started = started?;
+    let (_, started) = new(host, wish, passed, true, told, trace)?;
     let visit = Visit {
         // What it has from the very start needs nobody between.
         input: attach.input && shares,
@@ -41,12 +36,29 @@ pub fn run(host: &Host<'_>, wish: &Wish, attach: Attach, told: Told<'_>, trace: 
 /// Runs a container on its own; returns its id when it has started.
 pub fn run_detached(host: &Host<'_>, wish: &Wish, told: Told<'_>, trace: &Trace) -> Result<String> {
     let passed = Passed::of(wish)?;
-    let record =
-        step("the container: a name, and what it is made of", "mkdir(2), symlink(2)", || create(host, wish))?;
-    let started = begin(host, &record, passed, false, told);
-    trace.finish()?;
-    started?;
+    let (record, _) = new(host, wish, passed, false, told, trace)?;
     Ok(record.id)
+}
+
+/// A new container, and its start.
+fn new(
+    host: &Host<'_>,
+    wish: &Wish,
+    passed: Option<Passed>,
+    attached: bool,
+    told: Told<'_>,
+    trace: &Trace,
+) -> Result<(Record, start::Started)> {
+    let made = || {
+        let record = step("the container: a name, and what it is made of", "mkdir(2), symlink(2)", || {
+            create(host, wish)
+        })?;
+        let started = begin(host, &record, passed, attached, told);
+        // Also of a start that failed: how far it came.
+        trace.finish()?;
+        Ok((record, started?))
+    };
+    full::explained(host.paths, host.images, made())
 }
 
 fn begin(

@@ -3,6 +3,7 @@
 use crate::attach;
 use crate::control::{self, Lock};
 use crate::error::{Error, Kind, Result, of_runtime};
+use crate::full;
 use crate::host::Host;
 use crate::life::Status;
 use crate::output::Passed;
@@ -73,7 +74,8 @@ pub fn start_again(host: &Host<'_>, wanted: &str, visit: Option<Attach>) -> Resu
     record::settle(host.paths, &record.id)?;
     let passed = Passed::of(&record.wish)?;
     let shares = passed.is_none();
-    let started = start(host, &record, lock, passed, visit.is_some(), false)
+    let started = start(host, &record, lock, passed, visit.is_some(), false);
+    let started = full::explained(host.paths, host.images, started)
         .map_err(|error| error.within(format!("start {}", record.name)))?;
     match visit {
         None => Ok(0),

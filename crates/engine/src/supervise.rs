@@ -42,7 +42,7 @@ pub fn error_of(json: &[u8]) -> Error {
     let Ok((code, chain, hint)) = serde_json::from_slice::<(i32, Vec<String>, Option<String>)>(json) else {
         return torn();
     };
-    let kinds = [Kind::Usage, Kind::CommandNotFound, Kind::CommandNotExecutable, Kind::Cancelled];
+    let kinds = [Kind::Usage, Kind::CommandNotFound, Kind::CommandNotExecutable, Kind::Cancelled, Kind::Full];
     let kind = kinds.into_iter().find(|kind| *kind as i32 == code).unwrap_or(Kind::Failed);
     if chain.is_empty() { torn() } else { Error { kind, chain, hint } }
 }

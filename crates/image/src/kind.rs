@@ -39,6 +39,15 @@ impl sys::FromErrno for Kind {
 /// The hint for a full disk is the same wherever it is met.
 pub(crate) const FULL: &str = "free some space, for example by removing images that are not needed";
 
+/// An archive that could not be written. Where it goes is the caller's, and so is the hint.
+pub(crate) fn unwritten(error: &std::io::Error) -> crate::Error {
+    let call = || "write the archive".to_owned();
+    match error.raw_os_error() {
+        Some(code) => sys::called(call)(Errno::from_raw_os_error(code)).into(),
+        None => crate::Error::new(Kind::Other, format!("{}: {error}", call())),
+    }
+}
+
 /// A failure of a kernel call, with the hint of its kind.
 pub(crate) fn failed<E: Into<sys::errno::ErrnoOf>>(
     call: impl FnOnce() -> String,

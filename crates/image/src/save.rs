@@ -3,6 +3,7 @@
 //! Layers go in as the archives that their diff ids are of: whoever wants the file smaller compresses it whole.
 
 use crate::digest::{Digest, Hasher};
+use crate::kind::unwritten;
 use crate::reference::Reference;
 use crate::store::build::{MANIFEST, TAR, manifest_of};
 use crate::store::{Image, Layer, Store};
@@ -31,10 +32,6 @@ pub struct Saved {
 }
 
 struct Out<'a>(Builder<&'a mut dyn Write>);
-
-fn unwritten(error: &io::Error) -> Error {
-    Error::new(Kind::Other, format!("write the archive: {error}"))
-}
 
 impl Out<'_> {
     fn put(&mut self, name: &str, size: u64, content: impl Read) -> Result<()> {

@@ -11,6 +11,7 @@ mod events;
 mod exec;
 mod explain;
 mod formats;
+mod full_disk;
 mod images;
 mod images_choice;
 mod images_verbs;

@@ -1,7 +1,8 @@
 //! A stream of tar(5) with GNU headers; what they do not hold stands in PAX records before them.
 
+use crate::Result;
+use crate::kind::unwritten;
 use crate::layer::unpack::{Meta, What};
-use crate::{Error, Kind, Result};
 use rustix::fs::FileType;
 use std::io::{self, Read, Write};
 use tar::{Builder, EntryType, Header};
@@ -10,10 +11,6 @@ pub struct Writer<'a>(Builder<Box<dyn Write + 'a>>);
 
 /// Where a header has no more room.
 const NAME: usize = 100;
-
-fn unwritten(error: &io::Error) -> Error {
-    Error::new(Kind::Other, format!("write the archive: {error}"))
-}
 
 impl<'a> Writer<'a> {
     pub fn new(out: Box<dyn Write + 'a>) -> Self {

@@ -2,8 +2,10 @@
 
 use super::Store;
 use crate::digest::{Digest, Hasher};
+use crate::kind::failed;
 use crate::{Kind, Result};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -37,6 +39,14 @@ impl Store {
             }
         }
         Ok(all)
+    }
+
+    /// Where layers are that no image refers to: of pulls that were broken off, for the next one. A prune removes them.
+    pub fn unused_layers(&self) -> Result<Vec<PathBuf>> {
+        let used: BTreeSet<PathBuf> = self.layers()?.into_values().map(|layer| layer.path).collect();
+        let place = self.path("layers");
+        let entries = fs::read_dir(&place).map_err(failed(|| format!("list {place:?}")))?;
+        Ok(entries.flatten().map(|entry| entry.path()).filter(|path| !used.contains(path)).collect())
     }
 
     /// Looks for each manifest, configuration and layer; with `deep`, also at every byte. In `told` is what is looked at.

@@ -43,7 +43,7 @@ impl Store {
     /// Removes a name, and with its last name the image; or by its id an image with all its names.
     pub fn remove(&self, text: &str, removal: Removal<'_>) -> Result<Removed> {
         let attempt = || {
-            let removed = self.change(|records| forget(records, text, removal))?;
+            let removed = self.change_to_remove(&|records| forget(records, text, removal))?;
             if !removed.deleted.is_empty() {
                 self.sweep()?;
             }
@@ -55,7 +55,7 @@ impl Store {
     /// Removes every image that is wanted gone, with its names, and what no image refers to.
     pub fn prune(&self, wanted: &dyn Fn(&[super::Listed]) -> bool) -> Result<Removed> {
         let lines = self.list()?;
-        let removed = self.change(|records| {
+        let removed = self.change_to_remove(&|records| {
             let mut removed = Removed::default();
             let digests: Vec<String> = records.images.keys().cloned().collect();
             for digest in digests {
@@ -77,6 +77,29 @@ impl Store {
         })?;
         self.sweep()?;
         Ok(removed)
+    }
+
+    /// Changes the records so that images go. On a disk that is full they cannot be written; then layers that only those images have
+    /// go first. Should this process be killed in between, such an image counts as not there, and a pull mends it.
+    fn change_to_remove(&self, change: &dyn Fn(&mut Records) -> Result<Removed>) -> Result<Removed> {
+        let full = match self.change(change) {
+            Err(error) if error.kind == Kind::Full => error,
+            other => return other,
+        };
+        let Some(alone) = Lock::try_alone(&self.path("busy"))? else { return Err(full) };
+        let mut records = self.records()?;
+        let of = |records: &Records| -> BTreeSet<String> {
+            records.images.values().flat_map(|record| record.layers.iter().cloned()).collect()
+        };
+        let before = of(&records);
+        change(&mut records)?;
+        let path = self.path("layers");
+        let parent = File::open(&path).map_err(failed(|| format!("open {path:?}")))?;
+        for layer in before.difference(&of(&records)) {
+            tree::remove(&parent, layer.rsplit(':').next().unwrap_or_default().as_bytes())?;
+        }
+        drop(alone);
+        self.change(change)
     }
 
     /// Removes layers and blobs that no image refers to. Does nothing while a pull runs: it may be about to refer
