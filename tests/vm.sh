@@ -7,6 +7,10 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 out=$(realpath -m "${CARGO_TARGET_DIR:-target}")/testkit/vm
+# The machine has a /tmp of its own, and finds the project and what was built where they are here.
+for place in "$PWD" "$out"; do
+    [[ $place != /tmp/* && $place != /run/* ]] || { echo "${0##*/}: $place: not below /tmp or /run, please" >&2; exit 2; }
+done
 
 # --- inside: `vm.sh inside PROGRAM ARGUMENT...` -------------------------------------------------------------------------
 if [[ ${1:-} == inside ]]; then

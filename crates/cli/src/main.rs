@@ -2,6 +2,8 @@
 //!
 //! What a container is stands in the crates below; this one only reads words and prints.
 
+mod about;
+mod boot;
 mod completion;
 mod confirm;
 mod containers;
@@ -89,7 +91,7 @@ enum Command {
     /// Volumes
     Volume(volumes::Group),
     /// The engine as a whole
-    System(space::Group),
+    System(system::Group),
     /// Remove images
     Rmi(images::RemoveImages),
     /// Show everything that is known of something, as JSON
@@ -99,9 +101,9 @@ enum Command {
     /// Show what happens, as it happens
     Events(events::Events),
     /// Show what there is on this machine
-    Info(system::Info),
+    Info(about::Info),
     /// Show the version of this program
-    Version(system::Version),
+    Version(about::Version),
     /// Check credentials at a registry and keep them
     Login(login::Login),
     /// Forget credentials of a registry
@@ -140,13 +142,13 @@ fn main() {
         Some(Command::Import(wanted)) => images::import(&wanted),
         Some(Command::Image(wanted)) => images::group(&wanted),
         Some(Command::Volume(wanted)) => volumes::group(&wanted),
-        Some(Command::System(wanted)) => space::group(&wanted),
+        Some(Command::System(wanted)) => system::group(&wanted),
         Some(Command::Rmi(wanted)) => images::rmi(&wanted),
         Some(Command::Inspect(wanted)) => inspect::inspect(&wanted),
         Some(Command::Ps(wanted)) => ps::ps(&wanted),
         Some(Command::Events(wanted)) => events::events(&wanted),
-        Some(Command::Info(wanted)) => system::info(&wanted),
-        Some(Command::Version(wanted)) => system::version(&wanted),
+        Some(Command::Info(wanted)) => about::info(&wanted),
+        Some(Command::Version(wanted)) => about::version(&wanted),
         Some(Command::Login(wanted)) => login::login(&wanted),
         Some(Command::Logout(wanted)) => login::logout(&wanted),
     };

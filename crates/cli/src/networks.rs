@@ -1,11 +1,11 @@
 //! `network` and `port`: their words, and one call of the engine for each.
 
+use crate::confirm::confirm;
 use crate::inspect::Shape;
 use crate::listing::{Listing, Row};
 use crate::place::{open, place, print};
 use clap::Subcommand;
-use engine::{Attachment, Error, Kind, ListedNetwork, NetworkWish, Result};
-use std::io::{BufRead, Write};
+use engine::{Attachment, Error, Kind, ListedNetwork, NetworkWish, PruneFilter, Result};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Networks that containers share
@@ -341,37 +341,19 @@ fn remove(arguments: &Remove) -> Result<i32> {
 }
 
 fn prune(arguments: &Prune) -> Result<i32> {
-    let mut filters = Vec::new();
-    for text in &arguments.filter {
-        let (with, label) = match (text.strip_prefix("label="), text.strip_prefix("label!=")) {
-            (Some(label), _) => (true, label),
-            (_, Some(label)) => (false, label),
-            _ => return Err(usage("--filter", text, "write label=KEY[=VALUE] or label!=KEY[=VALUE]")),
-        };
-        filters.push((with, label.to_owned()));
-    }
-    if !arguments.force && !is_agreed("This will remove all networks that no container is on.")? {
-        return Ok(0);
-    }
+    let filter = PruneFilter::parse(&arguments.filter)?;
+    confirm(arguments.force, "network prune", "all networks that no container is on")?;
     let place = place()?;
-    let removed = engine::prune_networks(&place.paths, &|network| {
-        filters.iter().all(|(with, label)| has_label(&network.labels, label) == *with)
-    })?;
-    if !removed.is_empty() {
-        print(&format!("Deleted Networks:\n{}", removed.join("\n")))?;
-    }
+    tell_removed(&engine::prune_networks(&place.paths, &filter)?)?;
     Ok(0)
 }
 
-/// Asks, and takes no answer for a no.
-fn is_agreed(what: &str) -> Result<bool> {
-    let mut err = std::io::stderr();
-    let asked =
-        write!(err, "WARNING! {what}\nAre you sure you want to continue? [y/N] ").and_then(|()| err.flush());
-    let mut answer = String::new();
-    let read = asked.and_then(|()| std::io::stdin().lock().read_line(&mut answer));
-    read.map_err(sys::called(|| "read(stdin)".to_owned()))?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+/// Prints the networks that were removed.
+pub fn tell_removed(removed: &[String]) -> Result<()> {
+    if removed.is_empty() {
+        return Ok(());
+    }
+    print(&format!("Deleted Networks:\n{}", removed.join("\n")))
 }
 
 fn connect(arguments: &Connect) -> Result<i32> {

@@ -1,40 +1,20 @@
-//! The commands for all there is: `system df`, `system prune`, `system check`; and `container prune`.
+//! What takes the disk and what can go: `system df`, `system prune`, `container prune`.
 
 use crate::confirm::confirm;
 use crate::human;
 use crate::inspect::Shape;
 use crate::listing::{Listing, Row};
 use crate::place::{place, print};
-use crate::{images, volumes};
+use crate::{images, networks, volumes};
 use engine::{Error, Kind, Piece, PruneFilter, Result, Space, VolumeFilter};
 use serde_json::{Value, json};
-
-/// The engine as a whole
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  devoxx-container system df\n  devoxx-container system prune --all --volumes"
-)]
-pub struct Group {
-    #[command(subcommand)]
-    command: GroupCommand,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum GroupCommand {
-    /// Show what takes the disk
-    Df(Df),
-    /// Remove what nothing needs
-    Prune(Prune),
-    /// Check that everything images need is there
-    Check(Check),
-}
 
 /// Show what takes the disk
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  devoxx-container system df\n  devoxx-container system df --verbose\n  devoxx-container system df --format '{{.Type}} {{.Reclaimable}}'"
 )]
-struct Df {
+pub struct Df {
     /// One by one
     #[arg(short, long)]
     verbose: bool,
@@ -48,7 +28,7 @@ struct Df {
 #[command(
     after_help = "Examples:\n  devoxx-container system prune\n  devoxx-container system prune --all --volumes --force"
 )]
-struct Prune {
+pub struct Prune {
     /// Also images with a name that no container has
     #[arg(short, long)]
     all: bool,
@@ -61,17 +41,6 @@ struct Prune {
     /// Only those that fit: until=, label=, label!=
     #[arg(long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
-}
-
-/// Check that everything images need is there
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  devoxx-container system check\n  devoxx-container system check --deep\n\nEach problem is a line of output; the exit code is 125 when there is any."
-)]
-struct Check {
-    /// Also look at every byte
-    #[arg(long)]
-    deep: bool,
 }
 
 /// Remove containers that do not run
@@ -106,15 +75,6 @@ fn tell_containers(removed: &[String]) -> Result<()> {
     print("Deleted Containers:")?;
     removed.iter().try_for_each(|id| print(id))?;
     print("")
-}
-
-/// `system ...`.
-pub fn group(arguments: &Group) -> Result<i32> {
-    match &arguments.command {
-        GroupCommand::Df(wanted) => df(wanted),
-        GroupCommand::Prune(wanted) => prune(wanted),
-        GroupCommand::Check(wanted) => check(wanted),
-    }
 }
 
 const HEADERS: [(&str, &str); 5] = [
@@ -161,7 +121,8 @@ fn written(all: &[Space]) -> Value {
     })
 }
 
-fn df(arguments: &Df) -> Result<i32> {
+/// `system df`.
+pub fn df(arguments: &Df) -> Result<i32> {
     let format = arguments.format.as_deref();
     let usual = "{{.Type}}\t{{.TotalCount}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
     let listing = Listing::new(if arguments.verbose { None } else { format }, usual, &HEADERS)?;
@@ -198,7 +159,8 @@ fn df(arguments: &Df) -> Result<i32> {
     Ok(0)
 }
 
-fn prune(arguments: &Prune) -> Result<i32> {
+/// `system prune`.
+pub fn prune(arguments: &Prune) -> Result<i32> {
     let filter = PruneFilter::parse(&arguments.filter)?;
     let until = arguments.filter.iter().any(|text| text.starts_with("until="));
     if until && arguments.volumes {
@@ -211,6 +173,7 @@ fn prune(arguments: &Prune) -> Result<i32> {
     if arguments.volumes {
         what += "all volumes without a name that no container has, ";
     }
+    what += "all networks that no container is on, ";
     what += if arguments.all { "all images that no container has" } else { "all images without a name" };
     confirm(arguments.force, "system prune", &what)?;
     let place = place()?;
@@ -221,21 +184,9 @@ fn prune(arguments: &Prune) -> Result<i32> {
         volumes::tell_removed(&removed)?;
         bytes += more;
     }
+    networks::tell_removed(&engine::prune_networks(&place.paths, &filter)?)?;
     let (removed, more) = engine::prune_images(&place.paths, &place.images, arguments.all, &filter)?;
     images::tell_removed(&removed)?;
     print(&format!("Total reclaimed space: {}", human::size(bytes + more)))?;
     Ok(0)
-}
-
-fn check(arguments: &Check) -> Result<i32> {
-    let place = place()?;
-    let problems = place.images.check(arguments.deep, &|_| ())?;
-    for problem in &problems {
-        print(&format!("{}: {}", problem.image, problem.what))?;
-    }
-    match problems.len() {
-        0 => Ok(0),
-        count => Err(Error::new(Kind::Failed, format!("{count} problems in the image store"))
-            .with_hint("remove these images and pull them again")),
-    }
 }

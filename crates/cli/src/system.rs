@@ -1,98 +1,67 @@
-//! `info` and `version`: the machine, and this program.
+//! `system ...`: the engine as a whole.
 
-use crate::human;
-use crate::inspect::Shape;
 use crate::place::{place, print};
-use engine::Result;
-use serde_json::{Value, json};
+use crate::{boot, space};
+use engine::{Error, Kind, Result};
 
-/// Show what there is on this machine
+/// The engine as a whole
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  devoxx-container info\n  devoxx-container info --format '{{.ContainersRunning}} of {{.Containers}}'"
+    after_help = "Examples:\n  devoxx-container system df\n  devoxx-container system prune --all --volumes"
 )]
-pub struct Info {
-    /// A template, or json
-    #[arg(short, long, value_name = "TEMPLATE")]
-    format: Option<String>,
+pub struct Group {
+    #[command(subcommand)]
+    command: GroupCommand,
 }
 
-/// Show the version of this program
+#[derive(Debug, clap::Subcommand)]
+enum GroupCommand {
+    /// Show what takes the disk
+    Df(space::Df),
+    /// Remove what nothing needs
+    Prune(space::Prune),
+    /// Check that everything images need is there
+    Check(Check),
+    /// Bring containers back when the machine starts
+    Enable(boot::Enable),
+    /// Do not bring containers back any more when the machine starts
+    Disable(boot::Disable),
+    /// Start what is to come back now that the machine has started
+    Boot(boot::Boot),
+}
+
+/// Check that everything images need is there
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  devoxx-container version\n  devoxx-container version --format '{{.Client.Version}}'"
+    after_help = "Examples:\n  devoxx-container system check\n  devoxx-container system check --deep\n\nEach problem is a line of output; the exit code is 125 when there is any."
 )]
-pub struct Version {
-    /// A template, or json
-    #[arg(short, long, value_name = "TEMPLATE")]
-    format: Option<String>,
+struct Check {
+    /// Also look at every byte
+    #[arg(long)]
+    deep: bool,
 }
 
-/// `info`.
-pub fn info(arguments: &Info) -> Result<i32> {
-    let shape = Shape::of(arguments.format.as_deref())?;
+/// `system ...`.
+pub fn group(arguments: &Group) -> Result<i32> {
+    match &arguments.command {
+        GroupCommand::Df(wanted) => space::df(wanted),
+        GroupCommand::Prune(wanted) => space::prune(wanted),
+        GroupCommand::Check(wanted) => check(wanted),
+        GroupCommand::Enable(wanted) => boot::enable(wanted),
+        GroupCommand::Disable(wanted) => boot::disable(wanted),
+        GroupCommand::Boot(wanted) => boot::boot(wanted),
+    }
+}
+
+fn check(arguments: &Check) -> Result<i32> {
     let place = place()?;
-    let info =
-        engine::info(&place.paths, &place.images, place.rootless.is_some(), env!("CARGO_PKG_VERSION"))?;
-    if !matches!(shape, Shape::Pretty) {
-        shape.print(&[info])?;
-        return Ok(0);
+    let problems = place.images.check(arguments.deep, &|_| ())?;
+    for problem in &problems {
+        print(&format!("{}: {}", problem.image, problem.what))?;
     }
-    let shown = |name: &str| match &info[name] {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let lines = [
-        ("Containers", "Containers"),
-        (" Running", "ContainersRunning"),
-        (" Paused", "ContainersPaused"),
-        (" Stopped", "ContainersStopped"),
-        ("Images", "Images"),
-        ("Server Version", "ServerVersion"),
-        ("Storage Driver", "Driver"),
-        ("Logging Driver", "LoggingDriver"),
-        ("Cgroup Driver", "CgroupDriver"),
-        ("Cgroup Version", "CgroupVersion"),
-        ("Kernel Version", "KernelVersion"),
-        ("Operating System", "OperatingSystem"),
-        ("OSType", "OSType"),
-        ("Architecture", "Architecture"),
-        ("CPUs", "NCPU"),
-        ("Name", "Name"),
-        ("Rootless", "Rootless"),
-        ("Root Dir", "DockerRootDir"),
-        ("Run Dir", "RunDir"),
-    ];
-    for (title, name) in lines {
-        print(&format!("{title}: {}", shown(name)))?;
-    }
-    print(&format!("Total Memory: {}", human::binary_size(info["MemTotal"].as_u64().unwrap_or(0))))?;
-    Ok(0)
-}
-
-/// `version`. Client and server are one program.
-pub fn version(arguments: &Version) -> Result<i32> {
-    let shape = Shape::of(arguments.format.as_deref())?;
-    let (os, architecture) = (std::env::consts::OS, platform());
-    let program = json!({
-        "Platform": {"Name": "devoxx-container"},
-        "Version": env!("CARGO_PKG_VERSION"),
-        "Os": os,
-        "Arch": architecture,
-    });
-    if matches!(shape, Shape::Pretty) {
-        print(&format!("Version: {}\nOS/Arch: {os}/{architecture}", env!("CARGO_PKG_VERSION")))?;
-    } else {
-        shape.print(&[json!({"Client": program, "Server": program})])?;
-    }
-    Ok(0)
-}
-
-/// The machine as images name it.
-fn platform() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
+    match problems.len() {
+        0 => Ok(0),
+        count => Err(Error::new(Kind::Failed, format!("{count} problems in the image store"))
+            .with_hint("remove these images and pull them again")),
     }
 }

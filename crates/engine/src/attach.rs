@@ -6,7 +6,7 @@ use crate::paths::Paths;
 use crate::record::{self, Listed};
 use crate::start::code_of;
 use crate::wish::LogDriver;
-use crate::{control, events};
+use crate::{control, events, stop};
 use supervisor::{Outcome, Visit, Visitor};
 
 /// Attaches this process to a container that runs; returns its exit code, or 0 when it was left.
@@ -62,7 +62,7 @@ pub fn wait(paths: &Paths, wanted: &str) -> Result<i32> {
             runtime::state::wait(&paths.states(), &record.id).map_err(of_runtime)?;
         }
         let _lock = control::wait_lock(paths, &record.id)?;
-        record::settle(paths, &record.id)?;
+        stop::settle(paths, &record.id)?;
     }
     let life = crate::life::read(paths, &record.id);
     Ok(life.exit_code.unwrap_or(0))

@@ -5,7 +5,7 @@ use crate::host::Host;
 use crate::life::Status;
 use crate::record::{self, Record};
 use crate::wish::Wish;
-use crate::{changes, diff, full};
+use crate::{containerfile, diff, events, full};
 use image::archive::{From, Options, To, transfer};
 use image::{Layer, Ownership, Platform, Reference};
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ fn commit_it(host: &Host<'_>, wanted: &str, wish: &CommitWish) -> Result<String>
     }
     of_container(&mut config, &record.wish);
     for line in &wish.changes {
-        changes::apply(&mut config, line)?;
+        containerfile::apply(&mut config, line)?;
     }
     let now = runtime::timestamp::now();
     let mut history = json!({"created": now, "created_by": record.command.join(" ")});
@@ -98,7 +98,10 @@ fn commit_it(host: &Host<'_>, wanted: &str, wish: &CommitWish) -> Result<String>
     }
     let id = keep(host, &whole, &layers, wish.name.as_ref());
     drop(hold);
-    id.within(|| format!("commit {wanted}"))
+    let id = id.within(|| format!("commit {wanted}"))?;
+    let name = wish.name.as_ref().map(Reference::to_string).unwrap_or_default();
+    events::of_container(host.paths, record, "commit", &[("imageID", &id), ("imageRef", &name)]);
+    Ok(id)
 }
 
 fn push_to(value: &mut Value, key: &str, entry: Value) {
@@ -115,7 +118,7 @@ fn keep(host: &Host<'_>, config: &Value, layers: &[Layer], name: Option<&Referen
 
 /// Whether the lines of `--change` can be understood, before anything is done.
 pub fn check_changes(lines: &[String]) -> Result<()> {
-    lines.iter().try_for_each(|line| changes::apply(&mut json!({}), line))
+    lines.iter().try_for_each(|line| containerfile::apply(&mut json!({}), line))
 }
 
 /// Whether it could be frozen: without a cgroup it cannot, and goes on.
@@ -148,7 +151,7 @@ fn layer_of(host: &Host<'_>, upper: rustix::fd::OwnedFd) -> Result<Layer> {
 /// What was typed for the container goes into its image, as docker has it.
 fn of_container(config: &mut Value, wish: &Wish) {
     for entry in &wish.env {
-        changes::set_env(config, entry);
+        containerfile::set_env(config, entry);
     }
     if let Some(entrypoint) = &wish.entrypoint {
         let words: Vec<&String> = Some(entrypoint).filter(|word| !word.is_empty()).into_iter().collect();
@@ -165,7 +168,7 @@ fn of_container(config: &mut Value, wish: &Wish) {
         config["User"] = json!(user);
     }
     for (key, value) in &wish.labels {
-        changes::object(config, "Labels").insert(key.clone(), json!(value));
+        containerfile::object(config, "Labels").insert(key.clone(), json!(value));
     }
 }
 
@@ -205,7 +208,7 @@ fn import_it(host: &Host<'_>, archive: &mut dyn Read, wish: &ImportWish) -> Resu
         .within(|| "import")?;
     let mut config = json!({});
     for line in &wish.changes {
-        changes::apply(&mut config, line)?;
+        containerfile::apply(&mut config, line)?;
     }
     let now = runtime::timestamp::now();
     let message = if wish.message.is_empty() { "imported" } else { &wish.message };
@@ -220,5 +223,7 @@ fn import_it(host: &Host<'_>, archive: &mut dyn Read, wish: &ImportWish) -> Resu
     if let Some(variant) = platform.variant {
         whole["variant"] = json!(variant);
     }
-    keep(host, &whole, &[layer], wish.name.as_ref()).within(|| "import")
+    let id = keep(host, &whole, &[layer], wish.name.as_ref()).within(|| "import")?;
+    host.images.tell("import", &id, &wish.name.as_ref().map(Reference::to_string).unwrap_or_default());
+    Ok(id)
 }

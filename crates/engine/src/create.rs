@@ -8,7 +8,8 @@ use crate::paths::{Paths, make};
 use crate::record::{self, Record};
 use crate::wish::{LogDriver, Network, Restart, Wish};
 use crate::{
-    bundle, capabilities, cgroups, connect, control, events, health, names, networks, security, way_out,
+    bundle, capabilities, cgroups, connect, control, events, health, names, networks, remove, security,
+    way_out,
 };
 use oci_spec::image::Config;
 use std::path::{Path, PathBuf};
@@ -148,7 +149,7 @@ pub fn discard_unclaimed(paths: &Paths, record: &Record) -> Result<()> {
         std::fs::remove_dir_all(&directory).map_err(called(|| format!("remove {directory:?}")))?;
         return control::remove(paths, &record.id);
     }
-    record::discard(paths, &record.id, true)
+    remove::discard(paths, &record.id, true)
 }
 
 /// What this process may do, as bits of `CAP_*`.

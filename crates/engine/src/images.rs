@@ -48,8 +48,13 @@ impl Images {
         };
         let pulled = image::pull(&self.store, &reference, &options).map_err(of_image);
         let image = full::explained(&self.paths, self, pulled)?;
-        events::tell(&self.paths, Subject::Image, "pull", &image.id, &[("name", &image.reference)]);
+        self.tell("pull", &image.id, &image.reference);
         Ok(image)
+    }
+
+    /// Says what happened to an image.
+    pub fn tell(&self, action: &str, id: &str, name: &str) {
+        events::tell(&self.paths, Subject::Image, action, id, &[("name", name)]);
     }
 
     /// The image of a wish: here, or pulled, as the policy has it.
@@ -169,7 +174,10 @@ impl Images {
     /// Gives an image one more name.
     pub fn tag(&self, image: &str, name: &str) -> Result<()> {
         let name = crate::commit::parse_name(name)?;
-        self.store.tag(image, &name).map_err(of_image)
+        self.store.tag(image, &name).map_err(of_image)?;
+        let name = name.to_string();
+        self.tell("tag", &self.get(&name)?.id, &name);
+        Ok(())
     }
 
     /// Puts an image into the registry of its name.
@@ -181,7 +189,9 @@ impl Images {
             cancelled: &self.cancelled,
             credentials: CredentialSource::File(self.credentials.clone()),
         };
-        image::push(&self.store, &image, &to, &options).map_err(of_image)
+        let pushed = image::push(&self.store, &image, &to, &options).map_err(of_image)?;
+        self.tell("push", &image.id, &to.to_string());
+        Ok(pushed)
     }
 
     /// The tags of a repository that are here, as full names.
@@ -216,7 +226,11 @@ impl Images {
                 None => saved.push(image::Saved { image, names: name.into_iter().collect() }),
             }
         }
-        image::save(&self.store, &saved, format, out).map_err(of_image)
+        image::save(&self.store, &saved, format, out).map_err(of_image)?;
+        for one in &saved {
+            self.tell("save", &one.image.id, &one.image.reference);
+        }
+        Ok(())
     }
 
     /// Loads the images of a file, a directory, or of `input`; their names, or ids where they have none.
@@ -233,7 +247,11 @@ impl Images {
             Some(path) => format!("load {}", path.display()),
             None => "load".to_owned(),
         });
-        full::explained(&self.paths, self, loaded)
+        let loaded = full::explained(&self.paths, self, loaded)?;
+        for name in &loaded {
+            self.tell("load", &self.get(name)?.id, name);
+        }
+        Ok(loaded)
     }
 
     /// The steps that made an image, the last first.

@@ -4,6 +4,7 @@ use crate::error::{Error, Kind, Result, of_network};
 use crate::events::{self, Subject};
 use crate::neighbours::is_up;
 use crate::paths::Paths;
+use crate::space::PruneFilter;
 use crate::{control, names, record, user_networks};
 use network::{Definition, Driver, Subnet};
 use serde_json::{Value, json};
@@ -217,7 +218,7 @@ pub fn reap(paths: &Paths, id: &str) -> Result<bool> {
     if (lock.is_none() && paths.container(id).exists()) || is_up(paths, id) {
         return Ok(false);
     }
-    let failures = record::stop_using(paths, id, record::read(paths, id).ok().as_ref());
+    let failures = crate::remove::stop_using(paths, id, record::read(paths, id).ok().as_ref());
     if failures.is_empty() { Ok(true) } else { Err(Error::new(Kind::Failed, failures.join("; "))) }
 }
 
@@ -254,14 +255,14 @@ pub fn remove_network(paths: &Paths, wanted: &str) -> Result<()> {
 }
 
 /// Removes the networks that no container is on, running or not; returns their names.
-pub fn prune_networks(paths: &Paths, wanted: &dyn Fn(&Definition) -> bool) -> Result<Vec<String>> {
+pub fn prune_networks(paths: &Paths, wanted: &PruneFilter) -> Result<Vec<String>> {
     let used: std::collections::HashSet<String> = record::list(paths)?
         .into_iter()
         .flat_map(|listed| listed.record.networks.into_iter().map(|one| one.network))
         .collect();
     let mut removed = Vec::new();
     for definition in network::definition::made(&paths.network()).map_err(of_network)? {
-        if !used.contains(&definition.name) && wanted(&definition) {
+        if !used.contains(&definition.name) && wanted.fits(&definition.created, &definition.labels) {
             remove_network(paths, &definition.name)?;
             removed.push(definition.name);
         }

@@ -6,6 +6,7 @@ use crate::filter;
 use crate::images::Images;
 use crate::paths::Paths;
 use crate::record::{self, Listed, is_up};
+use crate::remove;
 use crate::volume;
 use image::Reference;
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,7 +137,8 @@ impl PruneFilter {
         Ok(Self { filters, until })
     }
 
-    fn fits(&self, created: &str, labels: &[(String, String)]) -> bool {
+    /// Whether what was made then, with these labels, is one of them.
+    pub fn fits(&self, created: &str, labels: &[(String, String)]) -> bool {
         self.until.as_deref().is_none_or(|until| created < until) && filter::labels(&self.filters, labels)
     }
 }
@@ -149,7 +151,7 @@ pub fn prune_containers(paths: &Paths, wanted: &PruneFilter) -> Result<(Vec<Stri
             continue;
         }
         let size = usage(&paths.container(&one.record.id))?;
-        match record::remove(paths, &one.record.id, false, false) {
+        match remove::remove(paths, &one.record.id, false, false) {
             // It was started, or removed, in the meantime.
             Err(_) if record::get(paths, &one.record.id).map_or(true, |now| is_up(&now)) => {}
             other => {

@@ -8,6 +8,7 @@ use crate::host::Host;
 use crate::life::Status;
 use crate::output::Passed;
 use crate::record::{self, Listed, Record};
+use crate::stop;
 use crate::supervise::{self, Start};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use supervisor::{Outcome, Visit, Visitor};
@@ -71,7 +72,7 @@ pub fn start_again(host: &Host<'_>, wanted: &str, visit: Option<Attach>) -> Resu
     }
     // Meanwhile it may have been removed.
     let record = record::read(host.paths, &record.id)?;
-    record::settle(host.paths, &record.id)?;
+    stop::settle(host.paths, &record.id)?;
     let passed = Passed::of(&record.wish)?;
     let shares = passed.is_none();
     let started = start(host, &record, lock, passed, visit.is_some(), false);

@@ -11,7 +11,7 @@ use crate::paths::Paths;
 use crate::record::{self, Record};
 use crate::user_networks::Watch;
 use crate::wish::Restart;
-use crate::{control, create, events, size};
+use crate::{control, create, events, remove, size};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use std::cell::RefCell;
@@ -112,7 +112,7 @@ fn give_up(host: &Host<'_>, record: &Record, start: Start, error: Error) -> Erro
     let left = if start.fresh {
         create::discard_unclaimed(host.paths, record).err().map(|left| left.to_string())
     } else {
-        let failures = record::stop_using(host.paths, &record.id, Some(record));
+        let failures = remove::stop_using(host.paths, &record.id, Some(record));
         (!failures.is_empty()).then(|| failures.join("; "))
     };
     match left {
@@ -211,7 +211,7 @@ impl Attendance<'_> {
             }
             drop(launched);
             let code = code.unwrap_or(255);
-            let failures = record::stop_using(self.host.paths, &self.record.id, Some(self.record));
+            let failures = remove::stop_using(self.host.paths, &self.record.id, Some(self.record));
             self.life.finished = Some(runtime::timestamp::now());
             self.life.exit_code = Some(code);
             self.life.error = (!failures.is_empty()).then(|| failures.join("; "));
@@ -221,7 +221,7 @@ impl Attendance<'_> {
             self.life.restarting = again;
             if self.record.wish.remove {
                 // What cannot be removed keeps its record, for whoever removes it next.
-                let _left = record::discard(self.host.paths, &self.record.id, true);
+                let _left = remove::discard(self.host.paths, &self.record.id, true);
             } else {
                 self.write_life();
             }

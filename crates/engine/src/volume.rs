@@ -6,6 +6,7 @@
 //! ```
 
 use crate::error::{Error, Kind, Result};
+use crate::events::{self, Subject};
 use crate::filter;
 use crate::mount::VolumeMount;
 use crate::paths::{Paths, make};
@@ -87,6 +88,7 @@ fn make_it(paths: &Paths, name: &str, mut volume: Volume) -> Result<(PathBuf, bo
             // Whatever the caller's umask: a volume is for every user of the container.
             rustix::fs::chmod(&data, Mode::from_raw_mode(0o755))
                 .map_err(called::<Errno>(|| format!("chmod({data:?})")))?;
+            events::tell(paths, Subject::Volume, "create", name, &[("driver", "local")]);
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(called(|| format!("mkdir({data:?})"))(error).into()),
@@ -155,7 +157,11 @@ pub fn remove(paths: &Paths, name: &str) -> Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(called(|| format!("remove {directory:?}"))(error).into())
         }
-        _ => Ok(()),
+        Err(_) => Ok(()),
+        Ok(()) => {
+            events::tell(paths, Subject::Volume, "destroy", name, &[("driver", "local")]);
+            Ok(())
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::world::{BUSYBOX, World};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
+use testkit::Registry;
 
 /// What happened so far, as `type action` a line.
 #[track_caller]
@@ -92,6 +93,43 @@ fn every_act_is_an_event() {
     }
     check(World::root(), true);
     check(World::rootless(), false);
+}
+
+#[test]
+fn of_images_and_volumes() {
+    for world in [World::root(), World::rootless()] {
+        let run = |arguments: &[&str]| drop(world.host.run(arguments).ok());
+        let own = Registry::settings(&world.host).port(5002).writable().start();
+        let mine = own.image("mine");
+        run(&["tag", BUSYBOX, &mine]);
+        run(&["push", &mine]);
+        run(&["save", "-o", "/tmp/home/saved.tar", &mine]);
+        run(&["load", "-i", "/tmp/home/saved.tar"]);
+        run(&["rmi", &mine]);
+        run(&["create", "--name", "web", "-v", "data:/data", "-v", "/own", BUSYBOX, "true"]);
+        run(&["start", "-a", "web"]);
+        run(&["export", "-o", "/tmp/home/root.tar", "web"]);
+        run(&["import", "/tmp/home/root.tar", "flat"]);
+        run(&["commit", "web", "changed"]);
+        run(&["rm", "-v", "web"]);
+        run(&["volume", "create", "more"]);
+        // It is there already.
+        run(&["volume", "create", "more"]);
+        run(&["volume", "rm", "data"]);
+        run(&["volume", "prune", "-a", "-f"]);
+        assert_eq!(
+            happened(&world, &["--filter", "type=image"]),
+            ["pull", "tag", "push", "save", "load", "untag", "import"]
+                .map(|action| format!("image {action}"))
+        );
+        let of = ["events", "--since", "1h", "--until", "0s", "--filter", "type=volume", "--format"];
+        let lines = world.host.run([&of[..], &["{{.Action}} {{.Actor.ID}}"]].concat()).ok().stdout;
+        let own = lines.lines().filter(|line| line.len() > 40).count();
+        assert_eq!(own, 2, "its own volume is made and goes: {lines}");
+        let named: Vec<&str> = lines.lines().filter(|line| line.len() < 40).collect();
+        assert_eq!(named, ["create data", "create more", "destroy data", "destroy more"]);
+        assert!(happened(&world, &["--filter", "container=web"]).contains(&"container commit".to_owned()));
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The program is the one that was just built, or that `DEVOXX_CONTAINER` names. Needs root and `tests/fixtures.sh`.
 
 mod bad_input;
+mod boot;
 mod commands;
 mod complaints;
 mod copy;

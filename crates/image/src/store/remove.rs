@@ -218,6 +218,13 @@ fn forget(records: &mut Records, text: &str, removal: Removal<'_>) -> Result<Rem
     let mut gone = BTreeSet::new();
     for digest in &digests {
         let Some(record) = records.images.get(digest) else { continue };
+        // Another manifest can be of the same image: its files and its id stay.
+        let stays =
+            |(other, known): (&String, &Record)| known.config == record.config && !digests.contains(other);
+        if records.images.iter().any(stays) {
+            gone.insert(digest.clone());
+            continue;
+        }
         match (removal.user)(&record.config) {
             None => {
                 removed.deleted.push(record.config.clone());

@@ -1,10 +1,10 @@
-//! `pause`, `unpause` and `rename`: small changes of a container that there is.
+//! `pause` and `unpause`: all processes of a container stand still.
 
 use crate::error::{Error, Kind, Result, of_runtime};
+use crate::events;
 use crate::life::Status;
 use crate::paths::Paths;
 use crate::record::{self, Listed};
-use crate::{events, names, neighbours};
 
 /// Freezes all processes of a container.
 pub fn pause(paths: &Paths, wanted: &str) -> Result<()> {
@@ -31,21 +31,4 @@ fn that_is(paths: &Paths, wanted: &str, needed: Status) -> Result<String> {
         return Ok(record.id);
     }
     Err(Error::new(Kind::Failed, format!("container {wanted} is not {needed}: it is {status}")))
-}
-
-/// Gives a container another name. The old one is given up only when it has the new one.
-pub fn rename(paths: &Paths, wanted: &str, name: &str) -> Result<()> {
-    names::check(name)?;
-    let Listed { record, .. } = record::get(paths, wanted)?;
-    let _lock = record::hold(paths, &record.id)?;
-    let mut record = record::read(paths, &record.id)?;
-    if record.name == name {
-        return Err(Error::new(Kind::Usage, format!("container {wanted} has the name {name} already")));
-    }
-    names::claim(paths, name, &record.id)?;
-    let old = std::mem::replace(&mut record.name, name.to_owned());
-    record::write(paths, &record)?;
-    events::of_container(paths, &record, "rename", &[("oldName", &format!("/{old}"))]);
-    names::release(paths, &old)?;
-    neighbours::tell_all(paths, record.networks.iter().map(|one| one.network.as_str()))
 }

@@ -1,0 +1,104 @@
+//! `rm`, and what every end gives back: from the record alone, in reverse order.
+
+use crate::error::{Error, Kind, Result, of_network, of_runtime};
+use crate::life::{self, Status};
+use crate::neighbours;
+use crate::paths::Paths;
+use crate::record::{Record, find, list, read};
+use crate::{control, events, names, user_networks};
+use network::pasta::Pasta;
+use std::time::Duration;
+use sys::{Context, called};
+
+/// Removes a container by name or id; one that runs only with `force`, its volumes that have no name only with `volumes`.
+pub fn remove(paths: &Paths, wanted: &str, force: bool, volumes: bool) -> Result<String> {
+    let id = find(paths, wanted)?;
+    let running = || {
+        Error::new(Kind::Failed, format!("container {wanted} is running"))
+            .with_hint(format!("devoxx-container rm --force {wanted}"))
+    };
+    let is_up = || {
+        let life = life::read(paths, &id);
+        matches!(life::status(paths, &id, &life), Status::Running | Status::Paused | Status::Restarting)
+    };
+    if !force && is_up() {
+        return Err(running());
+    }
+    if force {
+        control::announce_stop(paths, &id)?;
+        let done = runtime::state::stop(&paths.states(), &id, 9, Duration::from_secs(10));
+        match done {
+            Err(error) if error.kind == runtime::Kind::NoSuchContainer => {}
+            other => other.map_err(of_runtime).within(|| format!("kill container {wanted}"))?,
+        }
+    }
+    let Some(_lock) = control::wait_lock(paths, &id)? else { return Ok(id) };
+    if !force && is_up() {
+        return Err(running());
+    }
+    discard(paths, &id, volumes)?;
+    Ok(id)
+}
+
+/// Removes all that container `id` is made of, from its record alone: whatever was made, in reverse order. Keeps
+/// going and says all that failed; then the record stays for the next attempt.
+pub fn discard(paths: &Paths, id: &str, own_volumes: bool) -> Result<()> {
+    let record = read(paths, id).ok();
+    let mut failures: Vec<String> = stop_using(paths, id, record.as_ref());
+    if let Some(record) = &record {
+        let name = names::release(paths, &record.name);
+        failures.extend(name.err().map(|failure| failure.to_string()));
+        for volume in record.own_volumes.iter().filter(|_| own_volumes) {
+            // Another that took its volumes has them still.
+            let others = list(paths)?.into_iter().filter(|one| one.record.id != id).collect::<Vec<_>>();
+            if !crate::volume::users(&others, volume).is_empty() {
+                continue;
+            }
+            failures.extend(crate::volume::remove(paths, volume).err().map(|failure| failure.to_string()));
+        }
+    }
+    if !failures.is_empty() {
+        return Err(Error::new(Kind::Failed, failures.join("; "))
+            .within(format!("remove container {}", names::short(id))));
+    }
+    let directory = paths.container(id);
+    match std::fs::remove_dir_all(&directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(called(|| format!("remove {directory:?}"))(error))
+                .within(|| format!("remove container {}", names::short(id)));
+        }
+        _ => {}
+    }
+    if let Some(record) = &record {
+        events::of_container(paths, record, "destroy", &[]);
+    }
+    // Last: with it goes the lock that the caller holds.
+    control::remove(paths, id)
+}
+
+/// Ends processes and gives back everything but the files: what a container that has ended no longer needs.
+pub fn stop_using(paths: &Paths, id: &str, record: Option<&Record>) -> Vec<String> {
+    let mut failures = Vec::new();
+    let mut note = |result: Result<()>| failures.extend(result.err().map(|failure| failure.to_string()));
+    let pasta = record.and_then(|record| record.pasta.as_deref()).map(Pasta::of);
+    // First: while it ends, the rest is done.
+    let ending = pasta.as_ref().map(|pasta| pasta.kill().map_err(of_network)).transpose();
+    let mut ending = ending.map_err(|error| note(Err(error))).ok().flatten();
+    let mut ended = || ending.take().map_or(Ok(()), |ending| ending.wait().map_err(of_network));
+    note(runtime::state::remove(&paths.states(), id).map_err(of_runtime));
+    // A container of an ordinary user may have come to networks since whoever calls has read the record.
+    let is_leased = |record: &Record| record.leased;
+    if record.is_none_or(is_leased) || (pasta.is_some() && read(paths, id).as_ref().is_ok_and(is_leased)) {
+        note(user_networks::find(paths));
+        if !user_networks::is_known() {
+            // With it go the container's links, which nobody else can take off now.
+            note(ended());
+        }
+        note(network::detach(&paths.network(), id).map_err(of_network));
+        let now = read(paths, id).ok();
+        let networks = now.iter().flat_map(|record| record.networks.iter().map(|one| one.network.as_str()));
+        note(neighbours::tell_all(paths, networks));
+    }
+    note(ended());
+    failures
+}
