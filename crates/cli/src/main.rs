@@ -8,6 +8,7 @@ mod completion;
 mod confirm;
 mod containers;
 mod demo;
+mod doctor;
 mod events;
 #[cfg(test)]
 mod examples;

@@ -1,7 +1,7 @@
 //! `system ...`: the engine as a whole.
 
 use crate::place::{place, print};
-use crate::{boot, space};
+use crate::{boot, doctor, space};
 use engine::{Error, Kind, Result};
 
 /// The engine as a whole
@@ -22,6 +22,8 @@ enum GroupCommand {
     Prune(space::Prune),
     /// Check that everything images need is there
     Check(Check),
+    /// Find what is wrong on this machine
+    Doctor(doctor::Doctor),
     /// Bring containers back when the machine starts
     Enable(boot::Enable),
     /// Do not bring containers back any more when the machine starts
@@ -47,6 +49,7 @@ pub fn group(arguments: &Group) -> Result<i32> {
         GroupCommand::Df(wanted) => space::df(wanted),
         GroupCommand::Prune(wanted) => space::prune(wanted),
         GroupCommand::Check(wanted) => check(wanted),
+        GroupCommand::Doctor(wanted) => doctor::doctor(wanted),
         GroupCommand::Enable(wanted) => boot::enable(wanted),
         GroupCommand::Disable(wanted) => boot::disable(wanted),
         GroupCommand::Boot(wanted) => boot::boot(wanted),

@@ -29,15 +29,16 @@ pub fn settle(host: &Host<'_>) -> Result<Vec<String>> {
     let mut listed = record::list(host.paths)?;
     listed.reverse();
     for one in &listed {
-        if let Err(error) = settle_one(host, one) {
+        if let Err(error) = settle_one(host, &one.record.id) {
             (host.warn)(&error.to_string());
         }
     }
     Ok(listed.into_iter().filter(comes_back).map(|one| one.record.name).collect())
 }
 
-fn settle_one(host: &Host<'_>, listed: &Listed) -> Result<()> {
-    let id = &listed.record.id;
+/// What one container still has that ended together with its supervisor; any other stays as it is.
+pub(crate) fn settle_one(host: &Host<'_>, id: &str) -> Result<()> {
+    let listed = record::get(host.paths, id)?;
     if listed.status != Status::Exited || listed.life.exit_code.is_some() {
         return Ok(());
     }
@@ -113,6 +114,11 @@ pub fn enable(rootless: bool) -> Result<PathBuf> {
     Ok(place)
 }
 
+/// Whether the unit is there.
+pub fn is_enabled(rootless: bool) -> bool {
+    place(rootless).is_ok_and(|place| place.exists())
+}
+
 /// Has systemd forget the unit, and removes it. What runs goes on.
 pub fn disable(rootless: bool) -> Result<()> {
     let place = place(rootless)?;
@@ -129,7 +135,7 @@ pub fn disable(rootless: bool) -> Result<()> {
 }
 
 /// As sd_booted(3) has it.
-fn is_run_by_systemd() -> Result<()> {
+pub(crate) fn is_run_by_systemd() -> Result<()> {
     match Path::new("/run/systemd/system").exists() {
         true => Ok(()),
         false => Err(Error::new(Kind::Failed, "this machine is not run by systemd")

@@ -20,6 +20,7 @@ mod create;
 mod devices;
 mod diff;
 mod disk;
+pub mod doctor;
 mod error;
 mod etc;
 pub mod events;

@@ -172,3 +172,115 @@ fn mistakes() {
     refuses(&["system", "df", "x"], &["x"]);
     refuses(&["system", "check", "--what"], &["--what"]);
 }
+
+#[test]
+fn orphans_are_named_and_removed() {
+    for world in worlds() {
+        let rootless = world.host.is_rootless();
+        world.run(&[], &["true"]).ok();
+        let doctor = |words: &[&str]| world.host.run([&["system", "doctor"], words].concat());
+        // Without root no limit holds here: that stays wrong.
+        let healthy = if rootless { FAILED } else { 0 };
+        let sound = doctor(&[]);
+        assert_eq!(sound.code, healthy, "{sound}");
+        assert_eq!(sound.stdout.lines().count(), usize::from(rootless), "{sound}");
+        let before = Snapshot::take(&world.host);
+        let id = "0123456789abcdef".repeat(4);
+        let user = if rootless { "devoxx-test" } else { "root" };
+        world.host.admin(&format!(
+            "cd /tmp/data/containers; mkdir {id}; touch -d '1 hour ago' {id}
+             ln -s {} by-name/ghost
+             mkdir -p /tmp/run/containers/{id} /tmp/run/supervisors/{id}
+             echo 4194304 >/tmp/run/0123456789ab.pasta
+             chown -hR {user}: {id} by-name/ghost /tmp/run",
+            "e".repeat(64)
+        ));
+        let mut expected = vec![
+            "the directory of a container without a record, 0123456789ab",
+            "the name ghost",
+            "the runtime's record of 0123456789ab",
+            "the directory of a supervisor of 0123456789ab",
+            "pasta of 0123456789ab",
+            "what container left still has",
+        ];
+        world.host.run(["run", "-d", "--rm", "--name", "left", BUSYBOX, "sleep", "1000"]).ok();
+        world.host.run(["run", "-d", "--name", "alone", "--net", "none", BUSYBOX, "sleep", "1000"]).ok();
+        // Together, as when the machine ends them.
+        let pid = |name: &str| -> i32 {
+            let shown = world.host.run(["inspect", "--format", "{{.State.Pid}}", name]).ok();
+            shown.line().parse().expect("a number")
+        };
+        let parent = |pid: i32| -> i32 {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+            let line = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a parent");
+            line.trim().parse().expect("a number")
+        };
+        for pid in [parent(pid("left")), pid("left"), parent(pid("alone"))] {
+            let pid = rustix::process::Pid::from_raw(pid).expect("not 0");
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is there");
+        }
+        testkit::deadline::wait_for("the end of left", || {
+            let state = world.host.run(["ps", "-a", "--filter", "name=left", "--format", "{{.State}}"]).ok();
+            (state.line() == "exited").then_some(())
+        });
+        if !rootless {
+            expected.extend([
+                "which has no process and no container",
+                "a mount at /tmp/data/image",
+                "of container left",
+            ]);
+            world.host.admin(&format!(
+                "mount --bind /tmp/data/image /tmp/data/image
+                 for top in /sys/fs/cgroup/*/devoxx; do mkdir $top/{id}; touch -d '1 hour ago' $top/{id}; done"
+            ));
+        }
+        let found = doctor(&[]);
+        assert_eq!(found.code, FAILED, "{found}");
+        for words in &expected {
+            let line = found.stdout.lines().find(|line| line.contains(words));
+            assert!(line.is_some_and(|line| line.contains("--fix removes it")), "{words} in {found}");
+        }
+        assert!(found.stdout.contains("container alone runs without its supervisor"), "{found}");
+        assert_eq!(doctor(&[]).stdout, found.stdout, "looking changes nothing");
+        let mended = doctor(&["--fix"]);
+        assert_eq!(
+            mended.stdout.matches("(removed)").count(),
+            found.stdout.matches("--fix removes").count(),
+            "{mended}"
+        );
+        world.host.run(["rm", "-f", "alone"]).ok();
+        assert_eq!(doctor(&[]).stdout, sound.stdout);
+        before.assert_same(&world.host, "what the doctor removed");
+    }
+}
+
+#[test]
+fn settings_that_are_wrong() {
+    let world = World::of(Host::rootless(&program()));
+    let check = |wrong: &str, script: &str, expected: &[&str]| {
+        world.host.admin(wrong);
+        let said = world.host.sh(script);
+        assert_eq!(said.code, FAILED, "{said}");
+        for words in expected {
+            assert!(said.stdout.contains(words), "{words} in {said}");
+        }
+    };
+    let all = "$C system doctor";
+    check("true", "unset XDG_RUNTIME_DIR; $C system doctor", &["XDG_RUNTIME_DIR is not set", "export"]);
+    check(
+        "mount --bind /dev/null /etc/subuid",
+        all,
+        &["/etc/subuid has no range for", "usermod --add-subuids"],
+    );
+    check(
+        "mount --bind /dev/null \"$(command -v pasta)\"",
+        all,
+        &["pasta is not installed", "apt install passt"],
+    );
+    check(
+        "mkdir /tmp/home/full; mount -t tmpfs -o size=1m full /tmp/home/full; chmod 777 /tmp/home/full
+         head -c 1040000 /dev/zero >/tmp/home/full/file",
+        "DEVOXX_ROOT=/tmp/home/full/data $C system doctor",
+        &["the disk is nearly full", "system prune"],
+    );
+}

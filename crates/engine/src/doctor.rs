@@ -1,0 +1,127 @@
+//! `system doctor`: what is wrong on this machine, what that means, and what mends it.
+//!
+//! Two kinds of findings: settings of the machine, which a person changes (`settings`), and orphans, which no container has any
+//! more and [`Finding::remedy`] removes (`orphans`). Looking changes nothing.
+
+mod orphans;
+mod settings;
+
+use crate::boot;
+use crate::control;
+use crate::error::{Result, of_network};
+use crate::host::Host;
+use crate::{names, networks, remove};
+use std::path::{Path, PathBuf};
+use sys::called;
+
+pub use orphans::orphans;
+pub use settings::{Machine, settings};
+
+/// One thing that is wrong.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// What it is, by name, and what is wrong with it.
+    pub what: String,
+    /// What mends it, for a person to do; empty where `remedy` does.
+    pub fix: String,
+    remedy: Option<Remedy>,
+}
+
+/// What removes an orphan. Each can be repeated, and looks again before it does anything.
+#[derive(Debug, Clone)]
+enum Remedy {
+    /// What a container that has ended unseen still has.
+    Settle(String),
+    /// A container's directory without a record.
+    Torn(String),
+    /// A name without a container.
+    Name(String),
+    /// The runtime's record without a container.
+    State(String),
+    /// The directory of a supervisor without a container.
+    Supervisor(String),
+    /// The addresses and links of a container that does not run.
+    Lease(String),
+    /// A bridge without containers.
+    Bridge,
+    /// A cgroup without processes.
+    Cgroup(PathBuf),
+    /// A mount in the engine's directories.
+    Mount(PathBuf),
+    /// The pid file of a pasta whose container is gone.
+    Pasta(PathBuf),
+}
+
+impl Finding {
+    fn to_be_changed(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what: what.into(), fix: fix.into(), remedy: None }
+    }
+
+    fn orphan(what: impl Into<String>, remedy: Remedy) -> Self {
+        Self { what: what.into(), fix: String::new(), remedy: Some(remedy) }
+    }
+
+    /// Whether it is an orphan, which [`Finding::remove`] removes.
+    pub fn is_orphan(&self) -> bool {
+        self.remedy.is_some()
+    }
+
+    /// Removes an orphan; of any other nothing is changed.
+    pub fn remove(&self, host: &Host<'_>) -> Result<()> {
+        let paths = host.paths;
+        match &self.remedy {
+            None => Ok(()),
+            Some(Remedy::Settle(id)) => boot::settle_one(host, id),
+            Some(Remedy::Torn(id)) => {
+                delete(&paths.container(id))?;
+                control::remove(paths, id)
+            }
+            Some(Remedy::Name(name)) => names::release(paths, name),
+            Some(Remedy::State(id)) => {
+                let failures = remove::stop_using(paths, id, None);
+                match failures.is_empty() {
+                    true => Ok(()),
+                    false => Err(crate::Error::new(crate::Kind::Failed, failures.join("; "))),
+                }
+            }
+            Some(Remedy::Supervisor(id)) => control::remove(paths, id),
+            Some(Remedy::Lease(id)) => networks::reap(paths, id).map(drop),
+            // Of a container that never was: what is left is what all of them share.
+            Some(Remedy::Bridge) => network::detach(&paths.network(), "").map_err(of_network),
+            Some(Remedy::Cgroup(path)) => remove_cgroup(path),
+            Some(Remedy::Mount(path)) => {
+                rustix::mount::unmount(path, rustix::mount::UnmountFlags::DETACH).map_err(called::<
+                    sys::Errno,
+                >(
+                    || format!("umount2({path:?})"),
+                ))?;
+                Ok(())
+            }
+            Some(Remedy::Pasta(pid_file)) => network::pasta::Pasta::of(pid_file).stop().map_err(of_network),
+        }
+    }
+}
+
+fn delete(directory: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(called(|| format!("remove {directory:?}"))(error).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The ones beneath first: files of a cgroup are not removed, and a directory with processes is not either (EBUSY).
+fn remove_cgroup(path: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_cgroup(&entry.path())?;
+        }
+    }
+    match std::fs::remove_dir(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(called(|| format!("rmdir({path:?})"))(error).into())
+        }
+        _ => Ok(()),
+    }
+}
