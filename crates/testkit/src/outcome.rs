@@ -147,7 +147,14 @@ impl Drop for Running {
         if !self.done
             && let Some(pid) = Pid::from_raw(self.pid)
         {
-            // It may have ended on its own: then there is nothing to kill.
+            // It may have ended on its own: then there is nothing to kill, and what it said may be why the test fails.
+            if std::thread::panicking()
+                && let Ok(Ok(output)) = self.ended.try_recv()
+            {
+                let said = String::from_utf8_lossy(&output.stderr);
+                eprintln!("{} had ended by itself: {}, {said:?}", self.command, output.status);
+                return;
+            }
             kill_process(pid, Signal::KILL).ok();
         }
     }
