@@ -111,6 +111,13 @@ fn a_port_in_use_is_refused_and_nothing_is_left() {
     world.sh(&["-p", "5000:80"], "true").refuses(125, &["5000", "in use"]);
     before.assert_same(&world.host, "a port that a program holds");
     let (_server, _) = serve(&world, &["-p", "8080:80"], "first");
+    wait_for("the end of the server's child for the connection", || {
+        let is_server = |pid: &i32| {
+            std::fs::read_to_string(format!("/proc/{pid}/cmdline"))
+                .is_ok_and(|words| words.starts_with("httpd"))
+        };
+        (world.host.processes().iter().filter(|pid| is_server(pid)).count() == 1).then_some(())
+    });
     let before = Snapshot::take(&world.host);
     world.sh(&["-p", "8080:80"], "true").refuses(125, &["8080", "in use"]);
     before.assert_same(&world.host, "a port that a container holds");
