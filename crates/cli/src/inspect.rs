@@ -39,7 +39,10 @@ const KINDS: [Kin; 4] = [
     Kin {
         name: "container",
         look: |place, name, size| engine::inspect(&place.paths, &place.images, name, size),
-        is_there: |place, name| engine::get(&place.paths, name).is_ok(),
+        // Several whose ids begin so are an error that is to be heard.
+        is_there: |place, name| {
+            engine::get(&place.paths, name).map_or_else(|error| error.kind == Kind::Usage, |_| true)
+        },
     },
     Kin {
         name: "image",

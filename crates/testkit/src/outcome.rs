@@ -143,6 +143,7 @@ impl Running {
 }
 
 impl Drop for Running {
+    #[expect(clippy::print_stderr, reason = "the test that fails says it")]
     fn drop(&mut self) {
         if !self.done
             && let Some(pid) = Pid::from_raw(self.pid)

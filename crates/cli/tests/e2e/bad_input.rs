@@ -184,3 +184,146 @@ fn a_full_disk() {
     assert_eq!(world.host.admin(files).stdout, before, "left on a full disk");
     run(&["run", "--rm", BUSYBOX, "echo", "works"]).ok().prints("works");
 }
+
+/// Every verb that takes a container, with none, with one that is not there, with an id that two have, with a name that is none;
+/// and with one that is in the wrong state for it.
+#[test]
+fn containers_that_do_not_fit() {
+    let world = used();
+    world.host.run(["create", "--name", "made", "--net", "none", BUSYBOX, "true"]).ok();
+    world.host.run(["run", "-d", "--name", "up", "--net", "none", BUSYBOX, "sleep", "1000"]).ok();
+    // Two ids with the same beginning: as many containers as hex digits, and one more.
+    for _ in 0..17 {
+        world.host.run(["create", "--net", "none", BUSYBOX, "true"]).ok();
+    }
+    let ids = world.host.run(["ps", "-aq", "--no-trunc"]).ok().stdout;
+    let first = |id: &str| id.chars().next().expect("an id has digits");
+    let twice = ids
+        .lines()
+        .map(first)
+        .find(|digit| ids.lines().filter(|id| first(id) == *digit).count() > 1)
+        .expect("17 ids, 16 digits")
+        .to_string();
+    let before = Snapshot::take(&world.host);
+    let refuses = |words: &[&str], says: &[&str]| {
+        let said = world.host.run(words).refuses(FAILED, says);
+        assert_eq!(said.stderr.lines().count(), 1, "{said}");
+    };
+    // `_` is where the container goes.
+    let verbs: &[&[&str]] = &[
+        &["start", "_"],
+        &["stop", "_"],
+        &["restart", "_"],
+        &["kill", "_"],
+        &["wait", "_"],
+        &["attach", "_"],
+        &["exec", "_", "true"],
+        &["logs", "_"],
+        &["pause", "_"],
+        &["unpause", "_"],
+        &["rename", "_", "other"],
+        &["update", "--restart", "no", "_"],
+        &["port", "_"],
+        &["cp", "_:/etc/passwd", "/tmp/home/copied"],
+        &["cp", "/etc/hostname", "_:/etc/copied"],
+        &["diff", "_"],
+        &["export", "-o", "/tmp/home/exported", "_"],
+        &["commit", "_", "new:image"],
+        &["top", "_"],
+        &["stats", "--no-stream", "_"],
+        &["rm", "_"],
+        &["inspect", "_"],
+        &["container", "inspect", "_"],
+        &["network", "connect", "bridge", "_"],
+        &["network", "disconnect", "bridge", "_"],
+        &["run", "--net", "container:_", BUSYBOX, "true"],
+        &["run", "--volumes-from", "_", BUSYBOX, "true"],
+        &["run", "--pid", "container:_", BUSYBOX, "true"],
+    ];
+    for verb in verbs {
+        let with = |name: &str| -> Vec<String> { verb.iter().map(|word| word.replace('_', name)).collect() };
+        let refuses_with = |name: &str, says: &[&str]| {
+            let words = with(name);
+            refuses(&words.iter().map(String::as_str).collect::<Vec<_>>(), says);
+        };
+        if verb.last() == Some(&"_") && verb[0] != "run" {
+            let (_, without) = verb.split_last().expect("it has words");
+            if verb[0] != "stats" {
+                refuses(without, &["<", ">"]);
+            }
+        }
+        refuses_with("nobody", &["nobody"]);
+        refuses_with("a/../b", &["a/../b"]);
+        refuses_with(&"x".repeat(300), &["xxx"]);
+        refuses_with("caf\u{e9}\n", &["caf"]);
+        refuses_with(&twice, &[&twice, "more than one"]);
+        before.assert_same(&world.host, &format!("{verb:?}"));
+    }
+    for (words, says) in [
+        (&["kill", "made"][..], "not running"),
+        (&["attach", "made"], "not running"),
+        (&["exec", "made", "true"], "not running"),
+        (&["pause", "made"], "not running"),
+        (&["unpause", "made"], "not paused"),
+        (&["unpause", "up"], "not paused"),
+        (&["top", "made"], "not running"),
+        (&["rm", "up"], "is running"),
+        (&["rename", "up", "made"], "already taken"),
+        (&["rename", "up", "up"], "already"),
+        (&["rename", "up", "-x"], "-x"),
+        (&["rename", "up", "a b"], "a b"),
+        (&["kill", "--signal", "LOUD", "up"], "LOUD"),
+        (&["kill", "--signal", "0x9", "up"], "0x9"),
+        (&["stop", "--time", "soon", "up"], "soon"),
+        (&["update", "--memory", "lots", "up"], "lots"),
+        (&["update", "--restart", "sometimes", "up"], "sometimes"),
+        (&["update", "up"], "up"),
+        (&["exec", "up"], "COMMAND"),
+        (&["exec", "-w", "relative", "up", "true"], "relative"),
+        (&["exec", "-e", "=x", "up", "true"], "=x"),
+        (&["cp", "up:/nothing", "/tmp/home/x"], "/nothing"),
+        (&["cp", "up:/etc", "made:/etc"], "between containers"),
+        (&["cp", "/etc/hostname", "/tmp/home/x"], "container"),
+        (&["logs", "--tail", "some", "up"], "some"),
+        (&["commit", "up", "UPPER"], "UPPER"),
+        (&["network", "connect", "bridge", "up"], "none"),
+    ] {
+        refuses(words, &[says]);
+        before.assert_same(&world.host, &format!("{words:?}"));
+    }
+}
+
+#[test]
+fn volumes_that_do_not_fit() {
+    let world = used();
+    world.host.run(["volume", "create", "there"]).ok();
+    world.host.run(["create", "--name", "made", "-v", "there:/d", BUSYBOX, "true"]).ok();
+    let before = Snapshot::take(&world.host);
+    for (words, says) in [
+        (&["volume", "create", "a/b"][..], "a/b"),
+        (&["volume", "create", "-x"], "-x"),
+        (&["volume", "create", ""], "\"\""),
+        (&["volume", "create", "."], "\".\""),
+        (&["volume", "create", ".."], "\"..\""),
+        (&["volume", "create", "caf\u{e9}"], "caf"),
+        (&["volume", "create", "--driver", "cloud", "x"], "cloud"),
+        (&["volume", "create", "--opt", "type=nfs", "x"], "type=nfs"),
+        (&["volume", "inspect"], "<"),
+        (&["volume", "inspect", "nothing"], "nothing"),
+        (&["volume", "rm"], "<"),
+        (&["volume", "rm", "nothing"], "nothing"),
+        (&["volume", "rm", "../there"], "../there"),
+        (&["volume", "rm", "there"], "in use by container made"),
+        (&["run", "--rm", "-v", "a b:/d", BUSYBOX, "true"], "a b"),
+        (&["run", "--rm", "-v", "there:relative", BUSYBOX, "true"], "relative"),
+        (&["run", "--rm", "-v", ":/d", BUSYBOX, "true"], ":/d"),
+        (&["run", "--rm", "--mount", "type=volume,src=there", BUSYBOX, "true"], "--mount"),
+        (&["run", "--rm", "--mount", "type=volume,dst=/d,volume-subpath=../x", BUSYBOX, "true"], "../x"),
+        (&["run", "--rm", "--tmpfs", "relative", BUSYBOX, "true"], "relative"),
+        (&["run", "--rm", "--tmpfs", "/x:size=big", BUSYBOX, "true"], "big"),
+    ] {
+        let said = world.host.run(words).refuses(FAILED, &[says]);
+        assert_eq!(said.stderr.lines().count(), 1, "{said}");
+        before.assert_same(&world.host, &format!("{words:?}"));
+    }
+}

@@ -326,17 +326,17 @@ fn many_at_once() {
     // The files of the network are made with the first container, and stay.
     world.run(&[], &["true"]).ok();
     let before = Snapshot::take(&world.host);
-    let names: Vec<String> = (0..20).map(|number| format!("one-{number}")).collect();
+    let names: Vec<String> = (0..50).map(|number| format!("one-{number}")).collect();
     let all = |arguments: &dyn Fn(&str) -> Vec<String>| {
         let running: Vec<_> = names.iter().map(|name| world.host.spawn(arguments(name))).collect();
         running.into_iter().for_each(|one| drop(one.wait().ok()));
     };
     let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     all(&|name| words(&["run", "-d", "--name", name, BUSYBOX, "sleep", "1000"]));
-    assert_eq!(world.host.run(["ps", "-q"]).ok().stdout.lines().count(), 20);
+    assert_eq!(world.host.run(["ps", "-q"]).ok().stdout.lines().count(), 50);
     all(&|name| words(&["stop", "-t", "0", name]));
     all(&|name| words(&["rm", name]));
-    before.assert_same(&world.host, "20 at once");
+    before.assert_same(&world.host, "50 at once");
 }
 
 /// The supervisor once took a log that could not be written for the end of its container.
