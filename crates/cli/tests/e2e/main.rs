@@ -17,6 +17,7 @@ mod images;
 mod images_choice;
 mod images_verbs;
 mod isolation;
+mod killed;
 mod lifecycle;
 mod limits;
 mod log_drivers;
