@@ -182,6 +182,8 @@ impl Attendance<'_> {
     fn attend(mut self, mut launched: Launched) {
         let stop_signal = sys::signals::by_name(&self.record.stop_signal).unwrap_or(15);
         let mut pause = FIRST_PAUSE;
+        // What the command line and the start took is free, and lies there as long as the container lives.
+        sys::heap::trim();
         loop {
             let began = Instant::now();
             let Launched { running, streams, .. } = &mut launched;

@@ -11,6 +11,7 @@ pub mod command_line;
 pub mod errno;
 pub mod execve;
 pub mod failure;
+pub mod heap;
 pub mod io_priority;
 pub mod keyring;
 pub mod memory_policy;

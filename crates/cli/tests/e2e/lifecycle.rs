@@ -295,6 +295,26 @@ fn supervisor_of(world: &World, name: &str) -> Pid {
     Pid::from_raw(parent.trim().parse().expect("a number")).expect("not 0")
 }
 
+/// What is its own and no other process's: the kernel's "anonymous" memory.
+#[test]
+fn a_supervisor_is_small() {
+    for host in [Host::root(&program()), Host::rootless(&program())] {
+        let world = World::of(host);
+        world.host.run(["pull", BUSYBOX]).ok();
+        detached(&world, "long", &["--health-cmd", "true", "--restart", "always"], "exec sleep 1000");
+        let supervisor = supervisor_of(&world, "long").as_raw_nonzero();
+        let field = |file: &str, name: &str| -> u64 {
+            let text = std::fs::read_to_string(format!("/proc/{supervisor}/{file}")).expect("it runs");
+            let line = text.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+            line.trim().trim_end_matches(" kB").parse().expect("a number")
+        };
+        let own = field("smaps_rollup", "Anonymous:");
+        assert!(own < 800, "{own} kB");
+        assert_eq!(field("status", "Threads:"), 1);
+        world.host.run(["rm", "-f", "long"]).ok();
+    }
+}
+
 #[test]
 fn a_supervisor_that_is_killed() {
     for host in [Host::root(&program()), Host::rootless(&program())] {
