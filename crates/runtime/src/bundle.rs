@@ -23,7 +23,7 @@ pub use crate::written::{Written, read, read_process};
 use crate::error::{Error, Kind, Result};
 use crate::hooks::Hook;
 use crate::id_map::{self, IdMaps, Range};
-use crate::plan::{Capabilities, Device, Joined, Listener, Plan, Process, Root, TimeOffset, User};
+use crate::plan::{ByParent, Capabilities, Device, Joined, Listener, Plan, Process, Root, TimeOffset, User};
 use cgroup::{DeviceRule, Limits};
 use oci_spec::runtime::{Linux, LinuxIdMapping, LinuxNamespaceType, PosixRlimitType, Spec};
 use std::path::{Path, PathBuf};
@@ -35,6 +35,8 @@ use sys::{Context, called};
 pub struct Beyond {
     /// A root other than the directory that `root.path` names.
     pub root: Option<Root>,
+    /// See [`Plan::root_by_parent`].
+    pub root_by_parent: Option<ByParent>,
     /// A user to look up in the container's own files.
     pub user: Option<String>,
     /// Further groups of that user, names or numbers.
@@ -147,6 +149,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         cgroup_namespace,
         bind_devices: beyond.bind_devices || user_namespace,
         root,
+        root_by_parent: beyond.root_by_parent.filter(|_| user_namespace),
         root_read_only: spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false),
         mounts,
         mount_label: label.map(|(option, label)| (option.to_owned(), label.to_owned())),

@@ -4,10 +4,12 @@
 //! newuidmap(1) and newgidmap(1) write any other.
 
 use crate::error::{Error, Kind, Result};
+use rustix::fs::{Gid, Uid};
+use rustix::thread::{capabilities, set_capabilities, set_thread_res_gid, set_thread_res_uid};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use sys::{Context, called};
+use sys::{Context, Errno, called};
 
 /// The kernel takes this many lines (UID_GID_MAP_MAX_EXTENTS).
 const MOST: usize = 340;
@@ -119,6 +121,21 @@ pub fn of_this_user() -> IdMaps {
         all
     };
     IdMaps { uid: ranges(uid, uids), gid: ranges(gid, gids) }
+}
+
+/// Makes files as another user from here on, with all the privileges that this process has: in a mount whose ids are mapped no
+/// file is made for an id that has none there, such as root of the host in that of a container.
+pub fn act_as(uid: u32, gid: u32) -> Result<()> {
+    let (owner, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    set_thread_res_gid(Gid::ROOT, group, Gid::ROOT)
+        .map_err(called::<Errno>(|| format!("setresgid(0, {gid}, 0)")))?;
+    set_thread_res_uid(Uid::ROOT, owner, Uid::ROOT)
+        .map_err(called::<Errno>(|| format!("setresuid(0, {uid}, 0)")))?;
+    // Put out of force by the change of user (capabilities(7), "Effect of user ID changes on capabilities").
+    let mut sets = capabilities(None).map_err(called::<Errno>(|| "capget".to_owned()))?;
+    sets.effective = sets.permitted;
+    set_capabilities(None, sets).map_err(called::<Errno>(|| "capset".to_owned()))?;
+    Ok(())
 }
 
 /// Writes the maps of process `pid`, which waits in a new user namespace.

@@ -134,7 +134,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     let new_root = step(
         "new root: the image's layers, and a layer for changes",
         "mount(2), open_tree(2), fsconfig(2)",
-        || root::prepare(plan).within(|| "prepare the root file system"),
+        || root::prepare(plan, opened.root.as_ref()).within(|| "prepare the root file system"),
     )?;
     // Opened before the old root goes: sources are on the host, and proc may only be made new where one is seen.
     let sources = step(

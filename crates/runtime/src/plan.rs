@@ -3,8 +3,10 @@
 //! Made from a written Spec by [`crate::bundle`], carried out by `init`. Nothing here touches the system.
 
 mod mount;
+mod root;
 
 pub use mount::{Bind, FileSystem, IdMap, Link, Mount, Propagation, Source};
+pub use root::{ByParent, Overlay, Root, Upper};
 
 use crate::hooks::Hooks;
 use crate::id_map::IdMaps;
@@ -41,6 +43,8 @@ pub struct Plan {
     pub bind_devices: bool,
     /// Where the root comes from.
     pub root: Root,
+    /// Whether the parent mounts it, and how: for a user namespace that may not, or not with the right ids.
+    pub root_by_parent: Option<ByParent>,
     /// How the root takes part in mount events; none leaves it a slave of the host's.
     pub root_propagation: Option<Propagation>,
     /// Whether the root is read-only once everything is mounted.
@@ -135,44 +139,6 @@ impl Plan {
             || (self.namespaces.has(Namespaces::TIME) && !self.time_offsets.is_empty())
             || (user && !self.joined.is_empty())
     }
-}
-
-/// Where the root file system comes from.
-#[derive(Debug, Clone)]
-pub enum Root {
-    /// A directory, as it is.
-    Directory(PathBuf),
-    /// An overlay of directories.
-    Overlay(Overlay),
-}
-
-/// An overlay (Documentation/filesystems/overlayfs.rst of the kernel).
-#[derive(Debug, Clone)]
-pub struct Overlay {
-    /// Read-only layers, lowest first.
-    pub lower: Vec<PathBuf>,
-    /// Where changes go.
-    pub upper: Upper,
-    /// An empty directory that is there: the overlay is mounted on it, in the container's namespace only.
-    pub mount_point: PathBuf,
-    /// Whether markers are `user.overlay.*`, the ones that root of a user namespace may write.
-    pub user_xattr: bool,
-    /// Whether the kernel may skip syncing: for containers that are thrown away.
-    pub volatile: bool,
-}
-
-/// Where the changes of an overlay go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Upper {
-    /// Two directories on one file system.
-    Directories {
-        /// The changes.
-        upper: PathBuf,
-        /// What the kernel works in.
-        work: PathBuf,
-    },
-    /// A tmpfs that goes with the container.
-    Memory,
 }
 
 /// A device node.

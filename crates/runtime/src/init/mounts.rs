@@ -5,6 +5,7 @@ mod cgroups;
 mod file_system;
 mod layers_at_once;
 mod parent;
+mod root_by_parent;
 
 pub use bind::clone_tree;
 pub use file_system::file_system;
@@ -192,7 +193,7 @@ impl From<bind::Opened> for Made {
 fn scratch(plan: &Plan, running: bool) -> Option<&Path> {
     let shared = plan.root_propagation.is_some_and(|one| one.kind == SHARED);
     match &plan.root {
-        _ if running || shared => None,
+        _ if running || shared || plan.root_by_parent.is_some() => None,
         Root::Directory(path) => Some(path),
         Root::Overlay(overlay) => Some(&overlay.mount_point),
     }

@@ -1,5 +1,6 @@
 //! One overlay of all layers (Documentation/filesystems/overlayfs.rst of the kernel).
 
+use super::mounts::clone_tree;
 use super::root::place;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Overlay, Upper};
@@ -25,7 +26,24 @@ pub fn mount(overlay: &Overlay) -> Result<Option<OwnedFd>> {
         upper_and_work(overlay)?;
         return Ok(None);
     }
-    if takes_layers_one_by_one() { one_by_one(overlay) } else { at_once(overlay) }
+    if !takes_layers_one_by_one() {
+        return at_once(overlay, upper_and_work(overlay)?);
+    }
+    let tree = one_by_one(overlay, upper_and_work(overlay)?)?;
+    tree.iter().try_for_each(|tree| place(tree, &overlay.mount_point))?;
+    Ok(tree)
+}
+
+/// The overlay, attached nowhere; its directories for changes are there. The mount namespace is thrown away: where the kernel
+/// wants a place for the overlay, it stays mounted there.
+pub fn detached(overlay: &Overlay, upper_and_work: (PathBuf, PathBuf)) -> Result<OwnedFd> {
+    let made = if takes_layers_one_by_one() {
+        one_by_one(overlay, upper_and_work)?
+    } else {
+        let mounted = at_once(overlay, upper_and_work)?;
+        mounted.map(|_| clone_tree(&overlay.mount_point, false)).transpose()?
+    };
+    made.ok_or_else(|| Error::new(Kind::Invalid, "the kernel has no overlay of this directory: EINVAL"))
 }
 
 /// Whether the directory belongs to a user that has no id in here: not even its root could make a file in it, and the
@@ -46,7 +64,7 @@ pub fn takes_layers_one_by_one() -> bool {
 }
 
 /// The directories that changes go to; a tmpfs for them is mounted where the overlay will cover it.
-fn upper_and_work(overlay: &Overlay) -> Result<(PathBuf, PathBuf)> {
+pub fn upper_and_work(overlay: &Overlay) -> Result<(PathBuf, PathBuf)> {
     match &overlay.upper {
         Upper::Directories { upper, work } => Ok((upper.clone(), work.clone())),
         Upper::Memory => {
@@ -74,7 +92,7 @@ fn flags(overlay: &Overlay) -> impl Iterator<Item = &'static str> {
     all.into_iter().filter_map(|(flag, wanted)| wanted.then_some(flag))
 }
 
-fn one_by_one(overlay: &Overlay) -> Result<Option<OwnedFd>> {
+fn one_by_one(overlay: &Overlay, (upper, work): (PathBuf, PathBuf)) -> Result<Option<OwnedFd>> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)
         .map_err(called::<Errno>(|| "fsopen(overlay)".to_owned()))?;
     let set = |key: &str, value: &Path| {
@@ -85,7 +103,6 @@ fn one_by_one(overlay: &Overlay) -> Result<Option<OwnedFd>> {
     for layer in overlay.lower.iter().rev() {
         set("lowerdir+", layer)?;
     }
-    let (upper, work) = upper_and_work(overlay)?;
     set("upperdir", &upper)?;
     set("workdir", &work)?;
     for flag in flags(overlay) {
@@ -99,14 +116,12 @@ fn one_by_one(overlay: &Overlay) -> Result<Option<OwnedFd>> {
     }
     let tree = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())
         .map_err(called::<Errno>(|| "fsmount(overlay)".to_owned()))?;
-    place(&tree, &overlay.mount_point)?;
     Ok(Some(tree))
 }
 
 /// The way of mount(2). Options that are longer than a page, or have the characters that part them in a path, name
 /// descriptors instead: 127 layers fit.
-fn at_once(overlay: &Overlay) -> Result<Option<OwnedFd>> {
-    let (upper, work) = upper_and_work(overlay)?;
+fn at_once(overlay: &Overlay, (upper, work): (PathBuf, PathBuf)) -> Result<Option<OwnedFd>> {
     let mut paths: Vec<PathBuf> = vec![upper, work];
     paths.extend(overlay.lower.iter().rev().cloned());
     let parts_options =

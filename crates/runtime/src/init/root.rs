@@ -59,14 +59,24 @@ pub fn set_propagation(root: &OwnedFd, plan: &Plan) -> Result<()> {
     mount_setattr(root.as_fd(), recursive, attributes).within(|| "set the propagation of the root")
 }
 
-/// Makes the new root a mount of its own, as pivot_root(2) wants it, and returns it.
-pub fn prepare(plan: &Plan) -> Result<OwnedFd> {
-    let tree = tree(plan)?;
+/// Makes the new root a mount of its own, as pivot_root(2) wants it, and returns it; `given` is one that the parent has mounted.
+pub fn prepare(plan: &Plan, given: Option<&OwnedFd>) -> Result<OwnedFd> {
+    let tree = match given {
+        Some(tree) => attach(tree)?,
+        None => tree(plan)?,
+    };
     if plan.bind_devices {
         // A node made in here, or carried by an image, opens nothing: only the bound ones do.
         mount_setattr(tree.as_fd(), false, MountAttributes { set: NODEV, ..MountAttributes::default() })?;
     }
     Ok(tree)
+}
+
+/// Over the old root: a place that needs no path, and the way to the container's own may be closed to a user namespace. Paths
+/// lead to what is beneath until the root is entered, as those that begin at a process's root do.
+fn attach(tree: &OwnedFd) -> Result<OwnedFd> {
+    place(tree, Path::new("/"))?;
+    Ok(tree.try_clone().map_err(called(|| "dup(root)".to_owned()))?)
 }
 
 fn tree(plan: &Plan) -> Result<OwnedFd> {
@@ -93,7 +103,7 @@ fn tree(plan: &Plan) -> Result<OwnedFd> {
     }
 }
 
-pub(super) fn place(tree: &OwnedFd, at: &Path) -> Result<()> {
+pub fn place(tree: &OwnedFd, at: &Path) -> Result<()> {
     move_mount(tree, "", CWD, at, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .map_err(called::<Errno>(|| format!("move_mount({at:?})")))?;
     Ok(())

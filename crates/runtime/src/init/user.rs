@@ -189,16 +189,22 @@ fn set_groups(identity: &Identity) -> Result<()> {
     // Without a range of ids a user namespace has no setgroups; there are then no groups to drop either.
     match set_thread_groups(&groups) {
         Err(Errno::PERM) if groups.is_empty() && setgroups_denied() => Ok(()),
-        other => Ok(other.map_err(called::<Errno>(|| format!("setgroups({:?})", identity.groups)))?),
+        other => other.map_err(|errno| refused(format!("setgroups({:?})", identity.groups), errno)),
     }
 }
 
 fn set_ids(identity: &Identity) -> Result<()> {
     let gid = Gid::from_raw(identity.gid);
-    set_thread_res_gid(gid, gid, gid).map_err(called::<Errno>(|| format!("setresgid({})", identity.gid)))?;
+    set_thread_res_gid(gid, gid, gid)
+        .map_err(|errno| refused(format!("setresgid({})", identity.gid), errno))?;
     let uid = Uid::from_raw(identity.uid);
-    set_thread_res_uid(uid, uid, uid).map_err(called::<Errno>(|| format!("setresuid({})", identity.uid)))?;
-    Ok(())
+    set_thread_res_uid(uid, uid, uid).map_err(|errno| refused(format!("setresuid({})", identity.uid), errno))
+}
+
+/// What the kernel's EINVAL means here (user_namespaces(7)).
+fn refused(call: String, errno: Errno) -> Error {
+    let error = Error::from(called::<Errno>(|| call)(errno));
+    if errno == Errno::INVAL { error.with_hint("its user namespace has no such id") } else { error }
 }
 
 fn setgroups_denied() -> bool {

@@ -1,11 +1,11 @@
 //! What only the parent can open for init: it has the host's privileges, init may have those of a user namespace alone.
 
-use super::bind;
+use super::{bind, root_by_parent};
 use crate::channel::{Message, pair};
 use crate::container::{end, wait};
 use crate::error::{Error, Kind, Result};
 use crate::id_map::{self, IdMaps};
-use crate::plan::{Bind, IdMap, Mount, Plan, Propagation, Source};
+use crate::plan::{Bind, Mount, Plan, Propagation, Source};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -20,6 +20,8 @@ use sys::{Context, Errno, called};
 pub struct Opened {
     /// In the place of each source that of its mount in the plan; empty where there are none at all.
     pub sources: Vec<Option<bind::Opened>>,
+    /// The root, where it is for the parent to mount.
+    pub root: Option<OwnedFd>,
     /// Whether this is all there is: who attaches them does not have the host's files before it.
     pub complete: bool,
 }
@@ -27,30 +29,37 @@ pub struct Opened {
 impl Opened {
     /// The descriptors that it is about.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.sources.iter().flatten().filter_map(|one| match one {
+        let sources = self.sources.iter().flatten().filter_map(|one| match one {
             bind::Opened::Tree(tree) => Some(tree.as_fd()),
             bind::Opened::Link(_) => None,
-        })
+        });
+        sources.chain(self.root.iter().map(AsFd::as_fd))
     }
 }
 
 /// Opens the sources of binds that have ids of their own, and those whose paths may be closed to root of a user
-/// namespace. Before init is cloned: it inherits the descriptors.
+/// namespace; mounts the root where that is for the parent to do. Before init is cloned: it inherits the descriptors.
 pub fn open_in_parent(plan: &Plan) -> Result<Opened> {
     let inside = plan.has_user_namespace();
     let wanted = |mount: &Mount| {
         bind_of(mount).is_some_and(|bind| bind.id_map.is_some() || (inside && may_be_closed(&bind.path)))
     };
-    if !plan.mounts.iter().any(wanted) {
-        return Ok(Opened::default());
-    }
-    open_all(plan, wanted, false)
+    let mut namespaces = Namespaced::of(plan);
+    let root = plan
+        .root_by_parent
+        .map(|how| root_by_parent::open(plan, how, &mut namespaces).within(|| "mount the root file system"));
+    let root = root.transpose()?;
+    let sources = match plan.mounts.iter().any(wanted) {
+        true => open_all(&mut namespaces, wanted, false)?,
+        false => Vec::new(),
+    };
+    Ok(Opened { sources, root, complete: false })
 }
 
 /// Opens each mount of binds that has to be bound again by itself, with its target: where it has ids of its own, and where
 /// others lie on it, from which a user namespace cannot part it. `beneath` are the mounts of the host below a path.
 pub fn open_apart(plan: &Plan, beneath: impl Fn(&Path) -> Vec<PathBuf>) -> Result<Vec<(PathBuf, OwnedFd)>> {
-    let mut namespaces = Namespaced { plan, made: Vec::new(), locks: false, locked: None };
+    let mut namespaces = Namespaced { locks: false, ..Namespaced::of(plan) };
     let mut apart = Vec::new();
     for mount in &plan.mounts {
         let Some(bind) = bind_of(mount) else { continue };
@@ -82,7 +91,8 @@ pub fn open_apart(plan: &Plan, beneath: impl Fn(&Path) -> Vec<PathBuf>) -> Resul
 
 /// Opens the source of every bind, for a container that runs.
 pub fn open_for_running(plan: &Plan) -> Result<Opened> {
-    open_all(plan, |mount| bind_of(mount).is_some(), true)
+    let sources = open_all(&mut Namespaced::of(plan), |mount| bind_of(mount).is_some(), true)?;
+    Ok(Opened { sources, root: None, complete: true })
 }
 
 /// Whether a directory on the way is closed to others than its owner and group.
@@ -93,13 +103,15 @@ fn may_be_closed(path: &Path) -> bool {
     !real.ancestors().skip(1).all(open_to_all)
 }
 
-fn open_all(plan: &Plan, wanted: impl Fn(&Mount) -> bool, complete: bool) -> Result<Opened> {
-    let locks = plan.has_user_namespace();
-    let mut namespaces = Namespaced { plan, made: Vec::new(), locks, locked: None };
+fn open_all(
+    namespaces: &mut Namespaced<'_>,
+    wanted: impl Fn(&Mount) -> bool,
+    complete: bool,
+) -> Result<Vec<Option<bind::Opened>>> {
     let mut sources = Vec::new();
-    for mount in &plan.mounts {
+    for mount in &namespaces.plan.mounts {
         sources.push(match bind_of(mount).filter(|_| wanted(mount)) {
-            Some(bind) => match open(bind, &mut namespaces) {
+            Some(bind) => match open(bind, namespaces) {
                 Ok(source) => Some(source),
                 Err(error) if complete || bind.id_map.is_some() => {
                     return Err(error.within(format!("mount {}", mount.target.display())));
@@ -110,7 +122,7 @@ fn open_all(plan: &Plan, wanted: impl Fn(&Mount) -> bool, complete: bool) -> Res
             None => None,
         });
     }
-    Ok(Opened { sources, complete })
+    Ok(sources)
 }
 
 fn bind_of(mount: &Mount) -> Option<&Bind> {
@@ -120,7 +132,7 @@ fn bind_of(mount: &Mount) -> Option<&Bind> {
     }
 }
 
-fn open(bind: &Bind, namespaces: &mut Namespaced<'_>) -> Result<bind::Opened> {
+pub fn open(bind: &Bind, namespaces: &mut Namespaced<'_>) -> Result<bind::Opened> {
     let mut tree = match bind::open(bind)? {
         bind::Opened::Tree(tree) => tree,
         link => return Ok(link),
@@ -141,7 +153,7 @@ fn open(bind: &Bind, namespaces: &mut Namespaced<'_>) -> Result<bind::Opened> {
     };
     mount_setattr(tree.as_fd(), true, MountAttributes { propagation, ..MountAttributes::default() })?;
     if let Some(map) = &bind.id_map {
-        let namespace = namespaces.find(map)?;
+        let namespace = namespaces.find(map.maps.as_ref())?;
         set_id_map(tree.as_fd(), map.recursive, namespace.as_fd())
             .map_err(Error::from)
             .map_err(|error| hint(error, &bind.path))?;
@@ -149,7 +161,7 @@ fn open(bind: &Bind, namespaces: &mut Namespaced<'_>) -> Result<bind::Opened> {
     Ok(bind::Opened::Tree(tree))
 }
 
-fn hint(error: Error, path: &Path) -> Error {
+pub fn hint(error: Error, path: &Path) -> Error {
     match error.kind {
         Kind::Permission => error.with_hint("only root of the host maps the ids of a mount"),
         _ => error.with_hint(format!("the file system of {} may have no id-mapped mounts", path.display())),
@@ -157,8 +169,8 @@ fn hint(error: Error, path: &Path) -> Error {
 }
 
 /// The user namespaces that mounts take their ids from, each made once.
-struct Namespaced<'a> {
-    plan: &'a Plan,
+pub struct Namespaced<'a> {
+    pub plan: &'a Plan,
     made: Vec<(Option<IdMaps>, OwnedFd)>,
     /// Whether mounts are opened as a user namespace has them.
     locks: bool,
@@ -179,23 +191,7 @@ impl Locked {
 
     /// Opens a source among them with the privileges of this process, in a child that goes there.
     fn open(&self, bind: &Bind) -> Result<OwnedFd> {
-        let (mut ours, theirs) = pair()?;
-        let parents_end = &mut ours;
-        let child = clone3(Namespaces::NONE, None, move || {
-            if parents_end.close().is_err() {
-                return 71;
-            }
-            let sent =
-                self.open_inside(bind).and_then(|tree| theirs.send(&Message::Source, Some(tree.as_fd())));
-            sent.map_or_else(|failure| crate::init::report(&theirs, failure), |()| 0)
-        })?;
-        let said = ours.receive();
-        wait(&child)?;
-        match said? {
-            Some((Message::Source, Some(tree))) => Ok(tree),
-            Some((Message::Failed { kind, chain, hint }, _)) => Err(Error { kind, chain, hint }),
-            _ => Err(Error::new(Kind::Other, "a child that opens a source ended without it")),
-        }
+        from_child(Namespaces::NONE, || self.open_inside(bind))
     }
 
     fn open_inside(&self, bind: &Bind) -> Result<OwnedFd> {
@@ -208,7 +204,11 @@ impl Locked {
     }
 }
 
-impl Namespaced<'_> {
+impl<'a> Namespaced<'a> {
+    fn of(plan: &'a Plan) -> Self {
+        Self { plan, made: Vec::new(), locks: plan.has_user_namespace(), locked: None }
+    }
+
     fn locked(&mut self) -> Result<&Locked> {
         match &mut self.locked {
             Some(locked) => Ok(locked),
@@ -216,13 +216,14 @@ impl Namespaced<'_> {
         }
     }
 
-    fn find(&mut self, map: &IdMap) -> Result<&OwnedFd> {
-        let known = self.made.iter().position(|(maps, _)| *maps == map.maps);
+    /// One with these ids; none for those of the container.
+    pub fn find(&mut self, wanted: Option<&IdMaps>) -> Result<&OwnedFd> {
+        let known = self.made.iter().position(|(maps, _)| maps.as_ref() == wanted);
         let index = match known {
             Some(index) => index,
             None => {
-                let namespace = self.make(map.maps.as_ref()).within(|| "map its ids")?;
-                self.made.push((map.maps.clone(), namespace));
+                let namespace = self.make(wanted).within(|| "map its ids")?;
+                self.made.push((wanted.cloned(), namespace));
                 self.made.len() - 1
             }
         };
@@ -237,6 +238,26 @@ impl Namespaced<'_> {
             (None, Some(joined)) => open_namespace(&joined.path),
             (None, None) => user_namespace(&self.plan.id_maps),
         }
+    }
+}
+
+/// A mount, attached nowhere, that a child opens in namespaces of its own.
+pub fn from_child(namespaces: Namespaces, open: impl FnOnce() -> Result<OwnedFd>) -> Result<OwnedFd> {
+    let (mut ours, theirs) = pair()?;
+    let parents_end = &mut ours;
+    let child = clone3(namespaces, None, move || {
+        if parents_end.close().is_err() {
+            return 71;
+        }
+        let sent = open().and_then(|tree| theirs.send(&Message::Source, Some(tree.as_fd())));
+        sent.map_or_else(|failure| crate::init::report(&theirs, failure), |()| 0)
+    })?;
+    let said = ours.receive();
+    wait(&child)?;
+    match said? {
+        Some((Message::Source, Some(tree))) => Ok(tree),
+        Some((Message::Failed { kind, chain, hint }, _)) => Err(Error { kind, chain, hint }),
+        _ => Err(Error::new(Kind::Other, "a child that opens a mount ended without it")),
     }
 }
 
