@@ -94,8 +94,8 @@ pub struct RunArguments {
     #[arg(long, value_name = "TARGET[:OPTIONS]")]
     tmpfs: Vec<String>,
     /// Make the root read-only
-    #[arg(long)]
-    read_only: bool,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    read_only: Option<bool>,
     /// Memory limit
     #[arg(short, long, value_name = "BYTES")]
     memory: Option<String>,
@@ -179,7 +179,7 @@ pub struct RunArguments {
     /// Write the steps of the start for a viewer of traces, and a picture of them to FILE.svg
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
-    /// Shut as far as it goes: no capabilities, no new privileges, a read-only root
+    /// Shut as far as it goes: ids of its own, no capabilities, no new privileges, a read-only root; what else is given holds
     #[arg(long)]
     hardened: bool,
     #[command(flatten)]
@@ -197,8 +197,9 @@ pub fn usage(option: &str, text: &str, why: &str) -> Error {
 impl RunArguments {
     /// The wish that these words mean.
     pub fn wish(&self) -> Result<Wish> {
-        if self.hardened && (self.privileged || !self.cap_add.is_empty()) {
-            return Err(Error::new(Kind::Usage, "--hardened contradicts --privileged and --cap-add"));
+        if self.hardened && self.privileged {
+            return Err(Error::new(Kind::Usage, "--hardened contradicts --privileged")
+                .with_hint("give single capabilities with --cap-add"));
         }
         let (source, command) = self.source()?;
         let (network, attachments) = self.network.wish()?;
@@ -236,7 +237,7 @@ impl RunArguments {
             workdir: self.workdir.clone(),
             user: self.user.clone(),
             mounts,
-            read_only: self.read_only || self.hardened,
+            read_only: self.read_only.unwrap_or(self.hardened),
             memory: size_of("--memory", &self.memory)?,
             memory_swap: match self.memory_swap.as_deref() {
                 Some("-1") => Some(-1),
@@ -251,7 +252,7 @@ impl RunArguments {
             sysctls: pairs("--sysctl", &self.sysctl)?,
             cap_add: self.cap_add.clone(),
             cap_drop: match self.hardened {
-                true => vec!["ALL".to_owned()],
+                true => [vec!["ALL".to_owned()], self.cap_drop.clone()].concat(),
                 false => self.cap_drop.clone(),
             },
             privileged: self.privileged,
@@ -277,7 +278,7 @@ impl RunArguments {
             exposed: exposed(&self.expose)?,
             publish_all: self.publish_all,
             limits: self.limits.limits()?,
-            sharing: self.sharing.sharing()?,
+            sharing: self.sharing.sharing(self.hardened)?,
             health: self.health.wish()?,
         })
     }

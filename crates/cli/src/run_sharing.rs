@@ -1,7 +1,8 @@
 //! The options of `run` for what is shared with the host and with other containers.
 
 use crate::run_arguments::{pairs, usage};
-use engine::{Namespace, Result, Sharing};
+use engine::user_namespace;
+use engine::{Namespace, Result, Sharing, UserNamespace, parse_userns};
 
 /// What is shared
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -16,6 +17,9 @@ pub struct RunSharing {
     /// Whose host name it has: private, host
     #[arg(long, value_name = "MODE", default_value = "private")]
     uts: String,
+    /// Whose user ids it has: auto[:size=N] for its own, keep-id[:uid=N,gid=N], host, container:NAME
+    #[arg(long, value_name = "MODE")]
+    userns: Option<String>,
     /// Whose cgroups it sees: private, host
     #[arg(long, value_name = "MODE", default_value = "private", value_parser = ["private", "host"])]
     cgroupns: String,
@@ -41,7 +45,7 @@ pub struct RunSharing {
 
 impl RunSharing {
     /// What these words mean.
-    pub fn sharing(&self) -> Result<Sharing> {
+    pub fn sharing(&self, hardened: bool) -> Result<Sharing> {
         for (option, texts) in [("--dns-search", &self.dns_search), ("--dns-option", &self.dns_option)] {
             for text in texts {
                 if text.is_empty()
@@ -56,6 +60,12 @@ impl RunSharing {
             ipc: if self.ipc == "shareable" { Namespace::Own } else { namespace("--ipc", &self.ipc)? },
             shareable: self.ipc == "shareable",
             uts: namespace("--uts", &self.uts)?,
+            userns: match &self.userns {
+                Some(text) => parse_userns(text)?,
+                // An ordinary user's containers are in a user namespace already.
+                None if hardened && !user_namespace::is_needed() => UserNamespace::Auto { size: None },
+                None => UserNamespace::Usual,
+            },
             host_cgroup: self.cgroupns == "host",
             domainname: self.domainname.clone(),
             groups: self.group_add.clone(),

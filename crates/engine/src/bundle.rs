@@ -1,6 +1,7 @@
 //! A wish and an image's config as a config.json: docker's meaning of both in the words of the specification.
 
 use crate::error::{Error, Kind, Result};
+use crate::ids::Ids;
 use crate::mount::VolumeMount;
 use crate::security::Security;
 use crate::wish::{Namespace, Network, Wish};
@@ -48,8 +49,10 @@ pub struct Settled {
     pub devices: Vec<Value>,
     /// Rules for them.
     pub device_rules: Vec<Value>,
-    /// In a user namespace.
-    pub rootless: bool,
+    /// Its user namespace, where it is not that of the engine.
+    pub ids: Option<Ids>,
+    /// In a user namespace: the engine's or its own.
+    pub in_user_namespace: bool,
     /// Whether mounts must refuse devices, because the cgroup does not.
     pub no_devices: bool,
     /// Whether there is a cgroup.
@@ -122,15 +125,16 @@ fn mounts(wish: &Wish, settled: &Settled) -> Vec<Value> {
         dev.push("nodev");
     }
     // A proc of the host's processes belongs to the host: in a user namespace it can only be bound.
-    let proc = match settled.rootless && wish.sharing.pid == Namespace::Host {
+    let proc = match settled.in_user_namespace && wish.sharing.pid == Namespace::Host {
         true => json!({"destination": "/proc", "type": "bind", "source": "/proc",
             "options": ["rbind", "nosuid", "noexec", "nodev"]}),
         false => mount("/proc", "proc", &["nosuid", "noexec", "nodev"]),
     };
     let mut mounts = vec![proc, mount("/dev", "tmpfs", &dev), mount("/dev/pts", "devpts", &pts)];
     // The messages are those of the namespace; a user's root may only bind what the host has of the host's.
-    let absent =
-        wish.sharing.ipc == Namespace::Host && settled.rootless && !Path::new("/dev/mqueue").is_dir();
+    let absent = wish.sharing.ipc == Namespace::Host
+        && settled.in_user_namespace
+        && !Path::new("/dev/mqueue").is_dir();
     if !absent {
         mounts.push(mount("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]));
     }
@@ -143,20 +147,20 @@ fn mounts(wish: &Wish, settled: &Settled) -> Vec<Value> {
         }
     }
     let fixed = mounts.len();
-    if settled.rootless && wish.network == Network::Host {
+    if settled.in_user_namespace && wish.network == Network::Host {
         // sysfs belongs to the network namespace: in a user namespace the host's can only be bound.
         mounts.push(json!({"destination": "/sys", "type": "bind", "source": "/sys",
             "options": ["rbind", "rro", "nosuid", "noexec", "nodev"]}));
     } else {
         mounts.push(mount("/sys", "sysfs", &["nosuid", "noexec", "nodev", access]));
-        if settled.has_cgroup || !settled.rootless {
+        if settled.has_cgroup || !settled.in_user_namespace {
             mounts.push(mount("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", access]));
         }
     }
     for (source, target) in &settled.etc {
-        mounts.push(
-            json!({"destination": target, "type": "bind", "source": source, "options": ["bind", "rprivate"]}),
-        );
+        let mut options = vec!["bind", "rprivate"];
+        options.extend(settled.ids.as_ref().map(|_| "idmap"));
+        mounts.push(json!({"destination": target, "type": "bind", "source": source, "options": options}));
     }
     for (source, target, options) in &settled.binds {
         let mut options = options.clone();
@@ -287,6 +291,7 @@ fn namespaces(wish: &Wish, settled: &Settled) -> Value {
         ("ipc", own(&wish.sharing.ipc)),
         ("cgroup", !wish.sharing.host_cgroup),
         ("network", matches!(wish.network, Network::Bridge | Network::None)),
+        ("user", settled.ids.as_ref().is_some_and(|ids| ids.joined.is_none())),
     ];
     let new = kinds.into_iter().filter(|(_, own)| *own).map(|(kind, _)| json!({"type": kind}));
     new.chain(settled.joined.iter().map(|(kind, path)| json!({"type": kind, "path": path}))).collect()
@@ -357,6 +362,10 @@ pub fn spec(wish: &Wish, config: &Config, settled: &Settled) -> Result<Spec> {
     }
     if let Some(profile) = &settled.security.seccomp {
         written["linux"]["seccomp"] = json!(profile);
+    }
+    if let Some(ids) = &settled.ids {
+        let [users, groups] = ids.mappings();
+        (written["linux"]["uidMappings"], written["linux"]["gidMappings"]) = (users, groups);
     }
     if settled.has_cgroup {
         written["linux"]["cgroupsPath"] = json!(format!("/devoxx/{}", settled.id));

@@ -94,32 +94,43 @@ pub fn copy(
     moved: &dyn Fn(u64),
 ) -> Result<u64> {
     let files = files::open(host, wish.container(), true)?;
+    let (inside_ids, outside_ids) = (|uid, gid| files.inside(uid, gid), |uid, gid| files.outside(uid, gid));
+    let cancelled = Some(host.images.cancelled());
+    // Without -a they belong to whoever is root at the destination.
+    let root = |(uid, gid)| (!wish.archive).then_some((uid, gid));
+    let moved = Some(moved);
+    let out = Options { owner: root((0, 0)), ids: Some(&inside_ids), cancelled, moved, ..Options::default() };
+    let into = Options {
+        owner: root(files.outside(0, 0)),
+        ids: Some(&outside_ids),
+        cancelled,
+        moved,
+        ..Options::default()
+    };
     let ownership = if host.rootless.is_some() { Ownership::UserNamespace } else { Ownership::Root };
     let done = match (&wish.from, &wish.to) {
         (Side::Container(_, path), Side::Stream) => {
             let source = Source::find(&inside(&files), path, wish.follow)?;
             let from = From::Tree(source.file, source.name);
-            let cancelled = Some(host.images.cancelled());
-            let options = Options { cancelled, moved: Some(moved), ..Options::default() };
+            let options = Options { owner: None, ..out };
             transfer(from, To::Archive(Box::new(output)), &options).map_err(of_image)
         }
         (Side::Container(_, path), Side::Local(to)) => {
             let source = Source::find(&inside(&files), path, wish.follow)?;
-            put(host, source, (&local()?, to), wish, ownership, moved)
+            put(source, &local()?, to, &out, ownership)
         }
         (Side::Local(path), Side::Container(_, to)) => {
-            writable(&files)?;
+            files.write_to()?;
             let source = Source::find(&local()?, path, wish.follow)?;
-            put(host, source, (&inside(&files), to), wish, ownership, moved)
+            put(source, &inside(&files), to, &into, ownership)
         }
         (Side::Stream, Side::Container(_, to)) => {
-            writable(&files)?;
+            files.write_to()?;
             let root = inside(&files);
             let directory = root.look(to, true)?.filter(|file| is_directory(&file.1));
             let (directory, _) = directory
                 .ok_or_else(|| Error::new(Kind::Failed, format!("{to}: not a directory of the container")))?;
-            let options = Options { owner: owner(wish), moved: Some(moved), ..Options::default() };
-            transfer(From::Archive(Box::new(input)), To::Directory(directory, ownership), &options)
+            transfer(From::Archive(Box::new(input)), To::Directory(directory, ownership), &into)
                 .map_err(of_image)
         }
         _ => Err(Error::new(Kind::Usage, "neither of the two is in a container")),
@@ -150,21 +161,6 @@ fn full_of(host: &Host<'_>, wish: &CopyWish, error: Error) -> Error {
         true => full::explain(host.paths, host.images, error),
         false => Error { hint: Some("free some space where it is copied to".to_owned()), ..error },
     }
-}
-
-fn writable(files: &Files) -> Result<()> {
-    match files.read_only {
-        None => Ok(()),
-        Some(why) => {
-            let name = &files.listed.record.name;
-            Err(Error::new(Kind::Failed, format!("nothing can be copied to container {name}: {why}")))
-        }
-    }
-}
-
-/// Without `-a`, whoever is root at the destination.
-fn owner(wish: &CopyWish) -> Option<(u32, u32)> {
-    (!wish.archive).then_some((0, 0))
 }
 
 /// A root and how paths in it are resolved.
@@ -289,17 +285,14 @@ fn last_name(root: &Root<'_>, path: &str) -> Vec<u8> {
 
 /// Puts the source at `path` of a root (docker-cp(1)).
 fn put(
-    host: &Host<'_>,
     source: Source,
-    (root, path): (&Root<'_>, &str),
-    wish: &CopyWish,
+    root: &Root<'_>,
+    path: &str,
+    options: &Options<'_>,
     ownership: Ownership,
-    moved: &dyn Fn(u64),
 ) -> Result<u64> {
     let failed = |text: String| Err(Error::new(Kind::Failed, text));
     let wants_directory = path.ends_with('/') || means_contents(path);
-    let cancelled = Some(host.images.cancelled());
-    let options = Options { owner: owner(wish), cancelled, moved: Some(moved), ..Options::default() };
     let (directory, name) = match root.look(path, true)? {
         Some((directory, stat)) if is_directory(&stat) => (directory, source.name),
         Some(_) if wants_directory => return failed(format!("{path}: not a directory")),
@@ -327,7 +320,7 @@ fn put(
             (directory, name.unwrap_or_default())
         }
     };
-    transfer(From::Tree(source.file, name), To::Directory(directory, ownership), &options).map_err(of_image)
+    transfer(From::Tree(source.file, name), To::Directory(directory, ownership), options).map_err(of_image)
 }
 
 /// Whether a file can be replaced under its name: it is no link to another, and nothing is mounted there.

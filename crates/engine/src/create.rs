@@ -8,7 +8,7 @@ use crate::paths::{Paths, make};
 use crate::record::{self, Record};
 use crate::wish::{LogDriver, Network, Restart, Wish};
 use crate::{
-    bundle, capabilities, cgroups, connect, control, events, health, names, networks, remove, security,
+    bundle, capabilities, cgroups, connect, control, events, health, ids, names, networks, remove, security,
     way_out,
 };
 use oci_spec::image::Config;
@@ -60,6 +60,7 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
         image_volumes: image_volumes(wish, &base.config),
         leased: wish.network == Network::Bridge && host.rootless.is_none(),
         networks: wish.attachments.clone(),
+        ids: ids::settle(host, wish)?,
         pasta: (wish.network == Network::Bridge && host.rootless.is_some())
             .then(|| host.paths.run.join(format!("{}.pasta", names::short(&id)))),
         stop_signal: stop_signal(wish, &base.config),
@@ -70,7 +71,9 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
     };
     record.leased |= record.has_neighbours();
     make(&host.paths.container(&record.id))?;
-    let done = record::write(host.paths, &record).and_then(|()| names::claim(host.paths, &name, &record.id));
+    let done = record::write(host.paths, &record)
+        .and_then(|()| ids::claim(host, &mut record))
+        .and_then(|()| names::claim(host.paths, &name, &record.id));
     match done {
         Ok(()) => {
             events::of_container(host.paths, &record, "create", &[]);
@@ -145,6 +148,7 @@ fn settled_attachments(host: &Host<'_>, wish: &mut Wish) -> Result<()> {
 pub fn discard_unclaimed(paths: &Paths, record: &Record) -> Result<()> {
     let owner = std::fs::read_link(paths.names().join(&record.name));
     if owner.is_ok_and(|owner| owner != Path::new(&record.id)) {
+        ids::release(paths, record)?;
         let directory = paths.container(&record.id);
         std::fs::remove_dir_all(&directory).map_err(called(|| format!("remove {directory:?}")))?;
         return control::remove(paths, &record.id);

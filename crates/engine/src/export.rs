@@ -11,7 +11,13 @@ use sys::{Context, called};
 pub fn export(host: &Host<'_>, wanted: &str, out: &mut dyn Write) -> Result<()> {
     let files = files::open(host, wanted, false)?;
     let root = files.root.try_clone().map_err(called(|| "dup".to_owned()))?;
-    let options = Options { one_mount: true, cancelled: Some(host.images.cancelled()), ..Options::default() };
+    let inside = |uid, gid| files.inside(uid, gid);
+    let options = Options {
+        ids: Some(&inside),
+        one_mount: true,
+        cancelled: Some(host.images.cancelled()),
+        ..Options::default()
+    };
     transfer(From::Tree(root, Vec::new()), To::Archive(Box::new(out)), &options)
         .map_err(of_image)
         .within(|| format!("export {wanted}"))?;

@@ -7,6 +7,7 @@ use crate::base;
 use crate::control::{self, Lock};
 use crate::error::{Error, Kind, Result, of_runtime};
 use crate::host::Host;
+use crate::ids::Ids;
 use crate::launch;
 use crate::life::Status;
 use crate::mount::VolumeMount;
@@ -23,6 +24,8 @@ pub struct Files {
     pub root: OwnedFd,
     /// The container.
     pub listed: Listed,
+    /// Whose ids its files have as they are seen here; none where they are the container's own.
+    pub ids: Option<Ids>,
     /// Why nothing can be written; none where it can.
     pub read_only: Option<&'static str>,
     _lock: Option<Lock>,
@@ -33,7 +36,8 @@ pub fn open(host: &Host<'_>, wanted: &str, with_volumes: bool) -> Result<Files> 
     let listed = record::get(host.paths, wanted)?;
     if matches!(listed.status, Status::Running | Status::Paused) {
         let root = of_running(host, &listed)?;
-        return Ok(Files { root, listed, read_only: None, _lock: None });
+        let ids = listed.record.ids.clone();
+        return Ok(Files { root, listed, ids, read_only: None, _lock: None });
     }
     let busy = || Error::new(Kind::Failed, format!("container {wanted} is being started or removed"));
     let lock = match control::try_lock(host.paths, &listed.record.id)? {
@@ -45,7 +49,8 @@ pub fn open(host: &Host<'_>, wanted: &str, with_volumes: bool) -> Result<Files> 
     let listed = record::get(host.paths, wanted)?;
     if matches!(listed.status, Status::Running | Status::Paused) {
         let root = of_running(host, &listed)?;
-        return Ok(Files { root, listed, read_only: None, _lock: None });
+        let ids = listed.record.ids.clone();
+        return Ok(Files { root, listed, ids, read_only: None, _lock: None });
     }
     let root = of_stopped(host, &listed, with_volumes).within(|| format!("open the files of {wanted}"))?;
     let memory = matches!(&listed.record.wish.source, crate::Source::Rootfs(rootfs) if rootfs.overlay);
@@ -56,7 +61,7 @@ pub fn open(host: &Host<'_>, wanted: &str, with_volumes: bool) -> Result<Files> 
     } else {
         None
     };
-    Ok(Files { root, listed, read_only, _lock: Some(lock) })
+    Ok(Files { root, listed, ids: None, read_only, _lock: Some(lock) })
 }
 
 fn of_running(host: &Host<'_>, listed: &Listed) -> Result<OwnedFd> {
@@ -94,4 +99,30 @@ fn of_stopped(host: &Host<'_>, listed: &Listed, with_volumes: bool) -> Result<Ow
         }
     }
     Ok(root)
+}
+
+impl Files {
+    /// The container's numbers for those of a file of it.
+    pub fn inside(&self, uid: u32, gid: u32) -> (u32, u32) {
+        self.ids.as_ref().map_or((uid, gid), |ids| ids.inside(uid, gid))
+    }
+
+    /// Before anything is made in it: files are made for the container's root.
+    pub fn write_to(&self) -> Result<()> {
+        if let Some(why) = self.read_only {
+            let name = &self.listed.record.name;
+            return Err(Error::new(
+                Kind::Failed,
+                format!("nothing can be copied to container {name}: {why}"),
+            ));
+        }
+        let Some(ids) = &self.ids else { return Ok(()) };
+        let (uid, gid) = ids.outside(0, 0);
+        runtime::id_map::act_as(uid, gid).map_err(of_runtime)
+    }
+
+    /// The numbers that a file of it has for those of the container.
+    pub fn outside(&self, uid: u32, gid: u32) -> (u32, u32) {
+        self.ids.as_ref().map_or((uid, gid), |ids| ids.outside(uid, gid))
+    }
 }

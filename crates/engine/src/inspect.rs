@@ -9,7 +9,7 @@ use crate::life::Status;
 use crate::mount::VolumeMount;
 use crate::paths::Paths;
 use crate::published;
-use crate::record::{self, Listed};
+use crate::record::{self, Listed, Record};
 use crate::wish::{Namespace, Network, Restart, Source, Wish};
 use network::{Lease, PortMapping};
 use oci_spec::image::Config;
@@ -85,7 +85,7 @@ pub fn inspect(paths: &Paths, images: &Images, wanted: &str, size: bool) -> Resu
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": Value::Null,
-        "HostConfig": host_config(wish),
+        "HostConfig": host_config(record),
         "GraphDriver": {
             "Name": "overlay2",
             "Data": {
@@ -140,7 +140,8 @@ fn exit_code(listed: &Listed) -> i32 {
     listed.life.exit_code.unwrap_or(unseen)
 }
 
-fn host_config(wish: &Wish) -> Value {
+fn host_config(record: &Record) -> Value {
+    let wish = &record.wish;
     let (restart, most) = match wish.restart {
         Restart::No => ("no", 0),
         Restart::OnFailure(most) => ("on-failure", most.unwrap_or(0)),
@@ -195,6 +196,7 @@ fn host_config(wish: &Wish) -> Value {
         "PidMode": mode(&sharing.pid),
         "IpcMode": if sharing.shareable { "shareable".to_owned() } else { mode(&sharing.ipc) },
         "UTSMode": mode(&sharing.uts),
+        "UsernsMode": sharing.userns.to_string(),
         "CgroupnsMode": if sharing.host_cgroup { "host" } else { "private" },
         "GroupAdd": sharing.groups,
         "DnsSearch": sharing.dns_search,
@@ -235,6 +237,11 @@ fn host_config(wish: &Wish) -> Value {
             "PathOnHost": one.host, "PathInContainer": one.container, "CgroupPermissions": one.access,
         })).collect::<Vec<_>>(),
     });
+    if let Some(ids) = &record.ids {
+        // As podman.
+        let [users, groups] = ids.shown();
+        all["IDMappings"] = json!({"UidMap": users, "GidMap": groups});
+    }
     if let (Some(all), Value::Object(further)) = (all.as_object_mut(), further) {
         all.extend(further);
     }

@@ -12,8 +12,8 @@ use crate::paths::make;
 use crate::record::Record;
 use crate::wish::{Network, Wish};
 use crate::{
-    capabilities, cgroups, devices, etc, names, neighbours, networks, published, record, security, share,
-    user_networks, volume, way_out,
+    capabilities, cgroups, devices, etc, ids, names, neighbours, networks, published, record, security,
+    share, user_networks, volume, way_out,
 };
 use runtime::bundle::Beyond;
 use runtime::plan::{Overlay, Root, Upper};
@@ -54,7 +54,9 @@ pub fn launch(
     wish.mounts = share::mounts(host.paths, &wish)?;
     let wish = &wish;
     let joined = joined(host, wish)?;
-    let mut namespaces = share::namespaces(host.paths, wish)?;
+    ids::check(host.paths, record)?;
+    let in_user_namespace = host.rootless.is_some() || record.ids.is_some();
+    let mut namespaces = share::namespaces(host.paths, record)?;
     namespaces.extend(joined.iter().map(|joined| ("network", joined.path())));
     let base =
         step("the image: its layers and its configuration", "open(2)", || base::of_record(host, record))?;
@@ -85,7 +87,7 @@ pub fn launch(
     let Bound { binds, fill, beneath } = binds(host, wish, &base, record)?;
     let filtered = cgroup.as_ref().is_some_and(|cgroup| cgroup.enforces_devices());
     let no_devices = host.rootless.is_some() || (!wish.privileged && !filtered);
-    let devices = devices::of(wish, host.rootless.is_some(), filtered || wish.privileged)?;
+    let devices = devices::of(wish, in_user_namespace, filtered || wish.privileged)?;
     let etc = match &joined {
         Some(joined) => etc::shared(&host.paths.container(&joined.id)),
         None => {
@@ -103,10 +105,14 @@ pub fn launch(
         security,
         devices: devices.nodes,
         device_rules: devices.rules,
-        rootless: host.rootless.is_some(),
+        ids: record.ids.clone(),
+        in_user_namespace,
         no_devices,
         has_cgroup: cgroup.is_some(),
-        has_tty_group: host.rootless.is_none_or(|ranges| ranges.subordinate),
+        has_tty_group: match &record.ids {
+            Some(ids) => ids.has_group(5),
+            None => host.rootless.is_none_or(|ranges| ranges.subordinate),
+        },
         size,
         shm: share::memory(host.paths, &id, wish, wish.sharing.shareable)?,
         joined: namespaces,
@@ -116,6 +122,7 @@ pub fn launch(
     let beyond = Beyond {
         beneath,
         root: Some(root(host, wish, &base, &directory)?),
+        root_by_parent: record.ids.as_ref().map(ids::Ids::root),
         user: Some(wish.user.clone().or_else(|| base.config.user().clone()).unwrap_or_default()),
         groups: wish.sharing.groups.clone(),
         reaper: wish.init,
@@ -350,7 +357,10 @@ pub fn binds(host: &Host<'_>, wish: &Wish, base: &Base, record: &Record) -> Resu
         |name: &str, target: &PathBuf, read_only: bool, fills: bool, part: Option<&Path>| -> Result<()> {
             let source = volume::ensure(host.paths, name)?;
             beneath.extend(part.map(|part| (target.clone(), part.to_owned())));
-            binds.push((source, target.clone(), vec!["rbind".into(), "rprivate".into(), access(read_only)]));
+            let mut options = vec!["rbind".into(), "rprivate".into(), access(read_only)];
+            // On the disk it has the ids that containers have, whatever those are outside.
+            options.extend(record.ids.as_ref().map(|_| "idmap".to_owned()));
+            binds.push((source, target.clone(), options));
             if fills {
                 fill.push(target.clone());
             }

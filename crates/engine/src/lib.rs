@@ -33,6 +33,8 @@ mod full;
 pub mod health;
 mod hold;
 mod host;
+mod id_ranges;
+mod ids;
 mod image_mount;
 mod images;
 mod inspect;
@@ -85,6 +87,7 @@ pub use exec::{ExecWish, exec};
 pub use explain::{Trace, explain};
 pub use export::export;
 pub use host::Host;
+pub use ids::{Ids, parse_userns};
 pub use image::{Event, Format, Listed as ListedImage, Platform, Problem, Reference, Removed};
 pub use image_mount::{mount_image, mounted_images, unmount_image};
 pub use images::{Images, Progress, Step, login, logout};
@@ -118,7 +121,7 @@ pub use volume::{
 };
 pub use wish::{
     Attachment, Device, Limits, LogDriver, Namespace, Network, PullPolicy, Restart, RootfsWish, Sharing,
-    Source, Throttle, Ulimit, Wish,
+    Source, Throttle, Ulimit, UserNamespace, Wish,
 };
 
 /// Waits for the end of a child of this process: its exit code, or 128 and its signal.

@@ -94,9 +94,10 @@ pub fn parse_volume(text: &str) -> Result<VolumeMount> {
             // SELinux relabelling has nothing to do on a host without it; docker takes the letters everywhere.
             "z" | "Z" => {}
             "rprivate" | "private" | "rslave" | "slave" | "rshared" | "shared" | "nosuid" | "noexec"
-            | "nodev" => {
+            | "nodev" | "idmap" => {
                 others.push(option.to_owned());
             }
+            _ if option.starts_with("idmap=") => others.push(option.to_owned()),
             _ => return Err(usage(OPTION, text, &format!("unknown option {option:?}"))),
         }
     }
@@ -144,6 +145,7 @@ pub fn parse_mount(text: &str) -> Result<VolumeMount> {
                 subpath = Some(path);
             }
             "volume-nocopy" => fill = !truth()?,
+            "idmap" => options.push(value.map_or("idmap".to_owned(), |ids| format!("idmap={ids}"))),
             "bind-propagation" => options.push(needed()?.to_owned()),
             "tmpfs-size" => options.push(format!("size={}", crate::size::parse("tmpfs-size", needed()?)?)),
             "tmpfs-mode" => options.push(format!("mode={}", needed()?)),
@@ -157,6 +159,9 @@ pub fn parse_mount(text: &str) -> Result<VolumeMount> {
     }
     if subpath.is_some() && source.is_none() {
         return Err(usage(OPTION, text, "volume-subpath is of a volume with a name: source is missing"));
+    }
+    if options.iter().any(|option| option.starts_with("idmap")) && kind != "bind" {
+        return Err(usage(OPTION, text, "idmap needs type=bind"));
     }
     match kind {
         "bind" => {

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::health::Check;
+use crate::ids::Ids;
 use crate::life::{self, Life, Status};
 use crate::names;
 use crate::neighbours::{self, Held};
@@ -38,6 +39,9 @@ pub struct Record {
     /// The networks that it is on, or will be when it starts: those of the wish, and what came of them.
     #[serde(default)]
     pub networks: Vec<Attachment>,
+    /// Its user namespace; none for that of the engine.
+    #[serde(default)]
+    pub ids: Option<Ids>,
     /// Where pasta wrote its id.
     pub pasta: Option<PathBuf>,
     /// What `stop` sends: typed, else the image's, else SIGTERM.

@@ -5,7 +5,7 @@ use crate::life::{self, Status};
 use crate::neighbours;
 use crate::paths::Paths;
 use crate::record::{Record, find, list, read};
-use crate::{control, events, names, user_networks};
+use crate::{control, events, ids, names, user_networks};
 use network::pasta::Pasta;
 use std::time::Duration;
 use sys::{Context, called};
@@ -48,6 +48,8 @@ pub fn discard(paths: &Paths, id: &str, own_volumes: bool) -> Result<()> {
     if let Some(record) = &record {
         let name = names::release(paths, &record.name);
         failures.extend(name.err().map(|failure| failure.to_string()));
+        let ids = ids::release(paths, record);
+        failures.extend(ids.err().map(|failure| failure.to_string()));
         for volume in record.own_volumes.iter().filter(|_| own_volumes) {
             // Another that took its volumes has them still.
             let others = list(paths)?.into_iter().filter(|one| one.record.id != id).collect::<Vec<_>>();

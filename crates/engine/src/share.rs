@@ -4,7 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::life::Status;
 use crate::mount::VolumeMount;
 use crate::paths::{Paths, make};
-use crate::record::{self, Listed};
+use crate::record::{self, Listed, Record};
 use crate::wish::{Namespace, Wish};
 use rustix::fs::Mode;
 use serde_json::{Value, json};
@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use sys::{Context, Errno, called};
 
 /// Namespaces of other containers that this one joins: kind and path.
-pub fn namespaces(paths: &Paths, wish: &Wish) -> Result<Vec<(&'static str, PathBuf)>> {
-    let sharing = &wish.sharing;
+pub fn namespaces(paths: &Paths, record: &Record) -> Result<Vec<(&'static str, PathBuf)>> {
+    let sharing = &record.wish.sharing;
     let mut joined = Vec::new();
     for (kind, file, one) in
         [("pid", "pid", &sharing.pid), ("ipc", "ipc", &sharing.ipc), ("uts", "uts", &sharing.uts)]
@@ -22,6 +22,10 @@ pub fn namespaces(paths: &Paths, wish: &Wish) -> Result<Vec<(&'static str, PathB
             let pid = running(paths, name).within(|| format!("--{kind} container:{name}"))?.1;
             joined.push((kind, PathBuf::from(format!("/proc/{pid}/ns/{file}"))));
         }
+    }
+    if let Some(id) = record.ids.as_ref().and_then(|ids| ids.joined.as_ref()) {
+        let pid = running(paths, id).within(|| "--userns container")?.1;
+        joined.push(("user", PathBuf::from(format!("/proc/{pid}/ns/user"))));
     }
     Ok(joined)
 }

@@ -171,6 +171,30 @@ pub enum Namespace {
     Container(String),
 }
 
+/// Whose ids a container has: `--userns`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum UserNamespace {
+    /// Those of the engine: as root the host's, else the user's own.
+    #[default]
+    Usual,
+    /// The same, asked for.
+    Host,
+    /// Its own, which no other container has.
+    Auto {
+        /// How many.
+        size: Option<u32>,
+    },
+    /// A user's, with the user under the same number as outside.
+    KeepId {
+        /// The user's number inside, if it is another.
+        uid: Option<u32>,
+        /// That of the group.
+        gid: Option<u32>,
+    },
+    /// That of another container, by name or id.
+    Container(String),
+}
+
 /// A rate of a block device: `--device-read-bps` and its kin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Throttle {
@@ -226,6 +250,8 @@ pub struct Sharing {
     pub shareable: bool,
     /// `--uts`.
     pub uts: Namespace,
+    /// `--userns`.
+    pub userns: UserNamespace,
     /// `--cgroupns host`.
     pub host_cgroup: bool,
     /// `--domainname`.

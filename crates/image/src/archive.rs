@@ -3,8 +3,11 @@
 //! A tree is walked by descriptors, nothing in it is followed, and what is opened is what was looked at. Where a tree is and what
 //! may be done with it is the caller's decision.
 
+mod ids;
 mod walk;
 mod write;
+
+pub use ids::Ids;
 
 use crate::kind::failed;
 use crate::layer::Ownership;
@@ -41,6 +44,8 @@ pub type Skip = dyn Fn(&[u8], &Stat) -> bool;
 pub struct Options<'a> {
     /// They get this owner and group, instead of their own.
     pub owner: Option<(u32, u32)>,
+    /// Their own owners and groups, where they stay, under other numbers.
+    pub ids: Option<&'a Ids<'a>>,
     /// Directories of other mounts are empty, and so are files that are mounts.
     pub one_mount: bool,
     /// The tree is the upper directory of an overlay: its marks become whiteouts of a layer.
@@ -107,12 +112,11 @@ pub fn transfer(from: From<'_>, to: To<'_>, options: &Options<'_>) -> Result<u64
         };
         sum += size;
         let owned;
-        let meta = match options.owner {
-            Some((uid, gid)) => {
-                owned = Meta { owner: Uid::from_raw(uid), group: Gid::from_raw(gid), ..meta.clone() };
-                &owned
-            }
-            None => meta,
+        let meta = if options.owner.is_some() || options.ids.is_some() {
+            owned = ids::changed(meta, options);
+            &owned
+        } else {
+            meta
         };
         let done = match &mut sink {
             Sink::Tree(unpacker) => unpacker.put(path, what, meta, content),

@@ -38,6 +38,8 @@ mod show;
 mod signals;
 mod system;
 mod terminal;
+mod userns;
+mod userns_files;
 mod volumes;
 mod volumes_verbs;
 mod world;

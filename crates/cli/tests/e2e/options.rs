@@ -212,7 +212,30 @@ fn shut_as_far_as_it_goes() {
         .sh(&["--net", "none", "--hardened"], script)
         .ok()
         .prints("0000000000000000\n0000000000000000\n1\nread-only");
-    world.sh(&["--hardened", "--privileged"], "true").refuses(125, &["--hardened"]);
+    let ids = "awk '{print ($2 > 65536), $3}' /proc/self/uid_map";
+    let hardened = |options: &[&str], script: &str, expected: &str| {
+        drop(world.sh(&[&["--net", "none", "--hardened"], options].concat(), script).ok().prints(expected));
+    };
+    hardened(&[], ids, "1 65536");
+    hardened(&[], "stat -c %u / /bin/busybox; cat /etc/hostname >/dev/null && id -u", "0\n0\n0");
+    // Each part can be taken back by its own option.
+    hardened(&["--userns", "host"], ids, "0 4294967295");
+    hardened(&["--userns", "auto:size=1000"], ids, "1 1000");
+    hardened(&["--read-only=false"], "touch /x && echo writable", "writable");
+    hardened(
+        &["--tmpfs", "/t"],
+        "touch /t/x && echo writable; touch /x 2>/dev/null || echo read-only",
+        "writable\nread-only",
+    );
+    hardened(&["-v", "kept:/data"], "touch /data/x && stat -c %u /data/x", "0");
+    let capabilities = "awk '/^(CapBnd|NoNewPrivs)/ {print $2}' /proc/self/status";
+    hardened(&["--cap-add", "CHOWN", "--cap-add", "NET_BIND_SERVICE"], capabilities, "0000000000000401\n1");
+    hardened(&["--security-opt", "no-new-privileges=false"], capabilities, "0000000000000000\n0");
+    world.sh(&["--hardened", "--privileged"], "true").refuses(125, &["--hardened", "--cap-add"]);
+    world.host.run(["create", "--hardened", "--name", "shut", BUSYBOX]).ok();
+    let shown = "{{.HostConfig.UsernsMode}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}";
+    world.host.run(["inspect", "--format", shown, "shut"]).ok().prints("auto true [ALL] [no-new-privileges]");
+    world.host.run(["rm", "shut"]).ok();
 }
 
 #[test]

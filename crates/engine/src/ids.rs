@@ -1,0 +1,315 @@
+//! Whose ids a container has: `--userns`, what came of it, and how the container's ids and ours are turned into each other.
+
+use crate::error::{Error, Kind, Result};
+use crate::host::Host;
+use crate::id_ranges::{self, Claim};
+use crate::mount::VolumeMount;
+use crate::paths::Paths;
+use crate::record::{self, Record};
+use crate::wish::{UserNamespace, Wish};
+use runtime::id_map::{self, IdMaps, Range};
+use runtime::plan::ByParent;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sys::Context;
+
+/// As many as an image may be expected to use: all that a short number can say, `nobody` among them.
+const USUAL: u32 = 65_536;
+
+/// Ids of a block, of which each container of root has at least one.
+const BLOCK: u32 = 65_536;
+
+/// The most that may be asked for.
+const MOST: u32 = 1 << 28;
+
+/// The user namespace of a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ids {
+    /// The container's ids, and ours for them.
+    pub maps: IdMaps,
+    /// What of ours is the container's alone, with those that join its user namespace.
+    pub claim: Option<Claim>,
+    /// The container whose user namespace it joins, by id.
+    pub joined: Option<String>,
+}
+
+/// Reads `auto[:size=N]`, `keep-id[:uid=N,gid=N]`, `host` or `container:NAME`.
+pub fn parse_userns(text: &str) -> Result<UserNamespace> {
+    let wrong =
+        |why: &str| Err(Error::new(Kind::Usage, format!("invalid value {text:?} for --userns: {why}")));
+    const WORDS: &str = "write auto[:size=N], keep-id[:uid=N,gid=N], host or container:NAME";
+    let (word, rest) = text.split_once(':').map_or((text, None), |(word, rest)| (word, Some(rest)));
+    if word == "container" {
+        return match rest {
+            Some(name) if !name.is_empty() => Ok(UserNamespace::Container(name.to_owned())),
+            _ => wrong("the name of the container is missing"),
+        };
+    }
+    let mut numbers = Vec::new();
+    for option in rest.iter().flat_map(|rest| rest.split(',')) {
+        let Some((key, number)) = option.split_once('=') else { return wrong(WORDS) };
+        // A sign is none of an id.
+        let number = number.parse::<u32>().ok().filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()));
+        let Some(number) = number.filter(|number| *number < u32::MAX) else {
+            return wrong(&format!("{key} is no id"));
+        };
+        if numbers.iter().any(|(other, _)| *other == key) {
+            return wrong(&format!("{key} is given twice"));
+        }
+        numbers.push((key, number));
+    }
+    let known: &[&str] = match word {
+        "auto" => &["size"],
+        "keep-id" => &["uid", "gid"],
+        _ => &[],
+    };
+    if let Some((key, _)) = numbers.iter().find(|(key, _)| !known.contains(key)) {
+        return wrong(&format!("{word} has no {key}"));
+    }
+    let number = |key: &str| numbers.iter().find(|(other, _)| *other == key).map(|(_, number)| *number);
+    match (word, rest) {
+        ("auto", _) => match number("size") {
+            Some(0) => wrong("size is 0: a container needs an id for its root"),
+            Some(size) if size > MOST => wrong(&format!("size is more than {MOST}")),
+            size => Ok(UserNamespace::Auto { size }),
+        },
+        ("keep-id", _) => Ok(UserNamespace::KeepId { uid: number("uid"), gid: number("gid") }),
+        ("host", None) => Ok(UserNamespace::Host),
+        ("", None) => Ok(UserNamespace::Usual),
+        _ => wrong(WORDS),
+    }
+}
+
+/// As it is typed.
+impl std::fmt::Display for UserNamespace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let numbers = |f: &mut std::fmt::Formatter<'_>, all: &[(&str, Option<u32>)]| {
+            let given = all.iter().filter_map(|(key, number)| number.map(|number| format!("{key}={number}")));
+            let given: Vec<String> = given.collect();
+            if given.is_empty() { Ok(()) } else { write!(f, ":{}", given.join(",")) }
+        };
+        match self {
+            Self::Usual => Ok(()),
+            Self::Host => f.write_str("host"),
+            Self::Container(name) => write!(f, "container:{name}"),
+            Self::Auto { size } => {
+                f.write_str("auto")?;
+                numbers(f, &[("size", *size)])
+            }
+            Self::KeepId { uid, gid } => {
+                f.write_str("keep-id")?;
+                numbers(f, &[("uid", *uid), ("gid", *gid)])
+            }
+        }
+    }
+}
+
+/// What the user namespace of a wish comes to, before anything is made; none for that of the engine.
+pub fn settle(host: &Host<'_>, wish: &Wish) -> Result<Option<Ids>> {
+    let ids = of_wish(host, wish)?;
+    check_binds(host, wish, ids.as_ref())?;
+    Ok(ids)
+}
+
+fn of_wish(host: &Host<'_>, wish: &Wish) -> Result<Option<Ids>> {
+    match &wish.sharing.userns {
+        UserNamespace::Usual | UserNamespace::Host => Ok(None),
+        UserNamespace::Auto { size } => auto(host, *size).map(Some),
+        UserNamespace::KeepId { .. } => keep_id(host),
+        UserNamespace::Container(name) => {
+            let within = || format!("--userns container:{name}");
+            let other = record::get(host.paths, name).within(within)?.record;
+            Ok(other.ids.map(|ids| Ids { joined: Some(ids.joined.unwrap_or(other.id)), ..ids }))
+        }
+    }
+}
+
+/// Binds with ids of their own: by whom they can be had at all.
+fn check_binds(host: &Host<'_>, wish: &Wish, ids: Option<&Ids>) -> Result<()> {
+    for mount in &wish.mounts {
+        let VolumeMount::Bind { source, options, .. } = mount else { continue };
+        let Some(option) = options.iter().find(|option| option.starts_with("idmap")) else { continue };
+        let refused = |why: &str| {
+            Err(Error::new(Kind::Usage, format!("bind of {} with {option}: {why}", source.display())))
+        };
+        if host.rootless.is_some() {
+            return refused("only root of the host maps the ids of a mount");
+        }
+        if option == "idmap" && ids.is_none() {
+            return refused("needs --userns auto, whose ids they are, or idmap=uids=A-B-N;gids=A-B-N");
+        }
+    }
+    Ok(())
+}
+
+fn auto(host: &Host<'_>, size: Option<u32>) -> Result<Ids> {
+    if host.rootless.is_some() {
+        return Err(rootless());
+    }
+    let size = size.unwrap_or(USUAL);
+    let claim = id_ranges::find(host.paths, &id_ranges::of_root()?, BLOCK, size)?;
+    Ok(of_claim(claim, size))
+}
+
+fn of_claim(claim: Claim, size: u32) -> Ids {
+    let all = vec![Range { container: 0, host: claim.first, size }];
+    Ids { maps: IdMaps { uid: all.clone(), gid: all }, claim: Some(claim), joined: None }
+}
+
+fn keep_id(host: &Host<'_>) -> Result<Option<Ids>> {
+    if host.rootless.is_some() {
+        return Err(rootless());
+    }
+    Err(Error::new(
+        Kind::Usage,
+        "--userns keep-id is for ordinary users: root has the same ids inside already",
+    )
+    .with_hint("as root use --userns auto, or -u USER"))
+}
+
+/// The kernel maps no ids of a mount for anybody but root of the host (mount_setattr(2)).
+fn rootless() -> Error {
+    Error::new(Kind::Usage, "--userns of an ordinary user is host, or container:NAME")
+        .with_hint("its containers are in the user's own user namespace already")
+}
+
+/// Makes the claim of a record that is written down; others may have been faster, then the record is written once more.
+pub fn claim(host: &Host<'_>, record: &mut Record) -> Result<()> {
+    while let Some(claim) = record.ids.as_ref().and_then(Ids::own_claim) {
+        if id_ranges::claim(host.paths, claim, &record.id)? {
+            break;
+        }
+        record.ids = settle(host, &record.wish)?;
+        record::write(host.paths, record)?;
+    }
+    Ok(())
+}
+
+/// Before a start: its ids are still its own.
+pub fn check(paths: &Paths, record: &Record) -> Result<()> {
+    let Some(claim) = record.ids.as_ref().and_then(Ids::own_claim) else { return Ok(()) };
+    // Made once more where somebody has removed it, which changes nothing where it is there.
+    if id_ranges::claim(paths, claim, &record.id)? {
+        return Ok(());
+    }
+    let message =
+        format!("the ids of container {} from {} on belong to another by now", record.name, claim.first);
+    Err(Error::new(Kind::Failed, message).with_hint("make it again: its files stay in an image with commit"))
+}
+
+/// Gives the ids of a container back; where another is in the same user namespace, they are that one's now.
+pub fn release(paths: &Paths, record: &Record) -> Result<()> {
+    let Some(ids) = &record.ids else { return Ok(()) };
+    let Some(claim) = ids.claim.filter(|claim| id_ranges::belongs(paths, *claim, &record.id)) else {
+        return Ok(());
+    };
+    let first = ids.joined.as_ref().unwrap_or(&record.id);
+    let joins = |one: &record::Listed| {
+        one.record.id != record.id
+            && one.record.ids.as_ref().and_then(|ids| ids.joined.as_ref()) == Some(first)
+    };
+    match record::list(paths)?.into_iter().find(joins) {
+        None => id_ranges::release(paths, claim, &record.id),
+        Some(heir) => id_ranges::leave(paths, claim, &heir.record.id),
+    }
+}
+
+impl Ids {
+    /// What it claims itself.
+    fn own_claim(&self) -> Option<Claim> {
+        self.claim.filter(|_| self.joined.is_none())
+    }
+
+    /// How the root of its container is mounted.
+    pub fn root(&self) -> ByParent {
+        ByParent::Mapped
+    }
+
+    /// Ours for a user and a group of the container.
+    pub fn outside(&self, uid: u32, gid: u32) -> (u32, u32) {
+        let of = |ranges: &[Range], id: u32| {
+            id_map::outside(ranges, id).or_else(|| id_map::outside(ranges, NOBODY)).unwrap_or(NOBODY)
+        };
+        (of(&self.maps.uid, uid), of(&self.maps.gid, gid))
+    }
+
+    /// The container's for a user and a group of ours.
+    pub fn inside(&self, uid: u32, gid: u32) -> (u32, u32) {
+        (
+            id_map::inside(&self.maps.uid, uid).unwrap_or(NOBODY),
+            id_map::inside(&self.maps.gid, gid).unwrap_or(NOBODY),
+        )
+    }
+
+    /// Whether a group of the container is one outside.
+    pub fn has_group(&self, gid: u32) -> bool {
+        id_map::outside(&self.maps.gid, gid).is_some()
+    }
+
+    /// As config.json has them.
+    pub fn mappings(&self) -> [Value; 2] {
+        [&self.maps.uid, &self.maps.gid].map(|ranges| {
+            let one = |range: &Range| {
+                json!({"containerID": range.container, "hostID": range.host, "size": range.size})
+            };
+            ranges.iter().map(one).collect()
+        })
+    }
+
+    /// As podman shows them: `container:host:size`.
+    pub fn shown(&self) -> [Vec<String>; 2] {
+        let one = |range: &Range| format!("{}:{}:{}", range.container, range.host, range.size);
+        [&self.maps.uid, &self.maps.gid].map(|ranges| ranges.iter().map(one).collect())
+    }
+}
+
+/// Who has no id (user_namespaces(7)).
+const NOBODY: u32 = 65_534;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_userns() {
+        fn check(text: &str, expected: Result<UserNamespace, &str>) {
+            match (parse_userns(text), expected) {
+                (Ok(found), Ok(expected)) => {
+                    assert_eq!(found, expected, "{text}");
+                    assert_eq!(found.to_string(), text);
+                }
+                (Err(error), Err(why)) => assert!(error.to_string().contains(why), "{text}: {error}"),
+                (found, _) => panic!("{text}: {found:?}"),
+            }
+        }
+        check("", Ok(UserNamespace::Usual));
+        check("host", Ok(UserNamespace::Host));
+        check("auto", Ok(UserNamespace::Auto { size: None }));
+        check("auto:size=1024", Ok(UserNamespace::Auto { size: Some(1024) }));
+        check("keep-id", Ok(UserNamespace::KeepId { uid: None, gid: None }));
+        check("keep-id:uid=200,gid=210", Ok(UserNamespace::KeepId { uid: Some(200), gid: Some(210) }));
+        check("container:web", Ok(UserNamespace::Container("web".into())));
+        for (text, why) in [
+            ("own", "write auto"),
+            ("auto:", "write auto"),
+            ("auto:1024", "write auto"),
+            ("host:x=1", "host has no x"),
+            ("auto:size=", "size is no id"),
+            ("auto:size=-1", "size is no id"),
+            ("auto:size=+1", "size is no id"),
+            ("auto:size=0", "size is 0"),
+            ("auto:size=4294967296", "size is no id"),
+            ("auto:size=4294967295", "size is no id"),
+            ("auto:size=4000000000", "size is more than"),
+            ("auto:uid=1", "auto has no uid"),
+            ("auto:size=1,size=2", "size is given twice"),
+            ("keep-id:size=1", "keep-id has no size"),
+            ("keep-id:uid=x", "uid is no id"),
+            ("container:", "name of the container is missing"),
+            ("container", "name of the container is missing"),
+            ("AUTO", "write auto"),
+        ] {
+            check(text, Err(why));
+        }
+    }
+}
