@@ -19,8 +19,10 @@ pub struct Connection {
     pub attached: bool,
     /// Whether it may take as long as it wants to hear everything.
     pub patient: bool,
-    /// Whether the other end is gone.
+    /// Whether the other end is gone, and all that it has said is heard.
     pub gone: bool,
+    /// Whether the other end hears nothing any more; what it has said before may still be on its way.
+    deaf: bool,
 }
 
 impl Connection {
@@ -34,6 +36,7 @@ impl Connection {
             attached: false,
             patient: false,
             gone: false,
+            deaf: false,
         }
     }
 
@@ -57,7 +60,7 @@ impl Connection {
 
     /// Says something, as soon as there is room.
     pub fn say(&mut self, frame: &Frame) {
-        if self.gone {
+        if self.gone || self.deaf {
             return;
         }
         if self.sent > 0 {
@@ -70,7 +73,7 @@ impl Connection {
 
     /// Sends what there is room for.
     pub fn send(&mut self) {
-        while self.has_more() && !self.gone {
+        while self.has_more() && !self.gone && !self.deaf {
             match rustix::net::send(
                 &self.socket,
                 &self.outgoing[self.sent..],
@@ -79,10 +82,10 @@ impl Connection {
                 Ok(count) => self.sent += count,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,
-                Err(_) => self.gone = true,
+                Err(_) => self.deaf = true,
             }
         }
-        if self.gone || !self.has_more() {
+        if self.gone || self.deaf || !self.has_more() {
             self.outgoing.clear();
             self.sent = 0;
         }
@@ -140,5 +143,26 @@ impl Connection {
                 Err(_) => self.gone = true,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    #[test]
+    fn last_words_are_heard_by_who_still_speaks() {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        let (mut ours, mut theirs) = (Connection::new(ours), Connection::new(theirs));
+        theirs.say(&Frame::Ended(7));
+        drop(theirs);
+        ours.say(&Frame::Attach);
+        ours.say(&Frame::InputEnd);
+        assert!(!ours.gone && !ours.has_more());
+        assert_eq!(ours.listen(), [Frame::Ended(7)]);
+        assert_eq!(ours.listen(), []);
+        assert!(ours.gone);
     }
 }
