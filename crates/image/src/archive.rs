@@ -4,10 +4,12 @@
 //! may be done with it is the caller's decision.
 
 mod ids;
+pub(crate) mod merged;
 mod walk;
 mod write;
 
 pub use ids::Ids;
+pub(crate) use ids::changed;
 
 use crate::kind::failed;
 use crate::layer::Ownership;

@@ -28,7 +28,7 @@ pub use pull::{Event, PullOptions, pull, tags};
 pub use push::{PushOptions, Pushed, push};
 pub use reference::Reference;
 pub use save::{Format, Saved, save};
-pub use store::{Hold, Image, Layer, LayerUse, Listed, Problem, Removal, Removed, Store, User};
+pub use store::{Hold, Image, Layer, LayerUse, Listed, Mapped, Problem, Removal, Removed, Store, User};
 
 /// What went wrong with an image.
 pub type Error = sys::Failure<Kind>;

@@ -4,6 +4,7 @@
 //! blobs/sha256/HEX    manifests and configurations, as they came
 //! layers/HEX/diff     an unpacked layer, named by its diff id; shared by all images that have it
 //! layers/HEX/split    what its archive has beside its files
+//! mapped/HEX/         the layer once more, with other owners; see `mapped`
 //! staging/HEX/        a layer that is being unpacked; locks/HEX is held by whoever does
 //! records.json        which images there are, and their names
 //! lock, busy          held while records.json is changed; while a pull runs
@@ -14,6 +15,7 @@
 pub(crate) mod build;
 mod check;
 mod lock;
+mod mapped;
 mod record;
 mod remove;
 mod staging;
@@ -28,6 +30,7 @@ use crate::{Error, Kind, Result};
 pub use build::{Hold, Layer};
 pub use check::{LayerUse, Problem};
 pub(crate) use lock::Lock;
+pub use mapped::Mapped;
 use oci_spec::image::ImageConfiguration;
 pub(crate) use record::{Record, Records};
 pub use remove::{Removal, Removed, User};

@@ -16,6 +16,7 @@ pub mod io_priority;
 pub mod keyring;
 pub mod memory_policy;
 pub mod mount_setattr;
+pub mod namespace;
 pub mod personality;
 pub mod scheduler;
 pub mod seccomp;

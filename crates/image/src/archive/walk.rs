@@ -14,7 +14,7 @@ use std::os::fd::OwnedFd;
 use sys::Context;
 
 /// One descriptor a level: deeper than any real tree.
-const DEEPEST: usize = 400;
+pub const DEEPEST: usize = 400;
 
 type Put<'a> = dyn FnMut(Item<'_>) -> Result<()> + 'a;
 
@@ -40,7 +40,7 @@ fn mount_of(file: &OwnedFd) -> Result<u64> {
 }
 
 /// Exactly so many bytes, whatever happens to the file meanwhile: its size stands before its content.
-struct Exactly(File, u64);
+pub struct Exactly(pub File, pub u64);
 
 impl Read for Exactly {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -198,7 +198,7 @@ impl Walk<'_> {
 }
 
 /// What a file carries for its own sake: its capabilities and what a user noted on it.
-fn attributes(file: &OwnedFd) -> Result<Vec<(String, Vec<u8>)>> {
+pub fn attributes(file: &OwnedFd) -> Result<Vec<(String, Vec<u8>)>> {
     let mut names = vec![0; 64 << 10];
     let length = match rustix::fs::flistxattr(file, &mut names[..]) {
         Ok(length) => length,

@@ -34,6 +34,8 @@ impl<'a> Writer<'a> {
                 header.set_size(size);
                 EntryType::Regular
             }
+            // Its content cannot be told.
+            What::Hole { .. } => return Err(Error::new(Kind::Unsupported, "a file without its content")),
             What::Directory => {
                 name.push(b'/');
                 EntryType::Directory

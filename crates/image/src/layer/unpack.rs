@@ -113,6 +113,18 @@ impl Unpacker {
 
     fn one<R: Read>(&mut self, path: &[u8], entry: &mut tar::Entry<'_, R>, tape: &Tape) -> Result<()> {
         let Some((what, meta)) = entry::read(entry)? else { return Ok(()) };
+        self.layered(path, &what, &meta, entry, Some(tape))
+    }
+
+    /// Makes one file of a layer, whose name may be a whiteout.
+    pub fn layered(
+        &mut self,
+        path: &[u8],
+        what: &What,
+        meta: &Meta,
+        content: &mut dyn Read,
+        tape: Option<&Tape>,
+    ) -> Result<()> {
         let components = components(path)?;
         let (name, parents) = match components.split_last() {
             None => (Name::Root, &[][..]),
@@ -129,11 +141,11 @@ impl Unpacker {
             Name::Root => match what {
                 What::Directory => {
                     self.directories.push((Vec::new(), meta.times()));
-                    self.place.root(&meta)
+                    self.place.root(meta)
                 }
                 _ => Err(Error::new(Kind::Corrupt, "the root of a layer must be a directory")),
             },
-            Name::File(name) => self.make(&parents.join(&b'/'), name, &what, &meta, entry, Some(tape)),
+            Name::File(name) => self.make(&parents.join(&b'/'), name, what, meta, content, tape),
         }
     }
 
@@ -153,6 +165,12 @@ impl Unpacker {
                     tape.borrow_mut().begin(joined(parent, name));
                 }
                 write(&file, content, &mut self.buffer, *sparse)?;
+                place::describe(&file, meta)?;
+                rustix::fs::futimens(&file, &meta.times()).map_err(failed(|| "futimens".to_owned()))
+            }
+            What::Hole { size } => {
+                let file = self.place.file(parent, name)?;
+                rustix::fs::ftruncate(&file, *size).map_err(failed(|| format!("ftruncate to {size}")))?;
                 place::describe(&file, meta)?;
                 rustix::fs::futimens(&file, &meta.times()).map_err(failed(|| "futimens".to_owned()))
             }

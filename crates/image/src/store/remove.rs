@@ -1,5 +1,6 @@
 //! Removal of names and images, and of what no image refers to any more.
 
+use super::mapped::chain;
 use super::{Lock, Record, Records, Store};
 use crate::kind::failed;
 use crate::layer::tree;
@@ -105,7 +106,7 @@ impl Store {
     /// Removes layers and blobs that no image refers to. Does nothing while a pull runs: it may be about to refer
     /// to them, and the next sweep finds them.
     fn sweep(&self) -> Result<()> {
-        self.sweep_in(&["layers", "staging", "locks", "blobs/sha256", "blobs/sha512"])
+        self.sweep_in(&["layers", "mapped", "staging", "locks", "blobs/sha256", "blobs/sha512"])
     }
 
     /// After a pull that failed: all that it left but finished layers, from which the next one resumes.
@@ -119,11 +120,14 @@ impl Store {
         let hex = |text: &String| text.rsplit(':').next().unwrap_or_default().to_owned();
         let layers: BTreeSet<String> =
             records.images.values().flat_map(|record| &record.layers).map(hex).collect();
+        let chains: BTreeSet<String> =
+            records.images.values().map(|record| chain(record.layers.iter().map(String::as_str))).collect();
         let configs = records.images.values().map(|record| &record.config);
         let blobs: BTreeSet<String> = records.images.keys().chain(configs).map(hex).collect();
         let nothing = BTreeSet::new();
         let all = [
             ("layers", &layers),
+            ("mapped", &chains),
             ("staging", &nothing),
             ("locks", &nothing),
             ("blobs/sha256", &blobs),
@@ -131,7 +135,11 @@ impl Store {
         ];
         for (directory, wanted) in all.into_iter().filter(|(directory, _)| places.contains(directory)) {
             let path = self.path(directory);
-            let parent = File::open(&path).map_err(failed(|| format!("open {path:?}")))?;
+            let parent = match File::open(&path) {
+                // Made when it is needed first.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                other => other.map_err(failed(|| format!("open {path:?}")))?,
+            };
             for entry in fs::read_dir(&path).map_err(failed(|| format!("list {path:?}")))? {
                 let name = entry.map_err(failed(|| format!("list {path:?}")))?.file_name();
                 if !name.to_str().is_some_and(|name| wanted.contains(name)) {

@@ -8,11 +8,13 @@ use crate::{Error, Kind, Result};
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 
 /// A staging directory that is ours. Dropped without [`Staged::commit`] it is removed.
 pub(crate) struct Staged<'a> {
     store: &'a Store,
     name: String,
+    to: PathBuf,
     committed: bool,
     _lock: Lock,
 }
@@ -21,16 +23,27 @@ impl Store {
     /// A place to unpack a layer, or nothing if the layer is there, or came while another process held the place.
     pub(crate) fn stage(&self, diff_id: &Digest, go_on: &dyn Fn() -> bool) -> Result<Option<Staged<'_>>> {
         // A layer of an old store has no `split`, and gets one now.
-        let is_whole = || self.layer(diff_id.hex()).join("split").is_file();
+        let layer = self.layer(diff_id.hex());
+        let split = layer.join("split");
+        self.stage_at(diff_id.hex().to_owned(), layer, &|| split.is_file(), go_on)
+    }
+
+    /// The same for a directory that will be at `to`.
+    pub(crate) fn stage_at(
+        &self,
+        name: String,
+        to: PathBuf,
+        is_whole: &dyn Fn() -> bool,
+        go_on: &dyn Fn() -> bool,
+    ) -> Result<Option<Staged<'_>>> {
         if is_whole() {
             return Ok(None);
         }
-        let name = diff_id.hex().to_owned();
         let lock = Lock::wait_alone(&self.path("locks").join(&name), go_on)?;
         if is_whole() {
             return Ok(None);
         }
-        let staged = Staged { store: self, name, committed: false, _lock: lock };
+        let staged = Staged { store: self, name, to, committed: false, _lock: lock };
         staged.clear()?;
         Ok(Some(staged))
     }
@@ -78,8 +91,7 @@ impl Staged<'_> {
 
     /// Gives the unpacked layer its name.
     pub fn commit(mut self, size: u64) -> Result<()> {
-        let from = self.store.path("staging").join(&self.name);
-        let to = self.store.layer(&self.name);
+        let (from, to) = (self.store.path("staging").join(&self.name), self.to.clone());
         fs::write(from.join("size"), size.to_string()).map_err(failed(|| format!("write {from:?}/size")))?;
         let opened = File::open(&from).map_err(failed(|| format!("open {from:?}")))?;
         rustix::fs::syncfs(&opened).map_err(failed(|| format!("syncfs {from:?}")))?;
@@ -92,8 +104,8 @@ impl Staged<'_> {
                 .map_err(failed(|| format!("fsync {to:?}")));
         }
         fs::rename(&from, &to).map_err(failed(|| format!("rename {from:?} to {to:?}")))?;
-        self.committed = true;
         let parent = to.parent().ok_or_else(|| Error::new(Kind::Other, format!("{to:?} has no parent")))?;
+        self.committed = true;
         File::open(parent)
             .and_then(|parent| parent.sync_all())
             .map_err(failed(|| format!("fsync {parent:?}")))

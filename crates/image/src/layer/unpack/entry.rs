@@ -11,11 +11,20 @@ use tar::EntryType;
 /// What is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum What {
-    File { sparse: bool },
+    File {
+        sparse: bool,
+    },
+    /// A file of so many bytes whose content is elsewhere.
+    Hole {
+        size: u64,
+    },
     Directory,
     Symlink(Vec<u8>),
     Hardlink(Vec<u8>),
-    Node { kind: FileType, device: u64 },
+    Node {
+        kind: FileType,
+        device: u64,
+    },
 }
 
 /// How it is described.
