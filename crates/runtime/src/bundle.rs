@@ -41,6 +41,8 @@ pub struct Beyond {
     pub user: Option<String>,
     /// Further groups of that user, names or numbers.
     pub groups: Vec<String>,
+    /// See [`Process::entry`].
+    pub entry: Option<String>,
     /// A small init as PID 1.
     pub reaper: bool,
     /// Makes the working directory when it is missing.
@@ -482,6 +484,7 @@ fn process(spec: &Spec, beyond: &Beyond) -> Result<Process> {
         cwd: written.cwd().clone(),
         make_cwd: beyond.make_cwd,
         user,
+        entry: beyond.entry.clone(),
         keep_groups: spec
             .annotations()
             .as_ref()

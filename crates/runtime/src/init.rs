@@ -23,6 +23,7 @@ mod target;
 mod terminal;
 mod user;
 
+pub use overlay::follows_marks;
 pub(crate) use target::{Missing, target};
 
 use crate::channel::{Channel, Message};

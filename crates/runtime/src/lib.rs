@@ -47,5 +47,6 @@ pub mod written;
 
 pub use container::{Created, Given, Launch, Running, Stdio, launch};
 pub use error::{Error, Kind, Result};
+pub use init::follows_marks;
 pub use init::offline;
 pub use plan::Plan;

@@ -196,6 +196,8 @@ pub struct Process {
     pub make_cwd: bool,
     /// Who it is.
     pub user: User,
+    /// A line for the container's /etc/passwd, which is added where the user has none in there.
+    pub entry: Option<String>,
     /// Whether it keeps the groups of the runtime's caller (crun's `run.oci.keep_original_groups`).
     pub keep_groups: bool,
     /// The mask of new files' modes.

@@ -345,7 +345,8 @@ fn on_ordinary_directory(root: &OwnedFd, mount: &Mount, kind: &str) -> Result<()
 /// What is done to a mount while nobody sees it yet: what it begins with.
 fn before(mount: &Mount, tree: &OwnedFd, at: &OwnedFd, made_now: bool) -> Result<()> {
     match &mount.source {
-        Source::Bind(bind) if bind.fill => fill::fill_when_empty(tree, at),
+        // What was made for the mount alone is no word of the image about owner and mode.
+        Source::Bind(bind) if bind.fill && !made_now => fill::fill_when_empty(tree, at),
         Source::FileSystem(one) if one.kind == "tmpfs" => {
             let keeps_mode = one.options.iter().any(|(key, _)| key == "mode");
             if !made_now && !keeps_mode {

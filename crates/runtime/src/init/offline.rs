@@ -3,7 +3,7 @@
 //! The mounts go with the caller, nobody else sees them.
 
 use super::mounts::bind::{clone_part, clone_tree};
-use super::target::{Missing, target};
+use super::target::{Missing, found_or_made};
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Overlay, Root};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -52,8 +52,8 @@ pub fn bind(
         .map_err(called::<Errno>(|| "fstat".to_owned()))?;
     let is_directory = rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Directory;
     let missing = if is_directory { Missing::Directory } else { Missing::File };
-    let place = target(root, at, missing)?;
-    if fill {
+    let (place, made_now) = found_or_made(root, at, missing)?;
+    if fill && !made_now {
         super::fill::fill_when_empty(&tree, &place)?;
     }
     if read_only {

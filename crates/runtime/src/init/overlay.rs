@@ -57,10 +57,20 @@ fn is_closed(overlay: &Overlay) -> bool {
 /// Since Linux 6.7. Trying does not tell: a kernel before 6.5 takes any option, and refuses the mount and writes to its
 /// log afterwards.
 pub fn takes_layers_one_by_one() -> bool {
+    kernel() >= (6, 7)
+}
+
+/// Whether the root of a user namespace can have contents of files in a directory of their own: since Linux 6.16, where the mark is
+/// followed that leads there from a layer, without `metacopy`.
+pub fn follows_marks() -> bool {
+    kernel() >= (6, 16)
+}
+
+fn kernel() -> (u32, u32) {
     let name = rustix::system::uname();
     let mut parts = name.release().to_str().unwrap_or_default().split(|c: char| !c.is_ascii_digit());
     let mut number = || parts.next().and_then(|part| part.parse::<u32>().ok()).unwrap_or(0);
-    (number(), number()) >= (6, 7)
+    (number(), number())
 }
 
 /// The directories that changes go to; a tmpfs for them is mounted where the overlay will cover it.
@@ -102,6 +112,9 @@ fn one_by_one(overlay: &Overlay, (upper, work): (PathBuf, PathBuf)) -> Result<Op
     // Top first, as lowerdir= of mount(8) has it.
     for layer in overlay.lower.iter().rev() {
         set("lowerdir+", layer)?;
+    }
+    if let Some(data) = &overlay.data {
+        set("datadir+", data)?;
     }
     set("upperdir", &upper)?;
     set("workdir", &work)?;

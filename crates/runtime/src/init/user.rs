@@ -1,21 +1,24 @@
 //! Who the process becomes: ids, groups and capabilities.
 
-use super::root::resolve;
+use super::root::{Missing, resolve, target};
+use super::target::kind;
 use crate::error::{Error, Kind, Result};
 use crate::plan::{Capabilities, Process, User};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Gid, OFlags, Uid};
+use rustix::fs::{FileType, Gid, OFlags, Uid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, clear_ambient_capability_set, configure_capability_in_ambient_set,
     remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
     set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use sys::{Context, Errno, called};
 
 /// The longest /etc/passwd or /etc/group that is read.
 const LONGEST: u64 = 16 << 20;
+
+const PASSWD: &str = "/etc/passwd";
 
 /// Ids, resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +35,10 @@ pub struct Identity {
 
 /// Finds out who the plan means, in the container's own files.
 pub fn identify(root: &OwnedFd, process: &Process) -> Result<Identity> {
-    let passwd = read(root, "/etc/passwd")?;
+    let mut passwd = read(root, PASSWD)?;
+    if let Some(entry) = process.entry.as_ref().filter(|entry| !has_user(&passwd, entry)) {
+        add_user(root, &mut passwd, entry).within(|| "add the user to /etc/passwd")?;
+    }
     match &process.user {
         User::Ids { uid, gid, groups } => {
             Ok(Identity { uid: *uid, gid: *gid, groups: groups.clone(), home: home_of(&passwd, *uid) })
@@ -49,6 +55,30 @@ pub fn identify(root: &OwnedFd, process: &Process) -> Result<Identity> {
             Ok(identity)
         }
     }
+}
+
+/// Whether a file has a user of the number that a line is about.
+fn has_user(passwd: &str, entry: &str) -> bool {
+    let id = |line: &str| line.split(':').nth(2).and_then(|id| id.parse::<u32>().ok());
+    passwd.lines().any(|line| id(line) == id(entry))
+}
+
+/// Adds a line, where the file can be written to.
+fn add_user(root: &OwnedFd, passwd: &mut String, entry: &str) -> Result<()> {
+    let line = format!("{}{entry}\n", if passwd.is_empty() || passwd.ends_with('\n') { "" } else { "\n" });
+    let path = Path::new(PASSWD);
+    target(root.as_fd(), path, Missing::File)?;
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = match resolve(root.as_fd(), path, flags) {
+        // A file of the host's, or one that its maker has closed: then the user has no name in there.
+        Err(error) if matches!(error.errno, Errno::ROFS | Errno::ACCESS | Errno::PERM) => return Ok(()),
+        other => other?,
+    };
+    if kind(&file)? == FileType::RegularFile {
+        std::fs::File::from(file).write_all(line.as_bytes()).map_err(called(|| format!("write {path:?}")))?;
+        passwd.push_str(&line);
+    }
+    Ok(())
 }
 
 /// The id of a group, by name or number.

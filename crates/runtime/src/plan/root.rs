@@ -16,6 +16,8 @@ pub enum Root {
 pub struct Overlay {
     /// Read-only layers, lowest first.
     pub lower: Vec<PathBuf>,
+    /// A directory with nothing to see in it, which has the contents of files that are marked so in the layers.
+    pub data: Option<PathBuf>,
     /// Where changes go.
     pub upper: Upper,
     /// An empty directory that is there: the overlay is mounted on it, in the container's namespace only.

@@ -133,25 +133,32 @@ fn bind_of(mount: &Mount) -> Option<&Bind> {
 }
 
 pub fn open(bind: &Bind, namespaces: &mut Namespaced<'_>) -> Result<bind::Opened> {
-    let mut tree = match bind::open(bind)? {
-        bind::Opened::Tree(tree) => tree,
-        link => return Ok(link),
-    };
-    if namespaces.locks {
-        match namespaces.locked()?.open(bind) {
-            Ok(locked) => tree = locked,
-            // Of a tree whose parts are locked together one part alone is not to be had.
-            Err(_) if !bind.recursive => {}
-            Err(error) => return Err(error),
-        }
-    }
     let propagation = match namespaces.plan.root_propagation {
         Some(Propagation { kind: PRIVATE | UNBINDABLE, .. }) => PRIVATE,
         Some(Propagation { kind: SHARED, .. }) if !namespaces.plan.has_user_namespace() => 0,
         // It was opened among the host's mounts: what is mounted in it later must not reach them.
         _ => SLAVE,
     };
-    mount_setattr(tree.as_fd(), true, MountAttributes { propagation, ..MountAttributes::default() })?;
+    let attributes = MountAttributes { propagation, ..MountAttributes::default() };
+    let mut tree = match bind::open(bind) {
+        Ok(bind::Opened::Tree(tree)) => tree,
+        // The mounts here belong to a user namespace above ours: a copy of them is ours.
+        Err(error) if error.kind == Kind::Permission && namespaces.locks && bind.id_map.is_none() => {
+            let locked = namespaces.locked(Namespaces::MOUNT)?;
+            return locked.open(bind, attributes).map(bind::Opened::Tree);
+        }
+        other => return other,
+    };
+    if namespaces.locks {
+        let locked = namespaces.locked(Namespaces::USER.and(Namespaces::MOUNT))?;
+        match locked.open(bind, MountAttributes::default()) {
+            Ok(locked) => tree = locked,
+            // Of a tree whose parts are locked together one part alone is not to be had.
+            Err(_) if !bind.recursive => {}
+            Err(error) => return Err(error),
+        }
+    }
+    mount_setattr(tree.as_fd(), true, attributes)?;
     if let Some(map) = &bind.id_map {
         let namespace = namespaces.find(map.maps.as_ref())?;
         set_id_map(tree.as_fd(), map.recursive, namespace.as_fd())
@@ -182,23 +189,29 @@ pub struct Namespaced<'a> {
 struct Locked(OwnedFd);
 
 impl Locked {
-    fn make() -> Result<Self> {
-        let child = waiting_child(Namespaces::USER.and(Namespaces::MOUNT))?;
+    /// `new` says with which namespaces of its own: a user namespace as well, or a copy of the mounts for the one that we are in.
+    fn make(new: Namespaces) -> Result<Self> {
+        let child = waiting_child(new)?;
         let opened = open_namespace(&namespace_file(&child, "mnt"));
         end(&child)?;
         opened.map(Self)
     }
 
     /// Opens a source among them with the privileges of this process, in a child that goes there.
-    fn open(&self, bind: &Bind) -> Result<OwnedFd> {
-        from_child(Namespaces::NONE, || self.open_inside(bind))
+    fn open(&self, bind: &Bind, attributes: MountAttributes) -> Result<OwnedFd> {
+        from_child(Namespaces::NONE, || self.open_inside(bind, attributes))
     }
 
-    fn open_inside(&self, bind: &Bind) -> Result<OwnedFd> {
+    fn open_inside(&self, bind: &Bind, attributes: MountAttributes) -> Result<OwnedFd> {
         move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Mount))
             .map_err(called::<Errno>(|| "setns(CLONE_NEWNS)".to_owned()))?;
         match bind::open(bind)? {
-            bind::Opened::Tree(tree) => Ok(tree),
+            bind::Opened::Tree(tree) => {
+                if attributes != MountAttributes::default() {
+                    mount_setattr(tree.as_fd(), true, attributes)?;
+                }
+                Ok(tree)
+            }
             bind::Opened::Link(_) => Err(Error::new(Kind::Other, "a source has become a link")),
         }
     }
@@ -209,10 +222,10 @@ impl<'a> Namespaced<'a> {
         Self { plan, made: Vec::new(), locks: plan.has_user_namespace(), locked: None }
     }
 
-    fn locked(&mut self) -> Result<&Locked> {
+    fn locked(&mut self, new: Namespaces) -> Result<&Locked> {
         match &mut self.locked {
             Some(locked) => Ok(locked),
-            none => Ok(none.insert(Locked::make()?)),
+            none => Ok(none.insert(Locked::make(new)?)),
         }
     }
 
