@@ -24,8 +24,9 @@ pub fn run(arguments: &RunArguments) -> Result<i32> {
     let wish = arguments.wish()?;
     engine::protect()?;
     // Whose network it has, its user namespace it has too.
-    let place = match &wish.network {
-        engine::Network::Container(other) => open(Some(other))?,
+    let place = match (&wish.network, &wish.sharing.userns) {
+        (engine::Network::Container(other), _) => open(Some(other))?,
+        (_, engine::UserNamespace::Container(other)) => enter(Some(other), |_| wish.has_neighbours())?,
         _ => enter(None, |_| wish.has_neighbours())?,
     };
     let progress = Progress::new(arguments.quiet);

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::host::Host;
+use crate::ids::{self, Ids};
 use crate::record::Record;
 use crate::wish::{PullPolicy, Source, Wish};
 use oci_spec::image::Config;
@@ -20,8 +21,21 @@ pub struct Base {
     pub image_id: String,
     /// Layers, lowest first; none where a directory is the root as it is.
     pub layers: Option<Vec<PathBuf>>,
+    /// What has the contents of files that are marked in the layers.
+    pub data: Option<PathBuf>,
     /// The directory, where it is one.
     pub directory: Option<PathBuf>,
+}
+
+impl Base {
+    /// Gives the image's layers the owners that a container's ids need.
+    pub fn map(&mut self, host: &Host<'_>, ids: Option<&Ids>) -> Result<()> {
+        let Some(layers) = self.layers.as_mut().filter(|_| self.directory.is_none()) else { return Ok(()) };
+        if let Some(mapped) = ids::layers(host, ids, &self.image, layers)? {
+            (*layers, self.data) = (vec![mapped.tree], mapped.data);
+        }
+        Ok(())
+    }
 }
 
 /// The root of a wish; its image is pulled where that is needed.
@@ -41,6 +55,7 @@ pub fn of_record(host: &Host<'_>, record: &Record) -> Result<Base> {
     let mut base = image_base(host, &wish, &record.image_id, false)
         .within(|| format!("image {} of container {}", record.image, record.name))?;
     base.image.clone_from(&record.image);
+    base.map(host, record.ids.as_ref())?;
     Ok(base)
 }
 
@@ -64,6 +79,7 @@ fn base(host: &Host<'_>, wish: &Wish) -> Result<Base> {
                 image,
                 image_id: String::new(),
                 layers,
+                data: None,
                 directory: Some(directory),
             })
         }
@@ -79,7 +95,15 @@ fn image_base(host: &Host<'_>, wish: &Wish, name: &str, must_run_here: bool) -> 
     let config = image.config.config().clone().unwrap_or_default();
     let shown = image.reference.clone();
     let raw = serde_json::from_slice(&image.raw_config).ok();
-    Ok(Base { config, raw, image: shown, image_id: image.id, layers: Some(image.layers), directory: None })
+    Ok(Base {
+        config,
+        raw,
+        image: shown,
+        image_id: image.id,
+        layers: Some(image.layers),
+        data: None,
+        directory: None,
+    })
 }
 
 /// An image for another kind of machine is refused, unless its platform was asked for.

@@ -159,7 +159,7 @@ fn mounts(wish: &Wish, settled: &Settled) -> Vec<Value> {
     }
     for (source, target) in &settled.etc {
         let mut options = vec!["bind", "rprivate"];
-        options.extend(settled.ids.as_ref().map(|_| "idmap"));
+        options.extend(settled.ids.as_ref().filter(|ids| ids.by_mounts).map(|_| "idmap"));
         mounts.push(json!({"destination": target, "type": "bind", "source": source, "options": options}));
     }
     for (source, target, options) in &settled.binds {

@@ -53,7 +53,7 @@ fn commit_it(host: &Host<'_>, wanted: &str, wish: &CommitWish) -> Result<String>
     let hold = store.hold().map_err(of_image)?;
     let pause = wish.pause && listed.status == Status::Running;
     let paused = pause && paused(host, record);
-    let layer = upper.map(|upper| layer_of(host, upper)).transpose();
+    let layer = upper.map(|upper| layer_of(host, record, upper)).transpose();
     if paused {
         runtime::pause::resume(&host.paths.states(), &record.id).map_err(crate::error::of_runtime)?;
     }
@@ -133,10 +133,13 @@ fn paused(host: &Host<'_>, record: &Record) -> bool {
 }
 
 /// The upper directory of an overlay as a layer.
-fn layer_of(host: &Host<'_>, upper: rustix::fd::OwnedFd) -> Result<Layer> {
+fn layer_of(host: &Host<'_>, record: &Record, upper: rustix::fd::OwnedFd) -> Result<Layer> {
     let ownership = if host.rootless.is_some() { Ownership::UserNamespace } else { Ownership::Root };
     let skip = |path: &[u8], stat: &rustix::fs::Stat| diff::is_place(path, stat);
+    let ours = record.ids.as_ref().filter(|ids| !ids.by_mounts);
+    let inside = |uid, gid| ours.map_or((uid, gid), |ids| ids.inside(uid, gid));
     let options = Options {
+        ids: Some(&inside),
         marks: Some(ownership),
         skip: Some(&skip),
         cancelled: Some(host.images.cancelled()),

@@ -38,7 +38,7 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
     }
     let capabilities = capabilities::of(wish, own_capabilities()?)?;
     security::of(wish, &capabilities)?;
-    let base = base::of_wish(host, wish)?;
+    let mut base = base::of_wish(host, wish)?;
     let command = bundle::command(wish, &base.config)?;
     let check = health::check_of(&wish.health, base.raw.as_ref())?;
 
@@ -48,6 +48,9 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
     }
     let wish = &wish;
     let id = names::new_id()?;
+    let settled = ids::settle(host, wish)?;
+    // While a person sees it: it may take a while.
+    base.map(host, settled.as_ref())?;
     let name = wish.name.clone().unwrap_or_else(|| names::from_id(&id));
     let mut record = Record {
         name: name.clone(),
@@ -60,11 +63,15 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
         image_volumes: image_volumes(wish, &base.config),
         leased: wish.network == Network::Bridge && host.rootless.is_none(),
         networks: wish.attachments.clone(),
-        ids: ids::settle(host, wish)?,
+        user: ids::user(wish, settled.as_ref())
+            .filter(|_| wish.user.is_none())
+            .or_else(|| wish.user.clone())
+            .or_else(|| base.config.user().clone())
+            .filter(|user| !user.is_empty()),
+        ids: settled,
         pasta: (wish.network == Network::Bridge && host.rootless.is_some())
             .then(|| host.paths.run.join(format!("{}.pasta", names::short(&id)))),
         stop_signal: stop_signal(wish, &base.config),
-        user: wish.user.clone().or_else(|| base.config.user().clone()).filter(|user| !user.is_empty()),
         check,
         wish: wish.clone(),
         id,

@@ -61,7 +61,8 @@ pub fn open(host: &Host<'_>, wanted: &str, with_volumes: bool) -> Result<Files> 
     } else {
         None
     };
-    Ok(Files { root, listed, ids: None, read_only, _lock: Some(lock) })
+    let ids = listed.record.ids.clone().filter(|ids| !ids.by_mounts);
+    Ok(Files { root, listed, ids, read_only, _lock: Some(lock) })
 }
 
 fn of_running(host: &Host<'_>, listed: &Listed) -> Result<OwnedFd> {
@@ -83,8 +84,7 @@ fn of_stopped(host: &Host<'_>, listed: &Listed, with_volumes: bool) -> Result<Ow
     let mut wish = record.wish.clone();
     // One that was killed with its machine may have left the mark of a volatile mount.
     wish.remove = false;
-    let directory = host.paths.container(&record.id);
-    let root: Root = launch::root(host, &wish, &base, &directory)?;
+    let root: Root = launch::root(host, record, &wish, &base)?;
     let root = offline::root(&root).map_err(of_runtime)?;
     if with_volumes {
         // What has gone from the host meanwhile is for the next start to complain of.
@@ -116,7 +116,7 @@ impl Files {
                 format!("nothing can be copied to container {name}: {why}"),
             ));
         }
-        let Some(ids) = &self.ids else { return Ok(()) };
+        let Some(ids) = self.ids.as_ref().filter(|ids| ids.by_mounts) else { return Ok(()) };
         let (uid, gid) = ids.outside(0, 0);
         runtime::id_map::act_as(uid, gid).map_err(of_runtime)
     }

@@ -75,6 +75,22 @@ pub fn of_root() -> Result<Vec<Span>> {
     Ok(spans)
 }
 
+/// The ids that an ordinary user has beside his own, in the terms of the user namespace that this process is in.
+pub fn of_user() -> Result<Vec<Span>> {
+    let subordinate = |file: &str| -> Result<Vec<Span>> {
+        Ok(mapped(file)?.into_iter().flat_map(|one| without(one, (0, 1))).collect())
+    };
+    let spans = common(&subordinate("uid_map")?, &subordinate("gid_map")?);
+    if spans.is_empty() {
+        return Err(Error::new(
+            Kind::Failed,
+            "this user has no ids for a user namespace of a container's own",
+        )
+        .with_hint("as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"));
+    }
+    Ok(spans)
+}
+
 /// The ids of this process's own user namespace.
 pub fn mapped(file: &str) -> Result<Vec<Span>> {
     let path = Path::new("/proc/self").join(file);

@@ -254,6 +254,18 @@ impl Images {
         Ok(loaded)
     }
 
+    /// The layers of an image with other owners, see [`Store::mapped`].
+    pub fn mapped(
+        &self,
+        layers: &[PathBuf],
+        key: &str,
+        ids: &image::archive::Ids<'_>,
+        marked: bool,
+        told: &dyn Fn(),
+    ) -> Result<image::Mapped> {
+        self.store.mapped(layers, key, ids, marked, told, &self.cancelled).map_err(of_image)
+    }
+
     /// The steps that made an image, the last first.
     pub fn history(&self, name: &str, platform: Option<&str>) -> Result<Vec<Step>> {
         let image = self.get_for(name, platform)?;

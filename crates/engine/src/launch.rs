@@ -93,7 +93,11 @@ pub fn launch(
         None => {
             // A neighbour that starts at the same time adds itself to the file before or after, but not meanwhile.
             let _hosts = neighbours::hold_hosts(host.paths, &id)?;
-            etc::write(&directory, &hostname, &record.name, &ips, forwarder, wish)?
+            let etc = etc::write(&directory, &hostname, &record.name, &ips, forwarder, wish)?;
+            if let Some(ids) = &record.ids {
+                etc.iter().try_for_each(|(path, _)| ids.give(path))?;
+            }
+            etc
         }
     };
     let settled = Settled {
@@ -121,9 +125,11 @@ pub fn launch(
     let spec = bundle::spec(wish, &base.config, &settled)?;
     let beyond = Beyond {
         beneath,
-        root: Some(root(host, wish, &base, &directory)?),
+        root: Some(root(host, record, wish, &base)?),
         root_by_parent: record.ids.as_ref().map(ids::Ids::root),
-        user: Some(wish.user.clone().or_else(|| base.config.user().clone()).unwrap_or_default()),
+        user: Some(record.user.clone().unwrap_or_default()),
+        // A directory of the host's is left as it is.
+        entry: base.layers.as_ref().and_then(|_| ids::entry(record, spec.process().as_ref()?.cwd())),
         groups: wish.sharing.groups.clone(),
         reaper: wish.init,
         make_cwd: true,
@@ -298,7 +304,8 @@ fn connect(
 }
 
 /// Where the root of a container is, with its directories made.
-pub fn root(host: &Host<'_>, wish: &Wish, base: &Base, directory: &Path) -> Result<Root> {
+pub fn root(host: &Host<'_>, record: &Record, wish: &Wish, base: &Base) -> Result<Root> {
+    let directory = host.paths.container(&record.id);
     let Some(layers) = &base.layers else {
         let path = base.directory.clone().unwrap_or_default();
         return Ok(Root::Directory(path));
@@ -314,6 +321,7 @@ pub fn root(host: &Host<'_>, wish: &Wish, base: &Base, directory: &Path) -> Resu
         // The upper directory is the container's "/": readable by all of its users.
         rustix::fs::chmod(&upper, rustix::fs::Mode::from_raw_mode(0o755))
             .map_err(called::<Errno>(|| format!("chmod({upper:?})")))?;
+        record.ids.as_ref().map_or(Ok(()), |ids| ids.give(&upper))?;
         Upper::Directories { upper, work }
     };
     let lower = if layers.is_empty() {
@@ -326,6 +334,7 @@ pub fn root(host: &Host<'_>, wish: &Wish, base: &Base, directory: &Path) -> Resu
     };
     Ok(Root::Overlay(Overlay {
         lower,
+        data: base.data.clone(),
         upper,
         mount_point,
         user_xattr: host.rootless.is_some(),
@@ -355,11 +364,15 @@ pub fn binds(host: &Host<'_>, wish: &Wish, base: &Base, record: &Record) -> Resu
     let mut beneath = Vec::new();
     let mut volume_at =
         |name: &str, target: &PathBuf, read_only: bool, fills: bool, part: Option<&Path>| -> Result<()> {
-            let source = volume::ensure(host.paths, name)?;
+            let (source, made) = volume::ensure(host.paths, name)?;
+            // With keep-id it is the user's, and so is what runs in it.
+            if let Some(ids) = record.ids.as_ref().filter(|ids| made && ids.claim.is_some()) {
+                ids.give(&source)?;
+            }
             beneath.extend(part.map(|part| (target.clone(), part.to_owned())));
             let mut options = vec!["rbind".into(), "rprivate".into(), access(read_only)];
             // On the disk it has the ids that containers have, whatever those are outside.
-            options.extend(record.ids.as_ref().map(|_| "idmap".to_owned()));
+            options.extend(record.ids.as_ref().filter(|ids| ids.by_mounts).map(|_| "idmap".to_owned()));
             binds.push((source, target.clone(), options));
             if fills {
                 fill.push(target.clone());

@@ -7,7 +7,7 @@ use crate::life::{self, Life, Status};
 use crate::names;
 use crate::neighbours::{self, Held};
 use crate::paths::Paths;
-use crate::wish::{Attachment, Network, Wish};
+use crate::wish::{Attachment, Network, UserNamespace, Wish};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use sys::called;
@@ -164,8 +164,12 @@ pub fn running(paths: &Paths, wanted: &str) -> Option<i32> {
         let state = runtime::state::read(&paths.states(), id).ok()?;
         state.init.filter(|init| init.is_alive()).map(|init| init.pid)
     };
-    alive(&id).or_else(|| match read(paths, &id).ok()?.wish.network {
-        Network::Container(other) => alive(&other),
-        _ => None,
+    alive(&id).or_else(|| {
+        let record = read(paths, &id).ok()?;
+        match (&record.wish.network, &record.wish.sharing.userns) {
+            (Network::Container(other), _) => alive(other),
+            (_, UserNamespace::Container(other)) => alive(&find(paths, other).ok()?),
+            _ => None,
+        }
     })
 }

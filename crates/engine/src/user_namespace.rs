@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Kind, Result};
 use runtime::id_map;
-use rustix::fd::{AsFd, BorrowedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space, set_thread_res_gid, set_thread_res_uid};
@@ -32,7 +32,8 @@ pub fn is_needed() -> bool {
 pub fn enter_that_of(pid: Option<i32>) -> Result<Ranges> {
     let theirs = pid.and_then(|pid| {
         let path = format!("/proc/{pid}/ns/user");
-        rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+        let theirs = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        child_of_ours(theirs)
     });
     // One that has just ended, or is not in a namespace of its own: as if there were none.
     match theirs {
@@ -56,6 +57,32 @@ fn as_root() -> Result<Ranges> {
     let map = std::fs::read_to_string("/proc/self/uid_map")
         .map_err(called(|| "read(\"/proc/self/uid_map\")".to_owned()))?;
     Ok(Ranges { subordinate: map.lines().count() > 1 })
+}
+
+/// The user namespace that a command of this user has made: a container may be in one of its own, in there.
+fn child_of_ours(mut namespace: OwnedFd) -> Option<OwnedFd> {
+    let own = rustix::fs::stat("/proc/self/ns/user").ok()?;
+    loop {
+        let parent = sys::namespace::parent(namespace.as_fd()).ok()?;
+        let found = rustix::fs::fstat(&parent).ok()?;
+        if (found.st_dev, found.st_ino) == (own.st_dev, own.st_ino) {
+            return Some(namespace);
+        }
+        namespace = parent;
+    }
+}
+
+/// The user and the group who are root in the user namespace of this process, as the one around it has them.
+pub fn user() -> Result<(u32, u32)> {
+    let root = |file: &str| -> Result<u32> {
+        let path = format!("/proc/self/{file}");
+        let text = std::fs::read_to_string(&path).map_err(called(|| format!("read({path:?})")))?;
+        let line = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let mut line = line.filter(|words| words.first() == Some(&"0"));
+        let found = line.next().and_then(|words| words.get(1)?.parse().ok());
+        found.ok_or_else(|| Error::new(Kind::Failed, format!("{path} has no id 0")))
+    };
+    Ok((root("uid_map")?, root("gid_map")?))
 }
 
 /// Enters a new user namespace as its root. The process must have one thread.

@@ -35,14 +35,14 @@ pub struct Volume {
     pub mountpoint: PathBuf,
 }
 
-/// The directory of a volume, made when it is missing.
-pub fn ensure(paths: &Paths, name: &str) -> Result<PathBuf> {
+/// The directory of a volume, made when it is missing, and whether it was.
+pub fn ensure(paths: &Paths, name: &str) -> Result<(PathBuf, bool)> {
     // Those of a container are called after its id.
     let of_container = name.split_once('.').is_some_and(|(id, number)| {
         id.len() == 64 && !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
     });
     let volume = Volume { anonymous: of_container, ..Volume::default() };
-    make_it(paths, name, volume).map(|(data, _)| data)
+    make_it(paths, name, volume)
 }
 
 /// Makes a volume; one that is there stays as it is. Its name, which is made up where none is given.

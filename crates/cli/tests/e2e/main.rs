@@ -40,6 +40,7 @@ mod system;
 mod terminal;
 mod userns;
 mod userns_files;
+mod userns_rootless;
 mod volumes;
 mod volumes_verbs;
 mod world;

@@ -35,7 +35,9 @@ impl<'a> Writer<'a> {
                 EntryType::Regular
             }
             // Its content cannot be told.
-            What::Hole { .. } => return Err(Error::new(Kind::Unsupported, "a file without its content")),
+            What::Hole { .. } => {
+                return Err(crate::Error::new(crate::Kind::Unsupported, "a file without its content"));
+            }
             What::Directory => {
                 name.push(b'/');
                 EntryType::Directory
