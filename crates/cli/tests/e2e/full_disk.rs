@@ -7,9 +7,11 @@ const DEBIAN: &str = "127.0.0.1:5000/debian:12";
 
 /// A host whose store is on a small file system of its own, with busybox in it.
 fn small(host: Host, megabytes: u32) -> World {
+    // Not in memory: before Linux 6.6 a tmpfs has no attributes of users, which the store of an ordinary user needs.
     let user = host.user();
     host.admin(&format!(
-        "mount -t tmpfs -o size={megabytes}m,mode=700,uid={user},gid={user} store /tmp/data"
+        "truncate -s {megabytes}M /tmp/disk; mkfs.ext4 -q -m 0 -O ^has_journal -E root_owner={user}:{user} /tmp/disk
+        mount -o loop /tmp/disk /tmp/data; rmdir /tmp/data/lost+found; chmod 700 /tmp/data"
     ));
     let world = World { registry: Registry::start(&host), host };
     world.host.run(["pull", BUSYBOX]).ok();
