@@ -138,7 +138,8 @@ fn attach(paths: &Paths, before: &Record, record: &Record, attachment: &Attachme
     Err(Error::new(Kind::Failed, "it has ended meanwhile"))
 }
 
-fn own_leases(paths: &Paths, id: &str) -> Result<Vec<network::Lease>> {
+/// What a container has of networks.
+pub fn own_leases(paths: &Paths, id: &str) -> Result<Vec<network::Lease>> {
     let mut leases = network::leases(&paths.network()).map_err(of_network)?;
     leases.retain(|lease| lease.id == id);
     Ok(leases)

@@ -9,9 +9,8 @@ use crate::oom::MemoryWatch;
 use crate::output::{self, Passed};
 use crate::paths::Paths;
 use crate::record::{self, Record};
-use crate::user_networks::Watch;
 use crate::wish::Restart;
-use crate::{control, create, events, remove, size};
+use crate::{control, create, events, remove, size, user_networks, way_out};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use std::cell::RefCell;
@@ -198,8 +197,11 @@ impl Attendance<'_> {
             let mut aside: Vec<&mut dyn Aside> = Vec::new();
             aside.extend(checks.as_mut().map(|one| -> &mut dyn Aside { one }));
             aside.extend(memory.as_mut().map(|one| -> &mut dyn Aside { one }));
-            let mut watch = Watch::new(self.host.paths, running.child.pidfd.as_fd());
-            aside.extend(watch.as_mut().map(|one| -> &mut dyn Aside { one }));
+            let init = running.child.pidfd.as_fd();
+            let mut networks = user_networks::Watch::new(self.host.paths, init);
+            let mut way_out = way_out::Watch::new(self.host.paths, self.record, init);
+            aside.extend(networks.as_mut().map(|one| -> &mut dyn Aside { one }));
+            aside.extend(way_out.as_mut().map(|one| -> &mut dyn Aside { one }));
             let code = self.supervisor.attend(&running.child, streams, stop_signal, &mut aside);
             // What killed the last process may not have been looked at.
             memory.iter_mut().for_each(Aside::step);

@@ -150,7 +150,8 @@ fn give_back(root: &Path, network: &Definition, id: &str) -> Result<bool> {
         let freed = own.iter().map(|lease| pool::free(&state, lease));
         failures.extend(freed.filter_map(Result::err));
     }
-    if network.driver == Driver::Bridge {
+    // Where bridges are apart, those without a container are in nobody's way: they go with the network, or with their namespace.
+    if network.driver == Driver::Bridge && bridges::are_here() {
         failures.extend(remove_shared(root, network).err());
     }
     joined(failures).map_or(Ok(true), Err)

@@ -239,25 +239,32 @@ impl Pasta {
         self.kill()?.wait()
     }
 
-    /// Sends it the signal that ends it. That takes the kernel a while, in which the caller may do something else.
-    pub fn kill(&self) -> Result<Ending<'_>> {
-        let ended = Ending { pasta: self, process: None };
-        let Some(pid) = self.pid() else { return Ok(ended) };
+    /// Its process, if it is there: by descriptor, because the number may belong to somebody else by now.
+    pub fn process(&self) -> Result<Option<OwnedFd>> {
+        let Some(pid) = self.pid() else { return Ok(None) };
         let process = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(process) => process,
-            Err(Errno::SRCH) => return Ok(ended),
+            Err(Errno::SRCH) => return Ok(None),
             Err(errno) => return Err(called::<Errno>(|| "pidfd_open of pasta".into())(errno).into()),
         };
-        // The number may belong to somebody else by now; from here on the descriptor holds it fast.
         let comm = fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).unwrap_or_default();
-        if !comm.starts_with("pasta") && !comm.starts_with("passt") {
-            return Ok(ended);
-        }
+        let is_pasta = comm.starts_with("pasta") || comm.starts_with("passt");
+        Ok(Some(process).filter(|process| is_pasta && !has_ended(process)))
+    }
+
+    /// Whether nobody has ended it on purpose.
+    pub fn is_expected(&self) -> bool {
+        self.pid_file.exists()
+    }
+
+    /// Sends it the signal that ends it. That takes the kernel a while, in which the caller may do something else.
+    pub fn kill(&self) -> Result<Ending<'_>> {
+        let Some(process) = self.process()? else { return Ok(Ending { pasta: self, process: None }) };
         // It is the first process of a PID namespace that it made: SIGTERM does not reach it (pid_namespaces(7)), and
         // it holds nothing that it would have to put away.
         match pidfd_send_signal(&process, Signal::KILL) {
             Ok(()) => Ok(Ending { pasta: self, process: Some(process) }),
-            Err(Errno::SRCH) => Ok(ended),
+            Err(Errno::SRCH) => Ok(Ending { pasta: self, process: None }),
             Err(errno) => Err(called::<Errno>(|| "kill pasta".into())(errno).into()),
         }
     }
@@ -277,6 +284,11 @@ impl Pasta {
             }
         }
     }
+}
+
+fn has_ended(process: &OwnedFd) -> bool {
+    let mut ended = [PollFd::new(process, PollFlags::IN)];
+    matches!(poll(&mut ended, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1))
 }
 
 /// A pasta that was told to end.

@@ -208,13 +208,24 @@ fn with_the_last_container_everything_is_gone() {
         world.host.run(["rm", "-f", "web"]).ok();
     });
     check("pasta was killed", &|| {
-        detached(&world, "web", &["--network", "app"], WAIT);
+        let served = ["--network", "app", "-p", "8080:80", "-e", "PORTS=80"];
+        detached(&world, "web", &served, WHO);
         detached(&world, "db", &["--network", "app"], WAIT);
-        let pid = std::fs::read_to_string(world.host.path("/tmp/run").join(pasta_of(&world, "web")));
-        kill(&world, &[pid.expect("its pid file").trim().parse().expect("a pid")]);
-        assert!(pings(&world, "web", &looks_up(&world, "web", "db")), "its neighbours it has still");
-        assert!(world.host.run(["exec", "db", "ip", "link", "show", "pasta0"]).code == 0);
+        wait_for("it answers", || who(&world, "", "127.0.0.1:8080"));
+        kill(&world, &[pasta_of(&world, "web")]);
+        assert!(pings(&world, "web", &looks_up(&world, "web", "db")), "its neighbours it has all the time");
+        wait_for("its supervisor makes another one", || who(&world, "", "127.0.0.1:8080"));
+        world.host.run(["exec", "web", "ip", "link", "show", "pasta0"]).ok();
         world.host.run(["rm", "-f", "web", "db"]).ok();
+    });
+    check("killed with its supervisor", &|| {
+        detached(&world, "gone", &["-p", "8080:80"], "exec sleep 2000");
+        kill(&world, &named(&world, "devoxx-supervis"));
+        let pid = world.host.run(["inspect", "--format", "{{.State.Pid}}", "gone"]).ok();
+        kill(&world, &[pid.line().parse().expect("a pid")]);
+        // Its port is another's, though nobody has come by.
+        world.sh(&["-p", "8080:80"], "true").ok();
+        world.host.run(["rm", "gone"]).ok();
     });
     check("removed while it is used", &|| {
         detached(&world, "web", &["--network", "app"], WAIT);
@@ -228,9 +239,10 @@ fn with_the_last_container_everything_is_gone() {
     assert!(!world.host.path("/tmp/data/network/networks/app").exists());
 }
 
-fn pasta_of(world: &World, container: &str) -> String {
+fn pasta_of(world: &World, container: &str) -> i32 {
     let id = world.host.run(["inspect", "--format", "{{.Id}}", container]).ok();
-    format!("{}.pasta", &id.line()[..12])
+    let file = world.host.path(format!("/tmp/run/{}.pasta", &id.line()[..12]));
+    std::fs::read_to_string(file).expect("its pid file").trim().parse().expect("a pid")
 }
 
 /// Neither supervisors nor the holder take the network from others, and nothing of it stays for ever.

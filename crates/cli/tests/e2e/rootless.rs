@@ -130,6 +130,8 @@ fn the_hosts_own_name_server() {
         world.host.run([&["run", "--rm", "--quiet"], options, &[&image, "sh", "-c", script]].concat()).ok()
     };
     asks(&[]).prints("169.254.1.1\n10.1.2.3");
+    world.host.run(["network", "create", "app"]).ok();
+    asks(&["--net", "app"]).prints("169.254.1.1\n10.1.2.3");
     asks(&["--net", "host"]).prints("127.0.0.1\n10.1.2.3");
 }
 
