@@ -9,7 +9,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 .DEFAULT_GOAL := build
 # Setup comes before the fixtures, and the style before the tests.
 .NOTPARALLEL:
-.PHONY: build help run test test-vm test-vm-v2 test-vm-systemd setup fixtures check fmt clean install
+.PHONY: build help run test test-vm test-vm-v2 test-vm-systemd bench setup fixtures check fmt clean install
 
 build: export DEVOXX_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 build: ## the release programs, in bin/ (the default)
@@ -55,6 +55,10 @@ test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1; with Ap
 	    tests/vm-systemd.sh sh -ec 'tests/vm-units-v1.sh "$$1"; tests/vm-selinux.sh "$$1"' sh "$(TARGET)/debug/devoxx-runtime"
 	VM_KERNEL_ARGUMENTS="systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1" \
 	    tests/vm-systemd.sh tests/vm-units-v1.sh "$(TARGET)/debug/devoxx-runtime"
+
+bench: build ## every runtime and engine of this machine beside the bare kernel, in target/bench (ROUNDS=50, WORKS=words)
+	$(CARGO) build --release -p devoxx-bench
+	$(SUDO) "$(TARGET)/release/bench" --rounds $(or $(ROUNDS),50) --out "$(TARGET)/bench" $(WORKS)
 
 setup: ## what the tests need and this machine lacks, by apt
 	tests/setup.sh

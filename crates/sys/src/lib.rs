@@ -18,6 +18,7 @@ pub mod memory_policy;
 pub mod mount_setattr;
 pub mod namespace;
 pub mod personality;
+pub mod resource_usage;
 pub mod scheduler;
 pub mod seccomp;
 pub mod signals;

@@ -1,0 +1,104 @@
+//! One measurement: some commands, one after the other, each waited for.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::io::{Read, Seek, SeekFrom};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Who takes longer hangs.
+const LONGEST: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
+
+/// What the commands of a work took together.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// From before the first command to after the end of the last.
+    pub wall: Duration,
+    /// Of all processes that were waited for.
+    pub cpu: Duration,
+    /// The most memory that one process had, in bytes.
+    pub peak: u64,
+}
+
+/// Why there is no sample.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// It ended with another code than 0, or did not start; what it said.
+    Failed(String),
+    /// It was killed after [`LONGEST`].
+    Hung,
+}
+
+/// Runs commands one after the other, or all at once.
+pub fn take(commands: &[Vec<String>], at_once: bool) -> Result<Sample, Failure> {
+    let began = Instant::now();
+    let (mut cpu, mut peak) = (Duration::ZERO, 0);
+    let mut account = |usage: sys::resource_usage::Usage| {
+        cpu += usage.cpu;
+        peak = peak.max(usage.peak);
+    };
+    if at_once {
+        let started: Vec<_> = commands.iter().map(|words| start(words)).collect();
+        let ended: Vec<_> = started.into_iter().map(|child| child.and_then(wait)).collect();
+        for one in ended {
+            account(one?);
+        }
+    } else {
+        for words in commands {
+            account(start(words).and_then(wait)?);
+        }
+    }
+    Ok(Sample { wall: began.elapsed(), cpu, peak })
+}
+
+/// A command that runs, and what it says.
+struct Started {
+    child: std::process::Child,
+    said: std::fs::File,
+}
+
+fn failed(why: impl std::fmt::Display) -> Failure {
+    Failure::Failed(why.to_string())
+}
+
+fn start(words: &[String]) -> Result<Started, Failure> {
+    let (program, arguments) = words.split_first().ok_or_else(|| failed("no command"))?;
+    // Not a pipe: a container that is made has it as well, and keeps it open.
+    let said = rustix::fs::memfd_create("said", rustix::fs::MemfdFlags::CLOEXEC).map_err(failed)?;
+    let said = std::fs::File::from(said);
+    let theirs = said.try_clone().map_err(failed)?;
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(theirs);
+    let child = command.spawn().map_err(|error| failed(format!("{program}: {error}")))?;
+    Ok(Started { child, said })
+}
+
+fn wait(started: Started) -> Result<sys::resource_usage::Usage, Failure> {
+    let Started { child, mut said } = started;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| failed("no pid"))?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(failed)?;
+    let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+    let hung = !matches!(poll(&mut fds, Some(&LONGEST)), Ok(1..));
+    if hung {
+        // It may have ended in between.
+        let _ended = pidfd_send_signal(&pidfd, Signal::KILL);
+    }
+    match sys::resource_usage::wait(child) {
+        Ok(_) if hung => Err(Failure::Hung),
+        Ok((true, usage)) => Ok(usage),
+        Ok((false, _)) => {
+            let mut text = String::new();
+            let read = said.seek(SeekFrom::Start(0)).and_then(|_| said.read_to_string(&mut text));
+            Err(read.map_or_else(failed, |_| failed(text.trim())))
+        }
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// Runs commands that are not measured; what they say when one fails.
+pub fn unmeasured(commands: &[Vec<String>]) -> Result<(), String> {
+    take(commands, false).map(drop).map_err(|failure| match failure {
+        Failure::Failed(why) => why,
+        Failure::Hung => "it hung".to_owned(),
+    })
+}
