@@ -41,6 +41,8 @@ pub struct Beyond {
     pub user: Option<String>,
     /// Further groups of that user, names or numbers.
     pub groups: Vec<String>,
+    /// See [`Plan::config`].
+    pub config: Option<String>,
     /// See [`Process::entry`].
     pub entry: Option<String>,
     /// A small init as PID 1.
@@ -170,6 +172,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         cgroup_owner,
         limits: Limits { devices: device_rules, ..resources::limits(&resources)? },
         hooks: hooks(spec)?,
+        config: beyond.config,
         no_pivot: beyond.no_pivot,
         seccomp,
         listener,

@@ -422,8 +422,14 @@ impl Launch {
     ///
     /// # Errors
     /// The failure of init, if it failed before; the container is still to be discarded.
-    pub fn network(&self) -> Result<OwnedFd> {
+    pub fn network(&mut self) -> Result<OwnedFd> {
         match self.channel.receive()? {
+            Some((Message::Network, Some(namespace))) if !self.net_devices.is_empty() => {
+                let copy = namespace.try_clone().map_err(called(|| "dup".to_owned()))?;
+                self.given = Some(net_devices::give(&self.net_devices, namespace)?);
+                self.channel.send(&Message::Proceed, None)?;
+                Ok(copy)
+            }
             Some((Message::Network, Some(namespace))) => Ok(namespace),
             Some((Message::Failed { kind, chain, hint }, _)) => Err(Error { kind, chain, hint }),
             Some((other, _)) => Err(unexpected(&other)),
@@ -588,10 +594,9 @@ impl Created {
 
 impl Launch {
     fn poststart(&self) -> Result<()> {
-        if !self.record.config_kept {
-            return Ok(());
+        if self.record.config_kept {
+            gate::remove(&state::directory(&self.run, &self.record.id))?;
         }
-        gate::remove(&state::directory(&self.run, &self.record.id))?;
         if self.hooks.poststart.is_empty() {
             return Ok(());
         }

@@ -41,7 +41,20 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<Vec<String>> {
         let message = format!("cannot delete container {id} that is not stopped: {status}");
         return Err(Error::new(Kind::Invalid, message));
     }
-    state::remove_recorded(root, &record)?;
+    removed(root, &record)
+}
+
+/// Removes what is left of container `id`, running or not, and runs its poststop hooks; one that is gone is fine. Whoever calls keeps
+/// others from it.
+pub fn clear(root: &Path, id: &str) -> Result<Vec<String>> {
+    match state::read(root, id) {
+        Err(error) if error.kind == Kind::NoSuchContainer => Ok(Vec::new()),
+        other => removed(root, &other?),
+    }
+}
+
+fn removed(root: &Path, record: &state::Record) -> Result<Vec<String>> {
+    state::remove_recorded(root, record)?;
     if record.hooks.poststop.is_empty() {
         return Ok(Vec::new());
     }

@@ -10,6 +10,7 @@ mod diagnosis;
 pub mod enter;
 mod exec;
 mod fill;
+mod hook_place;
 pub mod label;
 mod masks;
 pub mod mounts;
@@ -149,7 +150,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         mounts::attach(&new_root, sources)
     })?;
     step("devices: the few that every container has", "mknod(2)", || devices::attach(&new_root, plan))?;
-    run_create_hooks(plan, channel)?;
+    run_create_hooks(plan, channel, &new_root)?;
     step("the new root is entered, and the host's is gone", "pivot_root(2), umount2(2)", || {
         root::enter(&new_root, plan)
     })?;
@@ -210,7 +211,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     }
     if !plan.hooks.start_container.is_empty() {
         // The last before the command, in its place and as its user (config.md, "StartContainer Hooks").
-        let state = inner_state(plan, Status::Created)?;
+        let state = Record::of(plan, None).state_json(Status::Created, inner_id())?;
         plan.hooks.run("startContainer", &plan.hooks.start_container, &state)?;
     }
     if process.reaper {
@@ -268,7 +269,7 @@ fn proceeds(channel: &mut Channel, gate: Option<&OwnedFd>) -> Result<bool> {
 
 /// The hooks of create: those of the runtime's namespaces by the parent, those of the container's here. The root is mounted
 /// and not yet entered (config.md, "CreateRuntime Hooks", "CreateContainer Hooks").
-fn run_create_hooks(plan: &Plan, channel: &Channel) -> Result<()> {
+fn run_create_hooks(plan: &Plan, channel: &Channel, new_root: &OwnedFd) -> Result<()> {
     let hooks = &plan.hooks;
     if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
         channel.send(&Message::Hooks, None)?;
@@ -277,11 +278,14 @@ fn run_create_hooks(plan: &Plan, channel: &Channel) -> Result<()> {
     if hooks.create_container.is_empty() {
         return Ok(());
     }
-    let state = inner_state(plan, Status::Creating)?;
-    hooks.run("createContainer", &hooks.create_container, &state)
+    let mut record = Record::of(plan, None);
+    if let Some(place) = hook_place::prepare(plan, new_root)? {
+        record.bundle = place;
+    }
+    hooks.run("createContainer", &hooks.create_container, &record.state_json(Status::Creating, inner_id())?)
 }
 
-/// The state as a hook in the container's namespaces sees it: with the id that init has there.
-fn inner_state(plan: &Plan, status: Status) -> Result<String> {
-    Record::of(plan, None).state_json(status, rustix::process::getpid().as_raw_nonzero().get())
+/// The id that init has in the container's namespaces, where the state is read.
+fn inner_id() -> i32 {
+    rustix::process::getpid().as_raw_nonzero().get()
 }

@@ -83,6 +83,8 @@ pub struct Plan {
     pub no_pivot: bool,
     /// What runs at points of its life.
     pub hooks: Hooks,
+    /// The text of its config.json, where hooks may not find it in the bundle.
+    pub config: Option<String>,
     /// The compiled seccomp program; empty for none.
     pub seccomp: seccomp::Program,
     /// Who answers what the program asks.
