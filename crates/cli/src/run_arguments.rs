@@ -5,8 +5,8 @@ use crate::run_health::RunHealth;
 use crate::run_limits::RunLimits;
 use crate::run_sharing::RunSharing;
 use engine::{
-    Device, Error, Kind, PullPolicy, Restart, Result, RootfsWish, Source, Ulimit, Wish, parse_mount,
-    parse_publish, parse_tmpfs, parse_volume, size,
+    CdiName, Device, Error, Kind, PullPolicy, Restart, Result, RootfsWish, Source, Ulimit, Wish,
+    cdi_directories, parse_gpus, parse_mount, parse_publish, parse_tmpfs, parse_volume, size,
 };
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -129,9 +129,12 @@ pub struct RunArguments {
     /// Give up the boundary: every capability and device
     #[arg(long)]
     privileged: bool,
-    /// Give a device of the host
-    #[arg(long, value_name = "HOST[:CONTAINER[:rwm]]")]
+    /// Give a device of the host, by its path or by the name of a CDI device
+    #[arg(long, value_name = "HOST[:CONTAINER[:rwm]]|VENDOR/CLASS=NAME")]
     device: Vec<String>,
+    /// Give GPUs by their CDI devices: all, a number, device=ID[,ID...]
+    #[arg(long, value_name = "GPUS")]
+    gpus: Vec<String>,
     /// no-new-privileges, seccomp=FILE, seccomp=unconfined
     #[arg(long, value_name = "OPTION")]
     security_opt: Vec<String>,
@@ -189,6 +192,9 @@ pub struct RunArguments {
     #[command(flatten)]
     health: RunHealth,
 }
+
+/// Directories of CDI specs, parted by colons, instead of /etc/cdi and /var/run/cdi.
+const CDI_DIRECTORIES: &str = "DEVOXX_CDI_DIRS";
 
 pub fn usage(option: &str, text: &str, why: &str) -> Error {
     Error::new(Kind::Usage, format!("invalid value {text:?} for {option}: {why}"))
@@ -256,7 +262,14 @@ impl RunArguments {
                 false => self.cap_drop.clone(),
             },
             privileged: self.privileged,
-            devices: self.device.iter().map(|text| device(text)).collect::<Result<_>>()?,
+            devices: self
+                .device
+                .iter()
+                .filter(|text| !CdiName::is_meant(text))
+                .map(|text| device(text))
+                .collect::<Result<_>>()?,
+            cdi: self.cdi()?,
+            cdi_directories: cdi_directories(std::env::var(CDI_DIRECTORIES).ok().as_deref())?,
             security_opt: match self.hardened {
                 true => [vec!["no-new-privileges".to_owned()], self.security_opt.clone()].concat(),
                 false => self.security_opt.clone(),
@@ -299,6 +312,17 @@ impl RunArguments {
             None => Err(Error::new(Kind::Usage, "run needs an image, or --rootfs DIR")
                 .with_hint("devoxx-container run --help")),
         }
+    }
+
+    /// Names of CDI devices.
+    fn cdi(&self) -> Result<Vec<String>> {
+        let by_name =
+            self.device.iter().filter(|text| CdiName::is_meant(text)).map(|text| CdiName::parse(text));
+        let mut names = by_name.collect::<Result<Vec<_>>>()?;
+        for text in &self.gpus {
+            names.extend(parse_gpus(text)?);
+        }
+        Ok(names.iter().map(ToString::to_string).collect())
     }
 
     /// Whether a stream is among those of --attach; none where that is not given.

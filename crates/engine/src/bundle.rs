@@ -1,5 +1,6 @@
 //! A wish and an image's config as a config.json: docker's meaning of both in the words of the specification.
 
+use crate::cdi::{self, Edited, Edits};
 use crate::error::{Error, Kind, Result};
 use crate::ids::Ids;
 use crate::mount::VolumeMount;
@@ -7,8 +8,10 @@ use crate::security::Security;
 use crate::wish::{Namespace, Network, Wish};
 use oci_spec::image::Config;
 use oci_spec::runtime::Spec;
+use runtime::plan::Root;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
+use sys::called;
 
 /// The PATH of an image that has none.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -65,6 +68,10 @@ pub struct Settled {
     pub shm: Option<PathBuf>,
     /// Namespaces of others: kind and path.
     pub joined: Vec<(&'static str, PathBuf)>,
+    /// What CDI devices change.
+    pub cdi: Vec<Edits>,
+    /// Whether the cgroup refuses devices that no rule allows.
+    pub filtered: bool,
     /// Limits of block devices, by the names of the specification.
     pub block_io: Value,
 }
@@ -297,8 +304,8 @@ fn namespaces(wish: &Wish, settled: &Settled) -> Value {
     new.chain(settled.joined.iter().map(|(kind, path)| json!({"type": kind, "path": path}))).collect()
 }
 
-/// The config.json of a container.
-pub fn spec(wish: &Wish, config: &Config, settled: &Settled) -> Result<Spec> {
+/// The config.json of a container, and what its CDI devices need beside it.
+pub fn spec(wish: &Wish, config: &Config, settled: &Settled) -> Result<(Spec, Edited)> {
     let working = match (&wish.workdir, config.working_dir()) {
         (Some(typed), _) => typed.clone(),
         (None, Some(image)) if !image.is_empty() => PathBuf::from("/").join(image),
@@ -370,5 +377,23 @@ pub fn spec(wish: &Wish, config: &Config, settled: &Settled) -> Result<Spec> {
     if settled.has_cgroup {
         written["linux"]["cgroupsPath"] = json!(format!("/devoxx/{}", settled.id));
     }
-    serde_json::from_value(written).map_err(|error| Error::new(Kind::Failed, format!("bundle: {error}")))
+    let edited = cdi::apply(&mut written, &settled.cdi, settled.filtered)?;
+    let spec = serde_json::from_value(written)
+        .map_err(|error| Error::new(Kind::Failed, format!("bundle: {error}")))?;
+    Ok((spec, edited))
+}
+
+/// Writes config.json into the bundle, with where the root will be mounted: hooks look for both (runtime.md, "State"). Its text.
+pub fn write_down(spec: &mut Spec, directory: &Path, root: &Root) -> Result<String> {
+    let place = match root {
+        Root::Directory(path) => path,
+        Root::Overlay(overlay) => &overlay.mount_point,
+    };
+    if let Some(root) = spec.root_mut() {
+        root.set_path(place.clone());
+    }
+    let path = directory.join("config.json");
+    let text = serde_json::to_string(spec).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
+    std::fs::write(&path, &text).map_err(called(|| format!("write {path:?}")))?;
+    Ok(text)
 }

@@ -8,8 +8,8 @@ use crate::paths::{Paths, make};
 use crate::record::{self, Record};
 use crate::wish::{LogDriver, Network, Restart, Wish};
 use crate::{
-    bundle, capabilities, cgroups, connect, control, events, health, ids, names, networks, remove, security,
-    way_out,
+    bundle, capabilities, cdi, cgroups, connect, control, events, health, ids, names, networks, remove,
+    security, way_out,
 };
 use oci_spec::image::Config;
 use std::path::{Path, PathBuf};
@@ -38,6 +38,7 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
     }
     let capabilities = capabilities::of(wish, own_capabilities()?)?;
     security::of(wish, &capabilities)?;
+    cdi::of_wish(wish)?;
     let mut base = base::of_wish(host, wish)?;
     let command = bundle::command(wish, &base.config)?;
     let check = health::check_of(&wish.health, base.raw.as_ref())?;

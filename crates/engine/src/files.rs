@@ -4,6 +4,7 @@
 //! volumes, while nobody else can start the container.
 
 use crate::base;
+use crate::binds::{self, Bound};
 use crate::control::{self, Lock};
 use crate::error::{Error, Kind, Result, of_runtime};
 use crate::host::Host;
@@ -89,7 +90,7 @@ fn of_stopped(host: &Host<'_>, listed: &Listed, with_volumes: bool) -> Result<Ow
     if with_volumes {
         // What has gone from the host meanwhile is for the next start to complain of.
         wish.mounts.retain(|one| !matches!(one, VolumeMount::Bind { source, .. } if !source.exists()));
-        let launch::Bound { mut binds, fill, beneath } = launch::binds(host, &wish, &base, record)?;
+        let Bound { mut binds, fill, beneath } = binds::binds(host, &wish, &base, record)?;
         binds.sort_by_key(|(_, target, _)| target.components().count());
         for (source, target, options) in binds {
             let read_only = options.iter().any(|option| option == "ro" || option == "rro");

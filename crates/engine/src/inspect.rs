@@ -233,6 +233,10 @@ fn host_config(record: &Record) -> Value {
         "PidsLimit": wish.pids_limit.unwrap_or(0),
         "Ulimits": wish.ulimits.iter()
             .map(|one| json!({"Name": one.name, "Soft": one.soft, "Hard": one.hard})).collect::<Vec<_>>(),
+        "DeviceRequests": match wish.cdi.is_empty() {
+            true => Value::Null,
+            false => json!([{"Driver": "cdi", "Count": 0, "DeviceIDs": wish.cdi, "Capabilities": Value::Null, "Options": Value::Null}]),
+        },
         "Devices": wish.devices.iter().map(|one| json!({
             "PathOnHost": one.host, "PathInContainer": one.container, "CgroupPermissions": one.access,
         })).collect::<Vec<_>>(),

@@ -1,19 +1,19 @@
 //! From a record to a running process: everything that a container gets at each start.
 
 use crate::base::{self, Base};
+use crate::binds::{Bound, binds};
 use crate::bundle::{self, Settled};
 use crate::connect::{namespace_of, request};
-use crate::create::{image_volumes, own_capabilities};
+use crate::create::own_capabilities;
 use crate::error::{Error, Kind, Result, of_network, of_runtime};
 use crate::host::Host;
-use crate::mount::VolumeMount;
 use crate::output::Passed;
 use crate::paths::make;
 use crate::record::Record;
 use crate::wish::{Network, Wish};
 use crate::{
-    capabilities, cgroups, devices, etc, ids, names, neighbours, networks, published, record, security,
-    share, user_networks, volume, way_out,
+    capabilities, cdi, cgroups, devices, etc, ids, names, neighbours, networks, published, record, security,
+    share, user_networks, way_out,
 };
 use runtime::bundle::Beyond;
 use runtime::plan::{Overlay, Root, Upper};
@@ -23,7 +23,7 @@ use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use supervisor::Streams;
 use sys::{Errno, called};
 
@@ -120,22 +120,34 @@ pub fn launch(
         size,
         shm: share::memory(host.paths, &id, wish, wish.sharing.shareable)?,
         joined: namespaces,
+        cdi: cdi::of_wish(wish)?,
+        filtered: filtered || wish.privileged,
         block_io: share::block_io(wish)?,
     };
-    let spec = bundle::spec(wish, &base.config, &settled)?;
+    let (mut spec, edited) = bundle::spec(wish, &base.config, &settled)?;
+    let root = root(host, record, wish, &base)?;
+    let mut config = None;
+    if edited.hooks {
+        config = Some(bundle::write_down(&mut spec, &directory, &root)?);
+    }
+    let mut groups = wish.sharing.groups.clone();
+    groups.extend(edited.groups);
+    let mut device_sources = devices.sources;
+    device_sources.extend(edited.sources);
     let beyond = Beyond {
         beneath,
-        root: Some(root(host, record, wish, &base)?),
+        root: Some(root),
         root_by_parent: record.ids.as_ref().map(ids::Ids::root),
         user: Some(record.user.clone().unwrap_or_default()),
         // A directory of the host's is left as it is.
         entry: base.layers.as_ref().and_then(|_| ids::entry(record, spec.process().as_ref()?.cwd())),
-        groups: wish.sharing.groups.clone(),
+        groups,
+        config,
         reaper: wish.init,
         make_cwd: true,
         fill,
         bind_devices: no_devices,
-        device_sources: devices.sources,
+        device_sources,
         only_written_devices: true,
         ..Beyond::default()
     };
@@ -145,11 +157,11 @@ pub fn launch(
         None => streams(wish)?,
     };
     let given = runtime::Given { stdio, ..Default::default() };
-    let launch = runtime::launch(&host.paths.states(), &plan, cgroup, given).map_err(of_runtime)?;
+    let mut launch = runtime::launch(&host.paths.states(), &plan, cgroup, given).map_err(of_runtime)?;
     // While init mounts, the network is made: neither waits for the other.
     let connected =
         step("network: interfaces, addresses, rules, while init mounts", "netlink(7), veth(4)", || {
-            connect(host, wish, record, &leases, &launch, local_dns)
+            connect(host, wish, record, &leases, &mut launch, local_dns)
         });
     if let Err(error) = connected {
         // The caller gives back what the record names, which ends init as well.
@@ -285,7 +297,7 @@ fn connect(
     wish: &Wish,
     record: &Record,
     leases: &[network::Lease],
-    launch: &runtime::Launch,
+    launch: &mut runtime::Launch,
     local_dns: bool,
 ) -> Result<()> {
     if matches!(wish.network, Network::Host | Network::Container(_)) {
@@ -340,81 +352,4 @@ pub fn root(host: &Host<'_>, record: &Record, wish: &Wish, base: &Base) -> Resul
         user_xattr: host.rootless.is_some(),
         volatile: wish.remove,
     }))
-}
-
-/// Source, target, options.
-pub type Binds = Vec<(PathBuf, PathBuf, Vec<String>)>;
-
-/// What is bound into a container.
-pub struct Bound {
-    /// Source, target, options.
-    pub binds: Binds,
-    /// Targets that are filled from the image.
-    pub fill: Vec<PathBuf>,
-    /// Targets of which a part of the source is bound, and which.
-    pub beneath: Vec<(PathBuf, PathBuf)>,
-}
-
-/// The binds of a container, its volumes made.
-pub fn binds(host: &Host<'_>, wish: &Wish, base: &Base, record: &Record) -> Result<Bound> {
-    let mut binds: Binds = Vec::new();
-    let mut fill = Vec::new();
-    let mut own = record.own_volumes.iter();
-    let access = |read_only: bool| if read_only { "ro" } else { "rw" }.to_owned();
-    let mut beneath = Vec::new();
-    let mut volume_at =
-        |name: &str, target: &PathBuf, read_only: bool, fills: bool, part: Option<&Path>| -> Result<()> {
-            let (source, made) = volume::ensure(host.paths, name)?;
-            // With keep-id it is the user's, and so is what runs in it.
-            if let Some(ids) = record.ids.as_ref().filter(|ids| made && ids.claim.is_some()) {
-                ids.give(&source)?;
-            }
-            beneath.extend(part.map(|part| (target.clone(), part.to_owned())));
-            let mut options = vec!["rbind".into(), "rprivate".into(), access(read_only)];
-            // On the disk it has the ids that containers have, whatever those are outside.
-            options.extend(record.ids.as_ref().filter(|ids| ids.by_mounts).map(|_| "idmap".to_owned()));
-            binds.push((source, target.clone(), options));
-            if fills {
-                fill.push(target.clone());
-            }
-            Ok(())
-        };
-    for wanted in &wish.mounts {
-        if let VolumeMount::Volume { name, target, read_only, fill, subpath } = wanted {
-            let name = name.as_ref().or_else(|| own.next()).cloned().unwrap_or_default();
-            volume_at(&name, target, *read_only, *fill, subpath.as_deref())?;
-        }
-    }
-    for target in image_volumes(wish, &base.config) {
-        let name = own.next().cloned().unwrap_or_default();
-        volume_at(&name, &target, false, true, None)?;
-    }
-    for wanted in &wish.mounts {
-        if let VolumeMount::Bind { source, target, read_only, make_source, options } = wanted {
-            if !source.exists() {
-                if !make_source {
-                    return Err(Error::new(
-                        Kind::Failed,
-                        format!("bind source {} does not exist", source.display()),
-                    )
-                    .with_hint("--volume makes a missing directory, --mount does not"));
-                }
-                std::fs::create_dir_all(source).map_err(called(|| format!("mkdir({source:?})")))?;
-            }
-            let mut all = vec!["rbind".to_owned(), if *read_only { "rro" } else { "rw" }.to_owned()];
-            all.extend(options.iter().cloned());
-            if !options.iter().any(|option| {
-                option.ends_with("shared") || option.ends_with("slave") || option.ends_with("private")
-            }) {
-                all.push("rprivate".to_owned());
-            }
-            binds.push((source.clone(), target.clone(), all));
-        }
-    }
-    let mut targets: Vec<&PathBuf> = wish.mounts.iter().map(VolumeMount::target).collect();
-    targets.sort();
-    if let Some(twice) = targets.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(Error::new(Kind::Usage, format!("two mounts at {}", twice[0].display())));
-    }
-    Ok(Bound { binds, fill, beneath })
 }

@@ -7,9 +7,11 @@
 
 mod attach;
 mod base;
+mod binds;
 pub mod boot;
 pub mod bundle;
 mod capabilities;
+mod cdi;
 mod cgroups;
 mod commit;
 mod connect;
@@ -72,11 +74,13 @@ mod update;
 mod usage;
 pub mod user_namespace;
 mod user_networks;
+mod userns;
 mod volume;
 mod way_out;
 mod wish;
 
 pub use attach::{attach, wait};
+pub use cdi::{Name as CdiName, directories as cdi_directories, parse_gpus};
 pub use commit::{CommitWish, ImportWish, check_changes, commit, import, parse_name};
 pub use connect::{connect, disconnect};
 pub use copy::{CopyWish, Side, copy, parse_copy};
@@ -87,7 +91,7 @@ pub use exec::{ExecWish, exec};
 pub use explain::{Trace, explain};
 pub use export::export;
 pub use host::Host;
-pub use ids::{Ids, parse_userns};
+pub use ids::Ids;
 pub use image::{Event, Format, Listed as ListedImage, Platform, Problem, Reference, Removed};
 pub use image_mount::{mount_image, mounted_images, unmount_image};
 pub use images::{Images, Progress, Step, login, logout};
@@ -115,6 +119,7 @@ pub use system::info;
 pub use update::{Changes, update};
 pub use usage::{Usage, usage};
 pub use user_networks::enter;
+pub use userns::parse_userns;
 pub use volume::{
     Volume, VolumeFilter, create_volume, get_volume, list_volumes, prune_volumes, remove_volume,
     users as volume_users,

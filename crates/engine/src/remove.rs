@@ -87,7 +87,10 @@ pub fn stop_using(paths: &Paths, id: &str, record: Option<&Record>) -> Vec<Strin
     let ending = pasta.as_ref().map(|pasta| pasta.kill().map_err(of_network)).transpose();
     let mut ending = ending.map_err(|error| note(Err(error))).ok().flatten();
     let mut ended = || ending.take().map_or(Ok(()), |ending| ending.wait().map_err(of_network));
-    note(runtime::state::remove(&paths.states(), id).map_err(of_runtime));
+    match runtime::delete::clear(&paths.states(), id) {
+        Ok(hooks) => hooks.into_iter().for_each(|failed| note(Err(Error::new(Kind::Failed, failed)))),
+        Err(error) => note(Err(of_runtime(error))),
+    }
     // A container of an ordinary user may have come to networks since whoever calls has read the record.
     let is_leased = |record: &Record| record.leased;
     if record.is_none_or(is_leased) || (pasta.is_some() && read(paths, id).as_ref().is_ok_and(is_leased)) {

@@ -330,6 +330,12 @@ pub struct Wish {
     pub privileged: bool,
     /// `--device`.
     pub devices: Vec<Device>,
+    /// `--device` by CDI, and `--gpus`: whole names.
+    #[serde(default)]
+    pub cdi: Vec<String>,
+    /// Where CDI specs are, if not where the specification has them.
+    #[serde(default)]
+    pub cdi_directories: Vec<PathBuf>,
     /// `--security-opt`.
     pub security_opt: Vec<String>,
     /// `--init`.

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod boot;
+mod cdi;
 mod commands;
 mod complaints;
 mod copy;
