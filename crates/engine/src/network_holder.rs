@@ -51,6 +51,8 @@ impl Holder {
                 .map_err(called::<Errno>(|| "setns(CLONE_NEWNET)".to_owned()))?;
         }
         crate::supervise::leave(c"devoxx-network")?;
+        // What the command that made it has needed so far.
+        sys::heap::trim();
         // A machine that is shut down ends the containers first, and then this ends by itself.
         let _blocked = sys::signals::SignalFd::block_all()?;
         // One descriptor for each container.
