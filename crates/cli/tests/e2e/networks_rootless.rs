@@ -283,3 +283,21 @@ fn who_holds_it_may_be_killed() {
     world.host.run(["rm", "-f", "old", "young"]).ok();
     before.assert_same(&world.host, "kills of all");
 }
+
+/// A user namespace of its own is one within that of the networks.
+#[test]
+fn with_a_user_namespace_of_its_own() {
+    let world = World::rootless();
+    world.host.run(["network", "create", "app"]).ok();
+    detached(&world, "web", &["--network", "app", "-p", "8080:80", "-e", "PORTS=80"], WHO);
+    for kind in ["keep-id", "auto"] {
+        let options = ["--userns", kind, "--network", "app", "-p", "8081:80", "-e", "PORTS=80", "-u", "root"];
+        detached(&world, kind, &options, WHO);
+        wait_for("it answers", || who(&world, "", "127.0.0.1:8081"));
+        assert!(pings(&world, "web", &looks_up(&world, "web", kind)), "{kind}");
+        world.host.run(["network", "disconnect", "app", kind]).ok();
+        world.host.run(["network", "connect", "app", kind]).ok();
+        assert!(pings(&world, "web", &looks_up(&world, "web", kind)), "{kind}, once more");
+        world.host.run(["rm", "-f", kind]).ok();
+    }
+}
