@@ -49,8 +49,7 @@ test-vm-v2: fixtures ## the tests of the programs with cgroup v2 alone and every
 
 test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1; with AppArmor and with SELinux; what comes back with the machine
 	$(CARGO) build -p devoxx-runtime -p devoxx-container
-	tests/vm-systemd.sh sh -ec 'tests/vm-apparmor.sh "$$1/devoxx-runtime"; tests/vm-units.sh "$$1/devoxx-runtime"; \
-	    tests/vm-boot.sh "$$1/devoxx-container"' sh "$(TARGET)/debug"
+	tests/vm-systemd.sh sh -ec 'for test in apparmor units; do "tests/vm-$$test.sh" "$$1/devoxx-runtime"; done; tests/vm-boot.sh "$$1/devoxx-container"' sh "$(TARGET)/debug"
 	VM_KERNEL_ARGUMENTS="systemd.unified_cgroup_hierarchy=0 security=selinux selinux=1" \
 	    tests/vm-systemd.sh sh -ec 'tests/vm-units-v1.sh "$$1"; tests/vm-selinux.sh "$$1"' sh "$(TARGET)/debug/devoxx-runtime"
 	VM_KERNEL_ARGUMENTS="systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1" \
