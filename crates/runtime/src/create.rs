@@ -1,12 +1,13 @@
 //! `create` and `run`: from a bundle to a container that waits, or runs (runtime.md, "Create").
 
-use crate::bundle::{self, Beyond};
+use crate::bundle::{self, Beyond, Written};
 use crate::console;
 use crate::container::{Created, Given, Stdio, launch};
 use crate::error::{Error, Kind, Result};
 use crate::place::{self, Manager};
 use crate::plan::Plan;
 use crate::{listener, notify, state};
+use oci_spec::runtime::Spec;
 use rustix::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use sys::{Context, called};
@@ -53,28 +54,23 @@ pub struct Made {
 /// Nothing is left of it then.
 pub fn create(root: &Path, id: &str, options: &Options) -> Result<Made> {
     state::check_id(id)?;
-    let (bundle, text) = (absolute(&options.bundle)?, options.config.clone());
-    let path = text.unwrap_or_else(|| bundle.join("config.json"));
+    let bundle = absolute(&options.bundle)?;
+    let path = options.config.clone().unwrap_or_else(|| bundle.join("config.json"));
     let written = bundle::read(&path)?;
-    let (fds, listen) = passed_on(options.preserve_fds)?;
-    let beyond = Beyond {
-        preserved_fds: fds,
-        make_cwd: true,
-        no_pivot: options.no_pivot,
-        seccomp_receiver: listener::of_environment(),
-        new_keyring: !options.no_new_keyring,
-        own_ids: (!rustix::process::geteuid().is_root()).then(crate::id_map::of_this_user),
-        ..Beyond::default()
-    };
-    let mut plan = bundle::plan(id, &written.spec, &bundle, beyond)?;
-    plan.process.env.extend(listen);
+    made(root, id, options, &bundle, &written)
+}
+
+/// Out of line, as [`planned`]: while a configuration is read, nothing of what follows lies on the stack.
+#[inline(never)]
+fn made(root: &Path, id: &str, options: &Options, bundle: &Path, written: &Written) -> Result<Made> {
+    let mut plan = planned(id, &written.spec, bundle, options)?;
     console::check(plan.process.terminal.is_some(), options.detached, options.console_socket.as_deref())?;
     let socket = options.console_socket.as_deref().map(console::connect).transpose()?;
     // crun's annotation, or runc's option.
     let annotated = plan.annotations.get("run.oci.pidfd_receiver").map(Path::new);
     let pidfd_socket = options.pidfd_socket.as_deref().or(annotated).map(console::connect).transpose()?;
     make_root(root)?;
-    let mut warnings = written.warnings;
+    let mut warnings = written.warnings.clone();
     warnings.extend(plan.warnings.iter().cloned());
     let cgroup = place::decide(&plan, &options.manager, &mut warnings)?;
     let notify = notify::given().map(|_| notify::plan(&mut plan, &state::directory(root, id)));
@@ -91,6 +87,25 @@ pub fn create(root: &Path, id: &str, options: &Options) -> Result<Made> {
         Ok(handed_over) => Ok(Made { created, warnings, handed_over }),
         Err(error) => Err(created.discard(error)),
     }
+}
+
+/// What a configuration means with these options. Out of line and boxed: a plan and what it is made of are kilobytes each, which would lie
+/// on the stack below everything that follows.
+#[inline(never)]
+fn planned(id: &str, spec: &Spec, bundle: &Path, options: &Options) -> Result<Box<Plan>> {
+    let (fds, listen) = passed_on(options.preserve_fds)?;
+    let beyond = Beyond {
+        preserved_fds: fds,
+        make_cwd: true,
+        no_pivot: options.no_pivot,
+        seccomp_receiver: listener::of_environment(),
+        new_keyring: !options.no_new_keyring,
+        own_ids: (!rustix::process::geteuid().is_root()).then(crate::id_map::of_this_user),
+        ..Beyond::default()
+    };
+    let mut plan = Box::new(bundle::plan(id, spec, bundle, beyond)?);
+    plan.process.env.extend(listen);
+    Ok(plan)
 }
 
 /// Hands out what the caller asked for of a container that waits.

@@ -176,7 +176,7 @@ fn may_enter(record: &Record, root: &Path, ignore_paused: bool) -> Result<()> {
 }
 
 /// The container's config.json with the process that was asked for in it.
-fn with_process(mut spec: Spec, options: &Options) -> Result<Spec> {
+fn with_process(mut spec: Box<Spec>, options: &Options) -> Result<Box<Spec>> {
     let invalid = |why: &str| Error::new(Kind::Invalid, why);
     if let Some(path) = &options.process {
         let mut process = bundle::read_process(path)?;

@@ -24,8 +24,8 @@ const LONGEST: u64 = 16 << 20;
 /// A config.json as it was written.
 #[derive(Debug, Clone)]
 pub struct Written {
-    /// What it says.
-    pub spec: Spec,
+    /// What it says. Boxed: it is kilobytes, and passes through many hands.
+    pub spec: Box<Spec>,
     /// Its text.
     pub text: Vec<u8>,
     /// What in it is not wrong and has no effect.
@@ -53,12 +53,13 @@ pub fn read(path: &Path) -> Result<Written> {
 }
 
 /// Reads the text of a config.json; also says what in it has no effect.
-pub fn spec(text: &[u8]) -> Result<(Spec, Vec<String>)> {
+pub fn spec(text: &[u8]) -> Result<(Box<Spec>, Vec<String>)> {
     let mut tree = tree::read(text).map_err(|why| invalid("config.json", &why))?;
     let mut warnings = Vec::new();
     shape::check(&mut tree, &config::CONFIG, &mut warnings).map_err(|why| invalid("config.json", &why))?;
     complete(&mut tree);
-    let spec = Spec::deserialize(tree).map_err(|error| invalid("config.json", &error.to_string()))?;
+    let spec = Spec::deserialize(tree).map(Box::new);
+    let spec = spec.map_err(|error| invalid("config.json", &error.to_string()))?;
     Ok((spec, warnings.iter().map(|warning| format!("config.json: {warning}")).collect()))
 }
 

@@ -20,7 +20,7 @@ fn with(pointer: &str, value: Value) -> Value {
     config
 }
 
-fn read_value(config: &Value) -> Result<(Spec, Vec<String>)> {
+fn read_value(config: &Value) -> Result<(Box<Spec>, Vec<String>)> {
     spec(config.to_string().as_bytes())
 }
 
@@ -200,7 +200,7 @@ fn what_is_right_and_unusual() {
     fn check(pointer: &str, value: Value) -> Spec {
         let (spec, warnings) = read_value(&with(pointer, value)).expect("is read");
         assert_eq!(warnings, [""; 0]);
-        spec
+        *spec
     }
     for version in ["1.0.0-rc0", "1.2.1+dev", "1.3.0-rc.1+x", "0.5.0-dev"] {
         check("/ociVersion", json!(version));

@@ -22,7 +22,7 @@ fn what_is_odd_and_enough() {
         "exec unshare --pid --fork --mount-proc $RUN",
         "exec env -i $RUN",
         "export LONG=$(head -c 100000 /dev/zero | tr '\\0' x) A=$LONG B=$LONG E=$LONG; exec $RUN",
-        "ulimit -s 96; exec $RUN",
+        "ulimit -s 64; exec $RUN",
         "ulimit -c 0; ulimit -n 32; exec $RUN",
         "cd /; umask 0; exec $RUN </dev/null",
         "trap '' HUP INT QUIT TERM CHLD PIPE ALRM; exec $RUN",
