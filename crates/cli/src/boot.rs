@@ -1,8 +1,8 @@
 //! `system boot`, `system enable`, `system disable`: containers that come back with the machine.
 
 use crate::place::{place, print, warn};
+use engine::Result;
 use engine::user_namespace::is_needed;
-use engine::{Host, Result};
 
 /// Bring containers back when the machine starts
 ///
@@ -47,14 +47,10 @@ pub fn disable(Disable {}: &Disable) -> Result<i32> {
 
 /// `system boot`.
 pub fn boot(Boot {}: &Boot) -> Result<i32> {
+    // Checks of health, by the supervisors that it leaves, enter containers.
+    engine::protect()?;
     let place = place()?;
-    let host = Host {
-        paths: &place.paths,
-        images: &place.images,
-        rootless: place.rootless,
-        progress: &|_| (),
-        warn: &warn,
-    };
+    let host = place.host(&|_| ());
     let mut code = 0;
     for name in engine::boot::settle(&host)? {
         match engine::boot::start(&host, &name) {

