@@ -4,12 +4,14 @@
 //! file      files of ours, in the form of docker's json-file
 //! journal   systemd's journal, in its native protocol
 //! syslog    a syslog server, as RFC 5424 has it
-//! outbox    messages to a socket that nobody waits on alone: what the last two have in common
+//! sent      what the last two have in common: a line is a message
+//! outbox    messages to a socket that nobody waits on alone
 //! ```
 
 pub mod file;
 pub mod journal;
 mod outbox;
+pub mod sent;
 pub mod syslog;
 
 use crate::Result;

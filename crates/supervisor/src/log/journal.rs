@@ -1,10 +1,10 @@
 //! systemd's journal, in its native protocol: a datagram an entry, fields with their names, long values with their length.
 //! <https://systemd.io/JOURNAL_NATIVE_PROTOCOL>
 
-use super::outbox::{Address, Outbox};
-use super::{Keeper, Stream, is_cut};
+use super::outbox::Address;
+use super::sent::{Sent, Words};
+use super::{Stream, is_cut};
 use crate::Result;
-use rustix::fd::OwnedFd;
 use std::path::Path;
 
 /// Where the journal listens.
@@ -13,7 +13,6 @@ pub const SOCKET: &str = "/run/systemd/journal/socket";
 /// The journal as a keeper of lines. Docker's fields, so that whoever reads them finds them.
 #[derive(Debug)]
 pub struct Journal {
-    outbox: Outbox,
     /// The fields that every entry has.
     fields: Vec<u8>,
     /// Of each stream: the name of the long line that is being sent in parts, and how many there were.
@@ -47,16 +46,16 @@ impl Journal {
     ///
     /// # Errors
     /// There is no journal.
-    pub fn open(fields: &[(String, String)], most: Option<usize>) -> Result<Self> {
-        let outbox = Outbox::open(Address::Unix(Path::new(SOCKET).to_owned()), most)?;
+    pub fn open(fields: &[(String, String)], most: Option<usize>) -> Result<Sent<Self>> {
         let mut all = Vec::new();
         fields.iter().for_each(|(name, value)| field(&mut all, name, value.as_bytes()));
-        Ok(Self { outbox, fields: all, parts: [None, None] })
+        let words = Self { fields: all, parts: [None, None] };
+        Sent::open(Address::Unix(Path::new(SOCKET).to_owned()), words, most)
     }
 }
 
-impl Keeper for Journal {
-    fn take(&mut self, stream: Stream, line: &[u8], time: &str) -> Result<()> {
+impl Words for Journal {
+    fn message(&mut self, stream: Stream, line: &[u8], time: &str, _ends: bool) -> Vec<u8> {
         let mut entry = self.fields.clone();
         // As syslog(3) has them: 3 is an error, 6 is information.
         let priority: &[u8] = if stream == Stream::Error { b"3" } else { b"6" };
@@ -77,24 +76,7 @@ impl Keeper for Journal {
             }
         }
         field(&mut entry, "MESSAGE", line.strip_suffix(b"\n").unwrap_or(line));
-        self.outbox.put(entry);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        self.outbox.send()
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        self.outbox.finish()
-    }
-
-    fn waits_for(&self) -> Option<&OwnedFd> {
-        self.outbox.waits_for()
-    }
-
-    fn is_full(&self) -> bool {
-        self.outbox.is_full()
+        entry
     }
 }
 

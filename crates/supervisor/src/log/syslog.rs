@@ -1,9 +1,8 @@
 //! A syslog server: the local one as syslog(3) writes to it, another in the words of RFC 5424.
 
-use super::outbox::Outbox;
-use super::{Keeper, Stream};
+use super::Stream;
+use super::sent::{Sent, Words};
 use crate::Result;
-use rustix::fd::OwnedFd;
 
 pub use super::outbox::Address;
 
@@ -34,7 +33,6 @@ pub struct Manner {
 /// A syslog server as a keeper of lines.
 #[derive(Debug)]
 pub struct Syslog {
-    outbox: Outbox,
     manner: Manner,
     pid: u32,
 }
@@ -50,8 +48,8 @@ impl Syslog {
     ///
     /// # Errors
     /// Nobody listens there.
-    pub fn open(address: Address, manner: Manner, most: Option<usize>) -> Result<Self> {
-        Ok(Self { outbox: Outbox::open(address, most)?, manner, pid: std::process::id() })
+    pub fn open(address: Address, manner: Manner, most: Option<usize>) -> Result<Sent<Self>> {
+        Sent::open(address, Self { manner, pid: std::process::id() }, most)
     }
 
     fn head(&self, stream: Stream, time: &str) -> String {
@@ -71,31 +69,14 @@ impl Syslog {
     }
 }
 
-impl Keeper for Syslog {
-    fn take(&mut self, stream: Stream, line: &[u8], time: &str) -> Result<()> {
+impl Words for Syslog {
+    fn message(&mut self, stream: Stream, line: &[u8], time: &str, ends: bool) -> Vec<u8> {
         let mut message = self.head(stream, time).into_bytes();
         message.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line));
-        if self.outbox.is_stream() {
+        if ends {
             message.push(b'\n');
         }
-        self.outbox.put(message);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<()> {
-        self.outbox.send()
-    }
-
-    fn finish(&mut self) -> Result<()> {
-        self.outbox.finish()
-    }
-
-    fn waits_for(&self) -> Option<&OwnedFd> {
-        self.outbox.waits_for()
-    }
-
-    fn is_full(&self) -> bool {
-        self.outbox.is_full()
+        message
     }
 }
 
@@ -112,7 +93,7 @@ mod tests {
         let check = |form: Form, tag: &str, stream: Stream, expected: &str| {
             let manner = Manner { form, facility: 3, tag: tag.to_owned(), host: "h".to_owned() };
             let one = Syslog::open(Address::Unix(path.clone()), manner, None).expect("somebody listens");
-            let head = one.head(stream, "2026-11-25T05:10:18.123456789Z");
+            let head = one.words.head(stream, "2026-11-25T05:10:18.123456789Z");
             assert_eq!(head, expected.replace("PID", &std::process::id().to_string()));
         };
         check(Form::Local, "web", Stream::Output, "<30>web[PID]: ");
