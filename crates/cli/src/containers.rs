@@ -3,7 +3,7 @@
 use crate::moment;
 use crate::place::{Place, apart, each, each_by, open, open_to_start, place, print, warn};
 use crate::run::detach_keys;
-use engine::{Attach, ExecWish, Host, LogWish, Result};
+use engine::{Attach, ExecWish, LogWish, Result};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
@@ -28,12 +28,9 @@ pub struct Start {
     containers: Vec<String>,
 }
 
-/// Stop containers and start them again
+/// How containers are ended.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  devoxx-container restart web\n  devoxx-container restart --time 2 web db"
-)]
-pub struct Restart {
+struct End {
     /// Seconds to wait before SIGKILL
     #[arg(
         short,
@@ -46,6 +43,16 @@ pub struct Restart {
     /// Send this signal instead
     #[arg(short, long)]
     signal: Option<String>,
+}
+
+/// Stop containers and start them again
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container restart web\n  devoxx-container restart --time 2 web db"
+)]
+pub struct Restart {
+    #[command(flatten)]
+    end: End,
     /// Names or ids
     #[arg(required = true)]
     containers: Vec<String>,
@@ -57,18 +64,8 @@ pub struct Restart {
     after_help = "Examples:\n  devoxx-container stop web\n  devoxx-container stop --time 30 web db\n\nThe signal is that of --stop-signal, else the image's, else SIGTERM."
 )]
 pub struct StopContainers {
-    /// Seconds to wait before SIGKILL
-    #[arg(
-        short,
-        long = "timeout",
-        visible_alias = "time",
-        value_name = "SECONDS",
-        allow_hyphen_values = true
-    )]
-    time: Option<i64>,
-    /// Send this signal instead
-    #[arg(short, long)]
-    signal: Option<String>,
+    #[command(flatten)]
+    end: End,
     /// Names or ids
     #[arg(required = true)]
     containers: Vec<String>,
@@ -249,13 +246,7 @@ pub fn start(arguments: &Start) -> Result<i32> {
 }
 
 fn start_one(place: &Place, name: &str, attach: Option<Attach>) -> Result<i32> {
-    let host = Host {
-        paths: &place.paths,
-        images: &place.images,
-        rootless: place.rootless,
-        progress: &|_| (),
-        warn: &warn,
-    };
+    let host = place.host(&|_| ());
     engine::start_again(&host, name, attach)
 }
 
@@ -266,7 +257,7 @@ pub fn restart(arguments: &Restart) -> Result<i32> {
         // In its user namespace, which need not be that of its networks by now.
         let code = apart(&|| {
             let place = open(Some(name))?;
-            engine::stop(&place.paths, name, arguments.signal.as_deref(), patience(arguments.time))
+            engine::stop(&place.paths, name, arguments.end.signal.as_deref(), patience(arguments.end.time))
                 .map(|()| 0)
         })?;
         if code != 0 {
@@ -400,9 +391,9 @@ pub fn rename(arguments: &Rename) -> Result<i32> {
 
 /// `stop`.
 pub fn stop(arguments: &StopContainers) -> Result<i32> {
-    let patience = patience(arguments.time);
+    let patience = patience(arguments.end.time);
     each(&arguments.containers, |place, name| {
-        engine::stop(&place.paths, name, arguments.signal.as_deref(), patience)
+        engine::stop(&place.paths, name, arguments.end.signal.as_deref(), patience)
     })
 }
 

@@ -1,9 +1,9 @@
 //! `system doctor`: what is wrong on this machine, a line each.
 
-use crate::place::{data, open, print, warn};
+use crate::place::{data, open, print};
 use engine::doctor::{Finding, Machine};
 use engine::user_namespace::is_needed;
-use engine::{Error, Host, Kind, Result};
+use engine::{Error, Kind, Result};
 
 /// Find what is wrong on this machine
 ///
@@ -39,13 +39,7 @@ pub fn doctor(arguments: &Doctor) -> Result<i32> {
     }
     // Where the settings are so wrong that nothing works, that is the error.
     let place = open(None)?;
-    let host = Host {
-        paths: &place.paths,
-        images: &place.images,
-        rootless: place.rootless,
-        progress: &|_| (),
-        warn: &warn,
-    };
+    let host = place.host(&|_| ());
     for finding in engine::doctor::orphans(&host)? {
         let done = if arguments.fix { finding.remove(&host) } else { Ok(()) };
         say(&finding, &done)?;

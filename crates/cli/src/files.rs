@@ -3,7 +3,7 @@
 use crate::human;
 use crate::images::{archive_output, write_whole};
 use crate::meter::Meter;
-use crate::place::{open, print, warn};
+use crate::place::{open, print};
 use engine::{CommitWish, Error, Host, Kind, Result, Side};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -81,13 +81,7 @@ pub struct Commit {
 
 fn with_host<T>(container: &str, act: impl FnOnce(&Host<'_>) -> Result<T>) -> Result<T> {
     let place = open(Some(container))?;
-    act(&Host {
-        paths: &place.paths,
-        images: &place.images,
-        rootless: place.rootless,
-        progress: &|_| (),
-        warn: &warn,
-    })
+    act(&place.host(&|_| ()))
 }
 
 /// `cp`.

@@ -3,9 +3,9 @@
 use crate::confirm::confirm;
 use crate::human;
 use crate::meter::Meter;
-use crate::place::{place, print, warn};
+use crate::place::{place, print};
 use crate::progress::Progress;
-use engine::{Error, Format, Host, ImportWish, Kind, PruneFilter, Result};
+use engine::{Error, Format, ImportWish, Kind, PruneFilter, Result};
 use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
@@ -380,13 +380,7 @@ pub fn import(arguments: &Import) -> Result<i32> {
         Box::new(file)
     };
     let place = place()?;
-    let host = Host {
-        paths: &place.paths,
-        images: &place.images,
-        rootless: place.rootless,
-        progress: &|_| (),
-        warn: &warn,
-    };
+    let host = place.host(&|_| ());
     let meter = Meter::new("importing", total, arguments.file == "-");
     let id = engine::import(&host, &mut meter.on(from), &wish)?;
     drop(meter);

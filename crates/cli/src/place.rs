@@ -2,7 +2,7 @@
 
 use crate::complain;
 use engine::user_namespace::{self, Ranges};
-use engine::{Error, Images, Kind, Paths, Result};
+use engine::{Error, Host, Images, Kind, Paths, Result};
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +17,13 @@ pub struct Place {
     pub rootless: Option<Ranges>,
     /// Set by a first SIGINT; where it is set already, that ends the program at once.
     pub interrupted: Arc<AtomicBool>,
+}
+
+impl Place {
+    /// What the engine works on; `progress` hears of pulls.
+    pub fn host<'a>(&'a self, progress: engine::Progress<'a>) -> Host<'a> {
+        Host { paths: &self.paths, images: &self.images, rootless: self.rootless, progress, warn: &warn }
+    }
 }
 
 fn variable(name: &str) -> Option<PathBuf> {

@@ -1,9 +1,9 @@
 //! `run` and `create`: a wish becomes a container, and its id is told.
 
-use crate::place::{enter, open, place, print, warn};
+use crate::place::{enter, open, place, print};
 use crate::progress::Progress;
 use crate::run_arguments::RunArguments;
-use engine::{Error, Host, Kind, Result};
+use engine::{Error, Kind, Result};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use sys::called;
@@ -30,13 +30,8 @@ pub fn run(arguments: &RunArguments) -> Result<i32> {
         _ => enter(None, |_| wish.has_neighbours())?,
     };
     let progress = Progress::new(arguments.quiet);
-    let host = Host {
-        paths: &place.paths,
-        images: &place.images,
-        rootless: place.rootless,
-        progress: &|event| progress.hear(event),
-        warn: &warn,
-    };
+    let hear = |event| progress.hear(event);
+    let host = place.host(&hear);
     let keys = detach_keys(arguments.detach_keys.as_deref())?;
     let file = arguments.cidfile.as_deref().map(IdFile::make).transpose()?;
     let trace = engine::explain(arguments.explain, arguments.trace.as_deref())?;
@@ -54,13 +49,8 @@ pub fn create(arguments: &Create) -> Result<i32> {
     let wish = arguments.run.wish()?;
     let place = place()?;
     let progress = Progress::new(arguments.run.quiet);
-    let host = Host {
-        paths: &place.paths,
-        images: &place.images,
-        rootless: place.rootless,
-        progress: &|event| progress.hear(event),
-        warn: &warn,
-    };
+    let hear = |event| progress.hear(event);
+    let host = place.host(&hear);
     let file = arguments.run.cidfile.as_deref().map(IdFile::make).transpose()?;
     let record = engine::create(&host, &wish)?;
     if let Some(file) = file {
