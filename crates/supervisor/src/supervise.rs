@@ -1,61 +1,27 @@
 //! The loop of a supervisor: one thread that waits for everything at once, and sleeps when nothing happens.
 
+mod readiness;
+mod streams;
+
+pub use streams::Streams;
+
+use crate::Result;
 use crate::connection::Connection;
-use crate::frame::{Frame, LONGEST};
-use crate::log::{Log, Stream};
-use crate::{Error, Result};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use crate::frame::Frame;
+use crate::log::Log;
+use rustix::event::PollFd;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::{SocketFlags, accept_with};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::time::{Duration, Instant};
+use sys::Errno;
 use sys::clone3::Child;
 use sys::signals::{SignalFd, send};
-use sys::{Errno, called};
 
 /// SIGTERM: the machine is being shut down.
 const SIGTERM: i32 = 15;
 /// How long those who only look on may take to hear the last words.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// As much input as is held for a container that does not read.
-const FULL: usize = 64 * 1024;
-
-/// The ends of a container's streams that its supervisor has.
-#[derive(Debug, Default)]
-pub struct Streams {
-    /// Where its standard input comes from.
-    pub input: Option<OwnedFd>,
-    /// Where its standard output goes.
-    pub output: Option<OwnedFd>,
-    /// Where its standard error goes.
-    pub error: Option<OwnedFd>,
-    /// The master of its terminal, instead of all three.
-    pub terminal: Option<OwnedFd>,
-    /// Whether the end of a visitor's input is the end of the container's: where somebody was attached from its start. What runs on
-    /// its own outlives the input of those who come by.
-    pub input_ends: bool,
-}
-
-impl Streams {
-    fn input(&self) -> Option<&OwnedFd> {
-        self.terminal.as_ref().or(self.input.as_ref())
-    }
-
-    fn outputs(&self) -> [(Stream, Option<&OwnedFd>); 2] {
-        [
-            (Stream::Output, self.terminal.as_ref().or(self.output.as_ref())),
-            (Stream::Error, self.error.as_ref()),
-        ]
-    }
-
-    fn close(&mut self, stream: Stream) {
-        match stream {
-            Stream::Output if self.terminal.is_some() => self.terminal = None,
-            Stream::Output => self.output = None,
-            Stream::Error => self.error = None,
-        }
-    }
-}
 
 /// Something else that a supervisor does while its container runs: checks of its health.
 pub trait Aside {
@@ -316,61 +282,6 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Writes what there is room for into the container's input.
-    fn feed(&mut self, attended: &mut Attended<'_>) {
-        let mut failed = false;
-        if let Some(input) = attended.streams.input()
-            && !self.input.is_empty()
-        {
-            match rustix::io::write(input, &self.input) {
-                Ok(count) => drop(self.input.drain(..count)),
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                // Nobody reads it any more.
-                Err(_) => failed = true,
-            }
-        }
-        if failed {
-            self.input.clear();
-        }
-        if attended.streams.terminal.is_none() && (failed || (self.input_ended && self.input.is_empty())) {
-            attended.streams.input = None;
-        }
-    }
-
-    /// Reads from a stream once; whether there may be more.
-    fn read(&mut self, streams: &mut Streams, stream: Stream) -> Result<bool> {
-        let [output, error] = streams.outputs();
-        let (_, Some(fd)) = (if stream == Stream::Output { output } else { error }) else { return Ok(false) };
-        let mut buffer = [0u8; LONGEST];
-        match rustix::io::read(fd, &mut buffer) {
-            Err(Errno::INTR) => Ok(true),
-            Err(Errno::AGAIN) => Ok(false),
-            // EIO is how a terminal's master says that nobody has the other end open. Another process may open it again, so
-            // it is kept; what comes of it is read at the end.
-            Err(Errno::IO) if streams.terminal.is_some() => {
-                streams.close(stream);
-                Ok(false)
-            }
-            Ok(0) | Err(_) => {
-                streams.close(stream);
-                Ok(false)
-            }
-            Ok(count) => {
-                let bytes = &buffer[..count];
-                if let Some(log) = &mut self.log {
-                    let kept = log.write(stream, bytes);
-                    self.tell_of_log(kept);
-                }
-                let frame = match stream {
-                    Stream::Output => Frame::Output(bytes.to_vec()),
-                    Stream::Error => Frame::ErrorOutput(bytes.to_vec()),
-                };
-                self.connections.iter_mut().filter(|one| one.attached).for_each(|one| one.say(&frame));
-                Ok(true)
-            }
-        }
-    }
-
     /// A log that cannot be written, on a disk that is full, is no reason to end the container: who looks on hears of it, once until
     /// it is written again.
     fn tell_of_log(&mut self, kept: Result<()>) {
@@ -387,85 +298,6 @@ impl Supervisor {
             self.tell_of_log(kept);
         }
     }
-
-    /// Reads what the container has left in its streams.
-    fn drain(&mut self, streams: &mut Streams) {
-        for stream in [Stream::Output, Stream::Error] {
-            while self.read(streams, stream).unwrap_or(false) {}
-        }
-    }
-
-    fn wait(
-        &self,
-        attended: Option<&Attended<'_>>,
-        end: Option<Instant>,
-        aside: &dyn Aside,
-    ) -> Result<Ready> {
-        let hungry = self.input.len() < FULL;
-        let mut waiting = vec![PollFd::new(&self.signals, PollFlags::IN)];
-        let mut what = vec![What::Signals];
-        if let Some(listener) = &self.listener {
-            waiting.push(PollFd::new(listener, PollFlags::IN));
-            what.push(What::Listener);
-        }
-        for (index, one) in self.connections.iter().enumerate() {
-            waiting.push(one.waits_for(hungry));
-            what.push(What::Connection(index));
-        }
-        if let Some(fd) = self.log.as_ref().and_then(Log::waits_for) {
-            waiting.push(PollFd::new(fd, PollFlags::OUT));
-            what.push(What::Log);
-        }
-        let beside = aside.waits_for();
-        let mut next = end;
-        if let Some(attended) = attended {
-            waiting.push(PollFd::new(&attended.child.pidfd, PollFlags::IN));
-            what.push(What::End);
-            let full = self.connections.iter().any(|one| one.attached && one.is_full())
-                || self.log.as_ref().is_some_and(Log::is_full);
-            let input = attended.streams.input().filter(|_| !self.input.is_empty());
-            for (stream, fd) in attended.streams.outputs() {
-                if let (Some(fd), false) = (fd, full) {
-                    waiting.push(PollFd::new(fd, PollFlags::IN));
-                    what.push(What::Output(stream));
-                }
-            }
-            if let Some(fd) = input {
-                waiting.push(PollFd::new(fd, PollFlags::OUT));
-                what.push(What::Input);
-            }
-            for one in beside {
-                waiting.push(one);
-                what.push(What::Aside);
-            }
-            next = next.into_iter().chain(aside.due()).min();
-        }
-        let limit = next.map(|next| {
-            let left = next.saturating_duration_since(Instant::now());
-            Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 })
-        });
-        match poll(&mut waiting, limit.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::from(called::<Errno>(|| "poll".to_owned())(errno))),
-        }
-        let mut ready = Ready::default();
-        for (one, what) in waiting.iter().zip(what) {
-            if one.revents().is_empty() {
-                continue;
-            }
-            match what {
-                What::Signals => ready.signals = true,
-                What::Listener => ready.listener = true,
-                What::Connection(index) => ready.connections.push(index),
-                What::End => ready.ended = true,
-                What::Output(stream) => ready.outputs.push(stream),
-                What::Input => ready.input = true,
-                What::Log => ready.log = true,
-                What::Aside => ready.aside = true,
-            }
-        }
-        Ok(ready)
-    }
 }
 
 fn signal_to(child: &Child, signal: i32) -> Result<()> {
@@ -474,28 +306,4 @@ fn signal_to(child: &Child, signal: i32) -> Result<()> {
         Err(error) if [Errno::SRCH, Errno::INVAL].contains(&error.errno) => Ok(()),
         other => Ok(other?),
     }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum What {
-    Signals,
-    Listener,
-    Connection(usize),
-    End,
-    Output(Stream),
-    Input,
-    Log,
-    Aside,
-}
-
-#[derive(Debug, Default)]
-struct Ready {
-    signals: bool,
-    listener: bool,
-    connections: Vec<usize>,
-    ended: bool,
-    outputs: Vec<Stream>,
-    input: bool,
-    log: bool,
-    aside: bool,
 }
