@@ -1,6 +1,6 @@
 //! `run` and `create`: a wish becomes a container, and its id is told.
 
-use crate::place::{enter, open, place, print};
+use crate::place::{enter, place, print};
 use crate::progress::Progress;
 use crate::run_arguments::RunArguments;
 use engine::{Error, Kind, Result};
@@ -23,12 +23,7 @@ pub struct Create {
 pub fn run(arguments: &RunArguments) -> Result<i32> {
     let wish = arguments.wish()?;
     engine::protect()?;
-    // Whose network it has, its user namespace it has too.
-    let place = match (&wish.network, &wish.sharing.userns) {
-        (engine::Network::Container(other), _) => open(Some(other))?,
-        (_, engine::UserNamespace::Container(other)) => enter(Some(other), |_| wish.has_neighbours())?,
-        _ => enter(None, |_| wish.has_neighbours())?,
-    };
+    let place = enter(wish.joined(), |_| wish.has_neighbours())?;
     let progress = Progress::new(arguments.quiet);
     let hear = |event| progress.hear(event);
     let host = place.host(&hear);

@@ -3,6 +3,7 @@
 use crate::error::{Error, Kind, Result, of_image};
 use crate::host::Host;
 use crate::life::Status;
+use crate::pause::StandStill;
 use crate::record::{self, Record};
 use crate::wish::Wish;
 use crate::{containerfile, diff, events, full};
@@ -52,10 +53,10 @@ fn commit_it(host: &Host<'_>, wanted: &str, wish: &CommitWish) -> Result<String>
     let store = host.images.store();
     let hold = store.hold().map_err(of_image)?;
     let pause = wish.pause && listed.status == Status::Running;
-    let paused = pause && paused(host, record);
+    let still = if pause { stand_still(host, record) } else { None };
     let layer = upper.map(|upper| layer_of(host, record, upper)).transpose();
-    if paused {
-        runtime::pause::resume(&host.paths.states(), &record.id).map_err(crate::error::of_runtime)?;
+    if let Some(still) = still {
+        still.end(host.paths, &record.id)?;
     }
     let layer = layer.within(|| format!("commit {wanted}"))?;
 
@@ -122,14 +123,11 @@ pub fn check_changes(lines: &[String]) -> Result<()> {
 }
 
 /// Whether it could be frozen: without a cgroup it cannot, and goes on.
-fn paused(host: &Host<'_>, record: &Record) -> bool {
-    match runtime::pause::pause(&host.paths.states(), &record.id) {
-        Ok(()) => true,
-        Err(error) => {
-            (host.warn)(&format!("container {} is not paused: {error}", record.name));
-            false
-        }
-    }
+fn stand_still(host: &Host<'_>, record: &Record) -> Option<StandStill> {
+    StandStill::begin(host.paths, &record.id).unwrap_or_else(|error| {
+        (host.warn)(&format!("container {} is not paused: {error}", record.name));
+        None
+    })
 }
 
 /// The upper directory of an overlay as a layer.

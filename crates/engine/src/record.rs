@@ -7,7 +7,8 @@ use crate::life::{self, Life, Status};
 use crate::names;
 use crate::neighbours::{self, Held};
 use crate::paths::Paths;
-use crate::wish::{Attachment, Network, UserNamespace, Wish};
+use crate::pause;
+use crate::wish::{Attachment, Wish};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use sys::called;
@@ -137,7 +138,11 @@ fn with_life(paths: &Paths, record: Record) -> Listed {
 
 /// One container, by name, id, or the beginning of an id.
 pub fn get(paths: &Paths, wanted: &str) -> Result<Listed> {
-    Ok(with_life(paths, read(paths, &find(paths, wanted)?)?))
+    let listed = with_life(paths, read(paths, &find(paths, wanted)?)?);
+    if listed.status == Status::Paused && pause::repair(paths, &listed.record.id) {
+        return Ok(Listed { status: Status::Running, ..listed });
+    }
+    Ok(listed)
 }
 
 /// The id of a container by name, id, or the beginning of an id.
@@ -156,8 +161,8 @@ pub fn find(paths: &Paths, wanted: &str) -> Result<String> {
     }
 }
 
-/// The process id of a container's PID 1, if there is such a container and it runs; else that of the container whose network it
-/// is to have: both are in one user namespace.
+/// The process id of a container's PID 1, if there is such a container and it runs; else that of the container of which it is to
+/// have a namespace: both are in one user namespace.
 pub fn running(paths: &Paths, wanted: &str) -> Option<i32> {
     let id = find(paths, wanted).ok()?;
     let alive = |id: &str| {
@@ -166,10 +171,6 @@ pub fn running(paths: &Paths, wanted: &str) -> Option<i32> {
     };
     alive(&id).or_else(|| {
         let record = read(paths, &id).ok()?;
-        match (&record.wish.network, &record.wish.sharing.userns) {
-            (Network::Container(other), _) => alive(other),
-            (_, UserNamespace::Container(other)) => alive(&find(paths, other).ok()?),
-            _ => None,
-        }
+        alive(&find(paths, record.wish.joined()?).ok()?)
     })
 }

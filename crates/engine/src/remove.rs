@@ -5,8 +5,9 @@ use crate::life::{self, Status};
 use crate::neighbours;
 use crate::paths::Paths;
 use crate::record::{Record, find, list, read};
-use crate::{control, events, ids, names, user_networks};
+use crate::{control, events, ids, names, pause, user_networks};
 use network::pasta::Pasta;
+use std::path::PathBuf;
 use std::time::Duration;
 use sys::{Context, called};
 
@@ -26,6 +27,7 @@ pub fn remove(paths: &Paths, wanted: &str, force: bool, volumes: bool) -> Result
     }
     if force {
         control::announce_stop(paths, &id)?;
+        pause::release(paths, &id, Some(9))?;
         let done = runtime::state::stop(&paths.states(), &id, 9, Duration::from_secs(10));
         match done {
             Err(error) if error.kind == runtime::Kind::NoSuchContainer => {}
@@ -63,19 +65,61 @@ pub fn discard(paths: &Paths, id: &str, own_volumes: bool) -> Result<()> {
         return Err(Error::new(Kind::Failed, failures.join("; "))
             .within(format!("remove container {}", names::short(id))));
     }
-    let directory = paths.container(id);
-    match std::fs::remove_dir_all(&directory) {
+    let removed = || format!("remove container {}", names::short(id));
+    // At once: should this process be killed now, no half of a container is left, and the next removal has the rest.
+    let (directory, gone) = (paths.container(id), gone(paths, id));
+    match std::fs::rename(&directory, &gone) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(called(|| format!("remove {directory:?}"))(error))
-                .within(|| format!("remove container {}", names::short(id)));
+            return Err(called(|| format!("rename({directory:?}, {gone:?})"))(error)).within(removed);
         }
         _ => {}
     }
     if let Some(record) = &record {
         events::of_container(paths, record, "destroy", &[]);
     }
-    // Last: with it goes the lock that the caller holds.
-    control::remove(paths, id)
+    clear_away(paths, id).within(removed)?;
+    sweep(paths);
+    Ok(())
+}
+
+/// Where a container's directory is while it is removed.
+fn gone(paths: &Paths, id: &str) -> PathBuf {
+    paths.containers().join(format!("{GONE}{id}"))
+}
+
+const GONE: &str = ".gone-";
+
+/// Removes what a container was, of which nobody knows any more. What another was faster with is fine.
+fn clear_away(paths: &Paths, id: &str) -> Result<()> {
+    let missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    let gone = gone(paths, id);
+    for entry in std::fs::read_dir(&gone).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let removed = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            true => std::fs::remove_dir_all(&path),
+            false => std::fs::remove_file(&path),
+        };
+        if let Err(error) = removed.or_else(|error| if missing(&error) { Ok(()) } else { Err(error) }) {
+            return Err(called(|| format!("remove {path:?}"))(error).into());
+        }
+    }
+    // With it goes the lock that the caller holds.
+    control::remove(paths, id)?;
+    match std::fs::remove_dir(&gone) {
+        Err(error) if !missing(&error) => Err(called(|| format!("rmdir({gone:?})"))(error).into()),
+        _ => Ok(()),
+    }
+}
+
+/// Goes on where others were killed in the middle of a removal. What cannot be removed now is left to the next.
+fn sweep(paths: &Paths) {
+    for entry in std::fs::read_dir(paths.containers()).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let id = name.to_str().and_then(|name| name.strip_prefix(GONE));
+        if let Some(id) = id.filter(|id| !control::is_attended(paths, id)) {
+            let _left = clear_away(paths, id);
+        }
+    }
 }
 
 /// Ends processes and gives back everything but the files: what a container that has ended no longer needs.

@@ -5,7 +5,7 @@ use crate::life::{self, Status};
 use crate::paths::Paths;
 use crate::record::{find, read};
 use crate::remove::stop_using;
-use crate::{control, events};
+use crate::{control, events, pause};
 use std::time::Duration;
 use sys::Context;
 
@@ -22,6 +22,7 @@ pub fn stop(paths: &Paths, wanted: &str, signal: Option<&str>, patience: Option<
     let own = record.wish.stop_timeout.map(Duration::from_secs);
     let patience = patience.or(own).unwrap_or(Duration::from_secs(10));
     control::announce_stop(paths, &id)?;
+    pause::release(paths, &id, None)?;
     match runtime::state::stop(&paths.states(), &id, number, patience) {
         Err(error) if error.kind == runtime::Kind::NoSuchContainer => {}
         done => done.map_err(of_runtime).within(|| format!("stop container {wanted}"))?,
@@ -54,15 +55,17 @@ pub fn kill(paths: &Paths, wanted: &str, signal: &str) -> Result<()> {
         .ok_or_else(not_running)?;
     let pidfd = init.open().map_err(of_runtime)?.ok_or_else(not_running)?;
     let record = read(paths, &id)?;
-    if number == 9 || Some(number) == sys::signals::by_name(&record.stop_signal) {
+    let ends = number == 9 || Some(number) == sys::signals::by_name(&record.stop_signal);
+    if ends {
         control::announce_stop(paths, &id)?;
     }
     // Before it: what it brings about comes after it.
     events::of_container(paths, &record, "kill", &[("signal", &number.to_string())]);
     match sys::signals::send(rustix::fd::AsFd::as_fd(&pidfd), number) {
-        Err(error) if error.errno == sys::Errno::SRCH => Err(not_running()),
-        other => Ok(other?),
+        Err(error) if error.errno == sys::Errno::SRCH => return Err(not_running()),
+        other => other?,
     }
+    if ends { pause::release(paths, &id, None) } else { Ok(()) }
 }
 
 /// With the lock held: what a supervisor that was killed could not do any more at the end of its container.

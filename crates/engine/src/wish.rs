@@ -381,4 +381,17 @@ impl Wish {
     pub fn has_neighbours(&self) -> bool {
         self.attachments.iter().any(|one| one.network != network::definition::DEFAULT)
     }
+
+    /// A container of which it has a namespace, by name or id: as an ordinary user's, it has to be in one user namespace with it.
+    pub fn joined(&self) -> Option<&str> {
+        let Sharing { pid, ipc, uts, userns, .. } = &self.sharing;
+        match (&self.network, userns) {
+            (Network::Container(other), _) | (_, UserNamespace::Container(other)) => return Some(other),
+            _ => {}
+        }
+        [pid, ipc, uts].into_iter().find_map(|one| match one {
+            Namespace::Container(other) => Some(other.as_str()),
+            _ => None,
+        })
+    }
 }
