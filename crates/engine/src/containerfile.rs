@@ -1,9 +1,11 @@
 //! `--change` of `commit` and `import`: a line of a Containerfile that changes an image's configuration.
 
 use crate::error::{Error, Kind, Result};
+use crate::filter;
 use serde_json::{Map, Value, json};
 
-const KNOWN: &str = "CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR";
+const KNOWN: &str =
+    "CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME and WORKDIR";
 
 /// Changes the `config` of an image by one line.
 pub fn apply(config: &mut Value, line: &str) -> Result<()> {
@@ -53,6 +55,10 @@ pub fn apply(config: &mut Value, line: &str) -> Result<()> {
                 object(config, "ExposedPorts").insert(format!("{number}/{protocol}"), json!({}));
             }
         }
+        "HEALTHCHECK" => match health_check(rest) {
+            Ok(check) => config["Healthcheck"] = check,
+            Err(why) => return wrong(&why),
+        },
         "VOLUME" => {
             let paths = array(rest).unwrap_or_else(|| rest.split_whitespace().map(str::to_owned).collect());
             for path in paths {
@@ -110,6 +116,42 @@ fn command(text: &str) -> Vec<String> {
         None if text.is_empty() => Vec::new(),
         None => vec!["/bin/sh".to_owned(), "-c".to_owned(), text.to_owned()],
     }
+}
+
+/// `NONE`, or `[--interval=, --timeout=, --start-period=, --start-interval=, --retries=] CMD ...`; times are nanoseconds.
+fn health_check(text: &str) -> Result<Value, String> {
+    let (mut check, mut rest) = (json!({}), text);
+    while let Some(option) = rest.strip_prefix("--") {
+        let (option, after) = option.split_once(char::is_whitespace).unwrap_or((option, ""));
+        let (name, value) = option.split_once('=').ok_or_else(|| format!("write --{option}=VALUE"))?;
+        let key = match name {
+            "interval" => "Interval",
+            "timeout" => "Timeout",
+            "start-period" => "StartPeriod",
+            "start-interval" => "StartInterval",
+            "retries" => "Retries",
+            _ => return Err(format!("no such option --{name}")),
+        };
+        let number = match key {
+            "Retries" => value.parse::<u32>().ok().map(u128::from),
+            _ => filter::duration(value).map(|time| time.as_nanos()),
+        };
+        let number = number.and_then(|number| u64::try_from(number).ok()).filter(|number| *number > 0);
+        check[key] = json!(number.ok_or_else(|| format!("invalid value {value:?} for --{name}"))?);
+        rest = after.trim_start();
+    }
+    let (word, words) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let words = words.trim();
+    let test = match word.to_ascii_uppercase().as_str() {
+        "NONE" if words.is_empty() && check == json!({}) => vec!["NONE".to_owned()],
+        "CMD" if !words.is_empty() => match array(words) {
+            Some(words) => [vec!["CMD".to_owned()], words].concat(),
+            None => vec!["CMD-SHELL".to_owned(), words.to_owned()],
+        },
+        _ => return Err("write NONE, or CMD and a command".to_owned()),
+    };
+    check["Test"] = json!(test);
+    Ok(check)
 }
 
 /// `KEY=VALUE...` with quotes, or `KEY VALUE`.
@@ -181,6 +223,12 @@ mod tests {
         check(r#"VOLUME ["/a", "/b"]"#, json!({"Volumes": {"/a": {}, "/b": {}}}));
         check("VOLUME /a /b", json!({"Volumes": {"/a": {}, "/b": {}}}));
         check("STOPSIGNAL SIGINT", json!({"StopSignal": "SIGINT"}));
+        check("HEALTHCHECK NONE", json!({"Healthcheck": {"Test": ["NONE"]}}));
+        check("HEALTHCHECK CMD a b", json!({"Healthcheck": {"Test": ["CMD-SHELL", "a b"]}}));
+        check(
+            r#"healthcheck --interval=50ms --retries=2 CMD ["a", "b"]"#,
+            json!({"Healthcheck": {"Interval": 50_000_000, "Retries": 2, "Test": ["CMD", "a", "b"]}}),
+        );
     }
 
     #[test]
@@ -196,6 +244,16 @@ mod tests {
             "RUN x",
             "USER a\nb",
             "WORKDIR",
+            "HEALTHCHECK",
+            "HEALTHCHECK a",
+            "HEALTHCHECK CMD",
+            "HEALTHCHECK NONE a",
+            "HEALTHCHECK --retries=1 NONE",
+            "HEALTHCHECK --retries=x CMD a",
+            "HEALTHCHECK --retries=0 CMD a",
+            "HEALTHCHECK --interval=5 CMD a",
+            "HEALTHCHECK --interval CMD a",
+            "HEALTHCHECK --often=1s CMD a",
         ] {
             let error = apply(&mut json!({}), line).expect_err(line);
             assert_eq!(error.kind, Kind::Usage, "{line}");
