@@ -56,17 +56,23 @@ fn may_change(paths: &Paths, wanted: &str) -> Result<Record> {
     Ok(record)
 }
 
-/// For an ordinary user the network that is always there is the way out alone: it has no addresses to ask for.
+/// For an ordinary user the network that is always there is the way out alone: it has no addresses to ask for, and nobody on it who
+/// would look up an alias.
 pub fn check_plain(one: &Attachment) -> Result<()> {
-    let asked = one.ipv4.is_some() || one.ipv6.is_some() || one.mac.is_some();
-    if asked && one.network == network::definition::DEFAULT && !network::bridges::are_here() {
-        return Err(Error::new(
-            Kind::Failed,
-            "network bridge of an ordinary user has no addresses of its own",
-        )
-        .with_hint("devoxx-container network create app, and --network app"));
+    if one.network != network::definition::DEFAULT || network::bridges::are_here() {
+        return Ok(());
     }
-    Ok(())
+    let asked = [
+        ("an alias", !one.aliases.is_empty()),
+        ("an IPv4 address", one.ipv4.is_some()),
+        ("an IPv6 address", one.ipv6.is_some()),
+        ("a MAC address", one.mac.is_some()),
+    ];
+    let Some((what, _)) = asked.into_iter().find(|(_, asked)| *asked) else { return Ok(()) };
+    let message = format!(
+        "{what} on network bridge: without root it is a way out alone, with no addresses and no neighbours"
+    );
+    Err(Error::new(Kind::Failed, message).with_hint("devoxx-container network create app, and --network app"))
 }
 
 /// Connects a container to a network: now if it runs, else when it starts.

@@ -139,12 +139,20 @@ fn the_default_network_costs_nothing_more() {
     detached(&world, "alone", &["-p", "8080:80"], WAIT);
     assert_eq!(holder(&world), None);
     assert!(!world.host.path("/tmp/run/networks.socket").exists());
-    world
-        .sh(&["--network", "bridge", "--ip", "172.30.0.9"], "true")
-        .refuses(FAILED, &["bridge", "no addresses", "network create"]);
+    for (options, what) in [
+        (["--ip", "172.30.0.9"], "an IPv4 address"),
+        (["--network-alias", "db"], "an alias"),
+        (["--mac-address", "02:11:22:33:44:55"], "a MAC address"),
+    ] {
+        let said = world.sh(&[&["--network", "bridge"], &options[..]].concat(), "true");
+        said.refuses(FAILED, &[what, "network bridge: without root", "no neighbours", "network create"]);
+    }
     world.host.run(["network", "create", "app"]).ok();
     world.host.run(["network", "connect", "app", "alone"]).ok();
     assert!(holder(&world).is_some());
+    world.host.run(["create", "--name", "plain", "--network", "app", BUSYBOX]).ok();
+    let said = world.host.run(["network", "connect", "--alias", "db", "bridge", "plain"]);
+    said.refuses(FAILED, &["an alias on network bridge", "network create"]);
     detached(&world, "other", &["--network", "app"], WAIT);
     assert!(pings(&world, "other", &looks_up(&world, "other", "alone")));
     world.host.run(["exec", "alone", "ls", "/sys/class/net"]).ok().prints("eth0\neth1\nlo");
