@@ -1,9 +1,9 @@
 //! `events`: what happens, as it happens.
 
-use crate::filter::Filters;
 use crate::moment;
 use crate::place::{place, print};
 use engine::events::{Occurrence, Subject};
+use engine::filter::Filters;
 use engine::template::Template;
 use engine::{Error, Result};
 use jiff::Timestamp;
@@ -134,5 +134,5 @@ fn fits(occurrence: &Occurrence, filters: &Filters) -> bool {
         && filters.any("network", |wanted| is(Subject::Network, wanted))
         && filters.any("scope", |wanted| wanted == "local")
         && filters.any("daemon", |_| true)
-        && filters.labels("label", |key| attribute(key))
+        && filters.labels(|key| attribute(key))
 }

@@ -1,7 +1,7 @@
 //! The commands for the files of containers: `cp`, `diff`, `export`, `commit`.
 
+use crate::archive::{archive_output, write_whole};
 use crate::human;
-use crate::images::{archive_output, write_whole};
 use crate::meter::Meter;
 use crate::place::{open, print};
 use engine::{CommitWish, Error, Host, Kind, Result, Side};

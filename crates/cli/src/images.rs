@@ -1,15 +1,10 @@
-//! The commands for images, short and in the group `image`.
+//! The group `image`, and the names of images: `pull`, `push`, `tag`, `rmi`, `image prune`.
 
 use crate::confirm::confirm;
-use crate::human;
-use crate::meter::Meter;
 use crate::place::{place, print};
 use crate::progress::Progress;
-use engine::{Error, Format, ImportWish, Kind, PruneFilter, Result};
-use std::fs::File;
-use std::io::{IsTerminal, Read, Write};
-use std::path::{Path, PathBuf};
-use sys::called;
+use crate::{human, image_archives, image_mount};
+use engine::{Kind, PruneFilter, Result};
 
 /// Images
 #[derive(Debug, clap::Args)]
@@ -34,34 +29,35 @@ enum GroupCommand {
     #[command(visible_alias = "remove")]
     Rm(RemoveImages),
     /// Show what images are made of, as JSON
-    Inspect(crate::inspect::Inspect),
+    Inspect(crate::inspect::InspectImages),
     /// Give an image one more name
     Tag(Tag),
     /// Show the steps that made an image
     History(crate::image_history::History),
     /// Write images into one file
-    Save(Save),
+    Save(image_archives::Save),
     /// Load images from a file
-    Load(Load),
+    Load(image_archives::Load),
     /// Make an image of an archive with a root
-    Import(Import),
+    Import(image_archives::Import),
     /// Remove images that nothing needs
     Prune(Prune),
     /// Mount images where this process is, read-only
-    Mount(Mount),
+    Mount(image_mount::Mount),
     /// Unmount images
     #[command(visible_alias = "umount")]
-    Unmount(Unmount),
+    Unmount(image_mount::Unmount),
 }
 
-/// Pull an image from a registry
+/// Pull images from registries
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  devoxx-container pull debian:12\n  devoxx-container pull --platform linux/arm64 --quiet alpine\n  devoxx-container pull --all-tags registry.example.com/web"
+    after_help = "Examples:\n  devoxx-container pull debian:12\n  devoxx-container pull redis:7 nginx:1\n  devoxx-container pull --platform linux/arm64 --quiet alpine\n  devoxx-container pull --all-tags registry.example.com/web"
 )]
 pub struct Pull {
-    /// Name of the image
-    image: String,
+    /// Names of images
+    #[arg(required = true)]
+    images: Vec<String>,
     /// Every tag of the repository
     #[arg(short, long)]
     all_tags: bool,
@@ -121,64 +117,6 @@ pub struct Push {
     quiet: bool,
 }
 
-/// Write images into one file
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  devoxx-container save -o web.tar web:1 db:2\n  devoxx-container save --format oci-archive web:1 | gzip >web.tar.gz"
-)]
-pub struct Save {
-    /// The file; without it, standard output
-    #[arg(short, long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// docker-archive or oci-archive
-    #[arg(long, default_value = "docker-archive", value_parser = ["docker-archive", "oci-archive"])]
-    format: String,
-    /// What they are on this platform, such as linux/arm64
-    #[arg(long)]
-    platform: Option<String>,
-    /// Names or ids
-    #[arg(required = true)]
-    images: Vec<String>,
-}
-
-/// Load images from a file
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  devoxx-container load -i web.tar\n  devoxx-container load --quiet <web.tar.gz\n  gunzip -c web.tar.gz | devoxx-container load\n\nReads what docker and podman save, archives and directories in OCI's layout, compressed or not."
-)]
-pub struct Load {
-    /// The file or directory; without it, standard input
-    #[arg(short, long, value_name = "FILE")]
-    input: Option<PathBuf>,
-    /// What is in it for this platform, such as linux/arm64
-    #[arg(long)]
-    platform: Option<String>,
-    /// Say nothing of what was loaded
-    #[arg(short, long)]
-    quiet: bool,
-}
-
-/// Make an image of an archive with a root
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  devoxx-container import root.tar.gz mine:1\n  devoxx-container import --platform linux/arm64 root.tar mine:arm\n  tar -C root -c . | devoxx-container import --change 'CMD [\"sh\"]' - mine:1"
-)]
-pub struct Import {
-    /// A line of a Containerfile that changes the image
-    #[arg(short, long, value_name = "LINE")]
-    change: Vec<String>,
-    /// A note
-    #[arg(short, long, default_value = "")]
-    message: String,
-    /// Platform of the image, such as linux/arm64
-    #[arg(long)]
-    platform: Option<String>,
-    /// The archive; - for standard input
-    file: String,
-    /// Name of the image
-    image: Option<String>,
-}
-
 /// Remove images that nothing needs
 #[derive(Debug, clap::Args)]
 #[command(
@@ -196,30 +134,6 @@ pub struct Prune {
     filter: Vec<String>,
 }
 
-/// Mount images where this process is, read-only
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  devoxx-container image mount debian:12\n  devoxx-container image mount\n  ls $(devoxx-container image mount debian:12)"
-)]
-pub struct Mount {
-    /// Names or ids; without any, those that are mounted
-    images: Vec<String>,
-}
-
-/// Unmount images
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  devoxx-container image unmount debian:12\n  devoxx-container image unmount --all"
-)]
-pub struct Unmount {
-    /// All that are mounted
-    #[arg(short, long, conflicts_with = "images")]
-    all: bool,
-    /// Names or ids
-    #[arg(required_unless_present = "all")]
-    images: Vec<String>,
-}
-
 /// `image ...`.
 pub fn group(arguments: &Group) -> Result<i32> {
     match &arguments.command {
@@ -227,15 +141,15 @@ pub fn group(arguments: &Group) -> Result<i32> {
         GroupCommand::Pull(wanted) => pull(wanted),
         GroupCommand::Push(wanted) => push(wanted),
         GroupCommand::Rm(wanted) => rmi(wanted),
-        GroupCommand::Inspect(wanted) => crate::inspect::of_kind(wanted, "image"),
+        GroupCommand::Inspect(wanted) => crate::inspect::images(wanted),
         GroupCommand::Tag(wanted) => tag(wanted),
         GroupCommand::History(wanted) => crate::image_history::history(wanted),
-        GroupCommand::Save(wanted) => save(wanted),
-        GroupCommand::Load(wanted) => load(wanted),
-        GroupCommand::Import(wanted) => import(wanted),
+        GroupCommand::Save(wanted) => image_archives::save(wanted),
+        GroupCommand::Load(wanted) => image_archives::load(wanted),
+        GroupCommand::Import(wanted) => image_archives::import(wanted),
         GroupCommand::Prune(wanted) => prune(wanted),
-        GroupCommand::Mount(wanted) => mount(wanted),
-        GroupCommand::Unmount(wanted) => unmount(wanted),
+        GroupCommand::Mount(wanted) => image_mount::mount(wanted),
+        GroupCommand::Unmount(wanted) => image_mount::unmount(wanted),
     }
 }
 
@@ -278,116 +192,6 @@ pub fn push(arguments: &Push) -> Result<i32> {
     Ok(0)
 }
 
-/// Standard output, unless it is a terminal: an archive is nothing for people.
-pub fn archive_output(option: &str) -> Result<impl Write> {
-    if std::io::stdout().is_terminal() {
-        return Err(Error::new(Kind::Usage, "an archive is not written to a terminal")
-            .with_hint(format!("use {option}, or redirect the output")));
-    }
-    Ok(std::io::stdout().lock())
-}
-
-/// Writes a file that is there completely or, after a failure, not at all.
-pub fn write_whole(path: &Path, write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let name =
-        path.file_name().ok_or_else(|| Error::new(Kind::Usage, format!("{}: not a file", path.display())))?;
-    let kind = std::fs::metadata(path).map(|stat| stat.file_type());
-    if kind.is_ok_and(|kind| !kind.is_file()) {
-        // A device or a pipe.
-        let mut file =
-            File::options().write(true).open(path).map_err(called(|| format!("open({path:?})")))?;
-        return write(&mut file);
-    }
-    let mut beside = std::ffi::OsString::from(".");
-    beside.push(name);
-    beside.push(format!(".{}", std::process::id()));
-    let beside = path.with_file_name(beside);
-    let file = File::options().write(true).create_new(true).open(&beside);
-    let mut file = std::io::BufWriter::new(file.map_err(called(|| format!("open({path:?})")))?);
-    let done = write(&mut file)
-        .and_then(|()| Ok(file.flush().map_err(called(|| format!("write({beside:?})")))?))
-        .and_then(|()| Ok(std::fs::rename(&beside, path).map_err(called(|| format!("rename({beside:?})")))?));
-    if done.is_err() {
-        // What failed is what matters.
-        let _left = std::fs::remove_file(&beside);
-    }
-    done.map_err(|error| error.within(format!("write {}", path.display())))
-}
-
-/// `save`.
-pub fn save(arguments: &Save) -> Result<i32> {
-    let format = if arguments.format == "oci-archive" { Format::Oci } else { Format::Docker };
-    let platform = arguments.platform.as_deref();
-    match &arguments.output {
-        Some(path) => {
-            let path = std::path::absolute(path).map_err(called(|| format!("realpath({path:?})")))?;
-            let place = place()?;
-            let meter = Meter::new("saving", None, false);
-            write_whole(&path, |out| {
-                place.images.save(&arguments.images, platform, format, &mut meter.on(out))
-            })?;
-        }
-        None => {
-            let mut out = archive_output("--output FILE")?;
-            place()?.images.save(&arguments.images, platform, format, &mut out)?;
-        }
-    }
-    Ok(0)
-}
-
-/// `load`.
-pub fn load(arguments: &Load) -> Result<i32> {
-    if arguments.input.is_none() && std::io::stdin().is_terminal() {
-        return Err(Error::new(Kind::Usage, "an archive is not read from a terminal")
-            .with_hint("use --input FILE, or redirect the input"));
-    }
-    let place = place()?;
-    let path = arguments.input.as_deref().filter(|path| *path != Path::new("-"));
-    let platform = arguments.platform.as_deref();
-    // Whoever pipes it in has progress of its own.
-    let progress = Progress::of_load(arguments.quiet || path.is_none());
-    let loaded =
-        place.images.load(path, platform, &mut std::io::stdin().lock(), &|event| progress.hear(event))?;
-    for name in loaded {
-        if !arguments.quiet {
-            let what = if name.starts_with("sha256:") { "Loaded image ID" } else { "Loaded image" };
-            print(&format!("{what}: {name}"))?;
-        }
-    }
-    Ok(0)
-}
-
-/// `import`.
-pub fn import(arguments: &Import) -> Result<i32> {
-    if arguments.file.contains("://") {
-        return Err(Error::new(Kind::Usage, format!("{}: import reads no addresses", arguments.file))
-            .with_hint("fetch it first, and give the file"));
-    }
-    let wish = ImportWish {
-        name: arguments.image.as_deref().map(engine::parse_name).transpose()?,
-        message: arguments.message.clone(),
-        changes: arguments.change.clone(),
-        platform: arguments.platform.clone(),
-    };
-    engine::check_changes(&arguments.change)?;
-    let mut total = None;
-    let from: Box<dyn Read> = if arguments.file == "-" {
-        Box::new(std::io::stdin().lock())
-    } else {
-        let name = &arguments.file;
-        let file = File::open(name).map_err(called(|| format!("open({name:?})")))?;
-        total = file.metadata().ok().filter(|stat| stat.is_file()).map(|stat| stat.len());
-        Box::new(file)
-    };
-    let place = place()?;
-    let host = place.host(&|_| ());
-    let meter = Meter::new("importing", total, arguments.file == "-");
-    let id = engine::import(&host, &mut meter.on(from), &wish)?;
-    drop(meter);
-    print(&id)?;
-    Ok(0)
-}
-
 /// `image prune`.
 pub fn prune(arguments: &Prune) -> Result<i32> {
     let filter = PruneFilter::parse(&arguments.filter)?;
@@ -415,53 +219,39 @@ pub fn tell_removed(removed: &engine::Removed) -> Result<()> {
     print("")
 }
 
-/// `image mount`.
-pub fn mount(arguments: &Mount) -> Result<i32> {
-    let place = place()?;
-    if arguments.images.is_empty() {
-        for (id, path) in engine::mounted_images(&place.paths)? {
-            print(&format!("{} {}", short(&id), path.display()))?;
-        }
-        return Ok(0);
-    }
-    for name in &arguments.images {
-        let path = engine::mount_image(&place.paths, &place.images, name, place.rootless.is_some())?;
-        print(&path.display().to_string())?;
-    }
-    Ok(0)
-}
-
-/// `image unmount`.
-pub fn unmount(arguments: &Unmount) -> Result<i32> {
-    let place = place()?;
-    let ids = if arguments.all {
-        engine::mounted_images(&place.paths)?.into_iter().map(|(id, _)| id).collect()
-    } else {
-        arguments.images.clone()
-    };
-    for name in &ids {
-        print(&engine::unmount_image(&place.paths, &place.images, name)?)?;
-    }
-    Ok(0)
-}
-
 /// `pull`.
 pub fn pull(arguments: &Pull) -> Result<i32> {
-    engine::Reference::parse(&arguments.image).map_err(|error| error.recast(|_| Kind::Usage))?;
+    for name in &arguments.images {
+        engine::Reference::parse(name).map_err(|error| error.recast(|_| Kind::Usage))?;
+    }
     let place = place()?;
     let progress = Progress::new(arguments.quiet);
-    let names = match arguments.all_tags {
-        true => place.images.tags_in_registry(&arguments.image)?,
-        false => vec![arguments.image.clone()],
+    let pull_one = |name: &str| -> Result<()> {
+        let image = place.images.pull(name, arguments.platform.as_deref(), &|event| progress.hear(event))?;
+        print(&image.id)
     };
-    for name in names {
-        if arguments.all_tags && !arguments.quiet {
-            crate::complain(&name);
+    let mut code = 0;
+    for name in &arguments.images {
+        let names = match arguments.all_tags {
+            true => place.images.tags_in_registry(name),
+            false => Ok(vec![name.clone()]),
+        };
+        let pulled = names.and_then(|names| {
+            names.iter().try_for_each(|one| {
+                if !arguments.quiet && (arguments.all_tags || arguments.images.len() > 1) {
+                    crate::complain(one);
+                }
+                pull_one(one)
+            })
+        });
+        // The others are none the worse for it; but who stops one stops all.
+        match pulled {
+            Err(error) if error.kind == Kind::Cancelled => return Err(error),
+            Err(error) => code = crate::report(&error),
+            Ok(()) => {}
         }
-        let image = place.images.pull(&name, arguments.platform.as_deref(), &|event| progress.hear(event))?;
-        print(&image.id)?;
     }
-    Ok(0)
+    Ok(code)
 }
 
 /// `rmi`.

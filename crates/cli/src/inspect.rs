@@ -25,11 +25,52 @@ pub struct Inspect {
     names: Vec<String>,
 }
 
+/// Show what images are made of, as JSON
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container image inspect debian:12\n  devoxx-container image inspect --platform linux/arm64 --format '{{.Size}}' debian:12"
+)]
+pub struct InspectImages {
+    /// A template for each, or json
+    #[arg(short, long, value_name = "TEMPLATE")]
+    format: Option<String>,
+    /// What they are on this platform, such as linux/arm64
+    #[arg(long)]
+    platform: Option<String>,
+    /// Names or ids
+    #[arg(required = true)]
+    names: Vec<String>,
+}
+
+/// Show volumes, as JSON
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  devoxx-container volume inspect data\n  devoxx-container volume inspect --format '{{.Mountpoint}}' data"
+)]
+pub struct InspectVolumes {
+    /// A template for each, or json
+    #[arg(short, long, value_name = "TEMPLATE")]
+    format: Option<String>,
+    /// Names
+    #[arg(required = true)]
+    names: Vec<String>,
+}
+
+/// What is asked of each.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asked<'a> {
+    format: Option<&'a str>,
+    /// Also how much containers wrote.
+    size: bool,
+    /// Images as they are there.
+    platform: Option<&'a str>,
+}
+
 /// A kind of things that can be looked at.
 struct Kin {
     name: &'static str,
     /// The whole of one; an error that says so when there is none.
-    look: fn(&Place, &str, bool) -> Result<Value>,
+    look: fn(&Place, &str, Asked<'_>) -> Result<Value>,
     /// Whether there is one of that name.
     is_there: fn(&Place, &str) -> bool,
 }
@@ -38,7 +79,7 @@ struct Kin {
 const KINDS: [Kin; 4] = [
     Kin {
         name: "container",
-        look: |place, name, size| engine::inspect(&place.paths, &place.images, name, size),
+        look: |place, name, asked| engine::inspect(&place.paths, &place.images, name, asked.size),
         // Several whose ids begin so are an error that is to be heard.
         is_there: |place, name| {
             engine::get(&place.paths, name).map_or_else(|error| error.kind == Kind::Usage, |_| true)
@@ -46,8 +87,8 @@ const KINDS: [Kin; 4] = [
     },
     Kin {
         name: "image",
-        look: |place, name, _| place.images.inspect(name),
-        is_there: |place, name| place.images.inspect(name).is_ok(),
+        look: |place, name, asked| place.images.inspect(name, asked.platform),
+        is_there: |place, name| place.images.inspect(name, None).is_ok(),
     },
     Kin {
         name: "network",
@@ -63,40 +104,61 @@ const KINDS: [Kin; 4] = [
 
 /// `inspect`.
 pub fn inspect(arguments: &Inspect) -> Result<i32> {
-    look(arguments, arguments.kind.as_deref())
+    of_kinds(arguments, arguments.kind.as_deref())
 }
 
-/// `inspect` of a group, whose names are of one kind.
-pub fn of_kind(arguments: &Inspect, kind: &str) -> Result<i32> {
+/// `container inspect`.
+pub fn containers(arguments: &Inspect) -> Result<i32> {
     match arguments.kind.as_deref() {
-        Some(other) if other != kind => Err(Error::new(
-            Kind::Usage,
-            format!("invalid value {other:?} for --type: the group is of {kind}s"),
-        )),
-        _ => look(arguments, Some(kind)),
+        Some(other) if other != "container" => {
+            let message = format!("invalid value {other:?} for --type: the group is of containers");
+            Err(Error::new(Kind::Usage, message))
+        }
+        _ => of_kinds(arguments, Some("container")),
     }
 }
 
-fn look(arguments: &Inspect, kind: Option<&str>) -> Result<i32> {
-    let shape = Shape::of(arguments.format.as_deref())?;
-    let kinds: Vec<&Kin> = match kind {
-        None => KINDS.iter().collect(),
-        Some(kind) => {
-            let found = KINDS.iter().find(|one| one.name == kind).ok_or_else(|| {
-                let names: Vec<&str> = KINDS.iter().map(|one| one.name).collect();
-                Error::new(Kind::Usage, format!("invalid value {kind:?} for --type"))
-                    .with_hint(format!("there are {}", names.join(", ")))
-            })?;
-            vec![found]
-        }
+/// `image inspect`.
+pub fn images(arguments: &InspectImages) -> Result<i32> {
+    let asked = Asked {
+        format: arguments.format.as_deref(),
+        platform: arguments.platform.as_deref(),
+        ..Asked::default()
     };
-    let place = if arguments.size { open(arguments.names.first().map(String::as_str))? } else { place()? };
+    look(&arguments.names, asked, &kinds(Some("image"))?)
+}
+
+/// `volume inspect`.
+pub fn volumes(arguments: &InspectVolumes) -> Result<i32> {
+    let asked = Asked { format: arguments.format.as_deref(), ..Asked::default() };
+    look(&arguments.names, asked, &kinds(Some("volume"))?)
+}
+
+fn of_kinds(arguments: &Inspect, kind: Option<&str>) -> Result<i32> {
+    let asked = Asked { format: arguments.format.as_deref(), size: arguments.size, ..Asked::default() };
+    look(&arguments.names, asked, &kinds(kind)?)
+}
+
+/// The one that was named, or all of them.
+fn kinds(named: Option<&str>) -> Result<Vec<&'static Kin>> {
+    let Some(named) = named else { return Ok(KINDS.iter().collect()) };
+    let found = KINDS.iter().find(|one| one.name == named).ok_or_else(|| {
+        let names: Vec<&str> = KINDS.iter().map(|one| one.name).collect();
+        Error::new(Kind::Usage, format!("invalid value {named:?} for --type"))
+            .with_hint(format!("there are {}", names.join(", ")))
+    })?;
+    Ok(vec![found])
+}
+
+fn look(names: &[String], asked: Asked<'_>, kinds: &[&Kin]) -> Result<i32> {
+    let shape = Shape::of(asked.format)?;
+    let place = if asked.size { open(names.first().map(String::as_str))? } else { place()? };
     let (mut all, mut code) = (Vec::new(), 0);
-    for name in &arguments.names {
-        let looked = match kinds.as_slice() {
-            [only] => (only.look)(&place, name, arguments.size),
+    for name in names {
+        let looked = match kinds {
+            [only] => (only.look)(&place, name, asked),
             several => match several.iter().find(|kind| (kind.is_there)(&place, name)) {
-                Some(kind) => (kind.look)(&place, name, arguments.size),
+                Some(kind) => (kind.look)(&place, name, asked),
                 None => {
                     let names: Vec<&str> = KINDS.iter().map(|one| one.name).collect();
                     let message = format!("no such object: {name}");

@@ -3,6 +3,7 @@
 //! What a container is stands in the crates below; this one only reads words and prints.
 
 mod about;
+mod archive;
 mod boot;
 mod completion;
 mod confirm;
@@ -13,10 +14,11 @@ mod events;
 #[cfg(test)]
 mod examples;
 mod files;
-mod filter;
 mod human;
+mod image_archives;
 mod image_history;
 mod image_list;
+mod image_mount;
 mod images;
 mod inspect;
 mod interrupt;
@@ -24,6 +26,7 @@ mod listing;
 mod login;
 mod meter;
 mod moment;
+mod network_list;
 mod networks;
 mod place;
 mod progress;
@@ -32,6 +35,7 @@ mod run;
 mod run_arguments;
 mod run_health;
 mod run_limits;
+mod run_network;
 mod run_sharing;
 mod space;
 mod stats;
@@ -82,11 +86,11 @@ enum Command {
     /// Show the steps that made an image
     History(image_history::History),
     /// Write images into one file
-    Save(images::Save),
+    Save(image_archives::Save),
     /// Load images from a file
-    Load(images::Load),
+    Load(image_archives::Load),
     /// Make an image of an archive with a root
-    Import(images::Import),
+    Import(image_archives::Import),
     /// Images
     Image(images::Group),
     /// Volumes
@@ -138,9 +142,9 @@ fn main() {
         Some(Command::Push(wanted)) => images::push(&wanted),
         Some(Command::Tag(wanted)) => images::tag(&wanted),
         Some(Command::History(wanted)) => image_history::history(&wanted),
-        Some(Command::Save(wanted)) => images::save(&wanted),
-        Some(Command::Load(wanted)) => images::load(&wanted),
-        Some(Command::Import(wanted)) => images::import(&wanted),
+        Some(Command::Save(wanted)) => image_archives::save(&wanted),
+        Some(Command::Load(wanted)) => image_archives::load(&wanted),
+        Some(Command::Import(wanted)) => image_archives::import(&wanted),
         Some(Command::Image(wanted)) => images::group(&wanted),
         Some(Command::Volume(wanted)) => volumes::group(&wanted),
         Some(Command::System(wanted)) => system::group(&wanted),

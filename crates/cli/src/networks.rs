@@ -2,10 +2,11 @@
 
 use crate::confirm::confirm;
 use crate::inspect::Shape;
-use crate::listing::{Listing, Row};
+use crate::network_list;
 use crate::place::{open, place, print};
+use crate::run_network::{alias, usage};
 use clap::Subcommand;
-use engine::{Attachment, Error, Kind, ListedNetwork, NetworkWish, PruneFilter, Result};
+use engine::{Attachment, NetworkWish, PruneFilter, Result};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Networks that containers share
@@ -26,7 +27,7 @@ enum Command {
     Create(Create),
     /// List networks
     #[command(visible_alias = "list")]
-    Ls(List),
+    Ls(network_list::List),
     /// Show networks, as JSON
     Inspect(Inspect),
     /// Remove networks
@@ -71,26 +72,6 @@ struct Create {
     label: Vec<String>,
     /// Name of the network
     name: String,
-}
-
-/// List networks
-#[derive(Debug, clap::Args)]
-#[command(
-    after_help = "Examples:\n  devoxx-container network ls\n  devoxx-container network ls --quiet --filter driver=bridge"
-)]
-struct List {
-    /// Print ids alone
-    #[arg(short, long)]
-    quiet: bool,
-    /// Print ids as a whole
-    #[arg(long)]
-    no_trunc: bool,
-    /// Show some: name=, id=, driver=, label=, type=custom, type=builtin
-    #[arg(short, long, value_name = "KEY=VALUE")]
-    filter: Vec<String>,
-    /// A table by a template ("table ..."), lines by a template, or json
-    #[arg(long, value_name = "TEMPLATE")]
-    format: Option<String>,
 }
 
 /// Show networks, as JSON
@@ -189,15 +170,11 @@ pub struct Port {
     port: Option<String>,
 }
 
-fn usage(option: &str, text: &str, why: &str) -> Error {
-    Error::new(Kind::Usage, format!("invalid value {text:?} for {option}: {why}"))
-}
-
 /// `network`.
 pub fn network(arguments: &Network) -> Result<i32> {
     match &arguments.command {
         Command::Create(wanted) => create(wanted),
-        Command::Ls(wanted) => list(wanted),
+        Command::Ls(wanted) => network_list::list(wanted),
         Command::Inspect(wanted) => inspect(wanted),
         Command::Rm(wanted) => remove(wanted),
         Command::Prune(wanted) => prune(wanted),
@@ -231,88 +208,6 @@ fn create(arguments: &Create) -> Result<i32> {
     };
     let place = place()?;
     print(&engine::create_network(&place.paths, &wish)?)?;
-    Ok(0)
-}
-
-fn labels_of(network: &ListedNetwork) -> &[(String, String)] {
-    network.definition.as_ref().map_or(&[], |definition| &definition.labels)
-}
-
-fn has_label(labels: &[(String, String)], wanted: &str) -> bool {
-    match wanted.split_once('=') {
-        Some((key, value)) => labels.iter().any(|(k, v)| k == key && v == value),
-        None => labels.iter().any(|(key, _)| key == wanted),
-    }
-}
-
-/// Filters of one key are alternatives, but each label must be there; as docker.
-fn shows(filters: &[(String, String)], network: &ListedNetwork) -> bool {
-    let is_builtin = network.definition.as_ref().is_none_or(engine::NetworkDefinition::is_default);
-    let fits = |key: &str, value: &str| match key {
-        "name" => network.name.contains(value),
-        "id" => network.id.starts_with(value),
-        "driver" => network.driver == value,
-        "type" => (value == "builtin") == is_builtin,
-        _ => true,
-    };
-    let one_of = |key: &str| {
-        let mut of_key = filters.iter().filter(|(one, _)| one == key).peekable();
-        of_key.peek().is_none() || of_key.any(|(key, value)| fits(key, value))
-    };
-    ["name", "id", "driver", "type"].into_iter().all(one_of)
-        && filters
-            .iter()
-            .filter(|(key, _)| key == "label")
-            .all(|(_, value)| has_label(labels_of(network), value))
-}
-
-fn list(arguments: &List) -> Result<i32> {
-    let filters = arguments.filter.iter().map(|text| match text.split_once('=') {
-        Some(("type", value)) if !["custom", "builtin"].contains(&value) => {
-            Err(usage("--filter", text, "a type is custom or builtin"))
-        }
-        Some((key @ ("name" | "id" | "driver" | "label" | "type"), value)) => {
-            Ok((key.to_owned(), value.to_owned()))
-        }
-        _ => Err(usage("--filter", text, "write name=, id=, driver=, label= or type=")),
-    });
-    let filters = filters.collect::<Result<Vec<_>>>()?;
-    let headers = [
-        ("ID", "NETWORK ID"),
-        ("Name", "NAME"),
-        ("Driver", "DRIVER"),
-        ("Scope", "SCOPE"),
-        ("IPv4", "IPV4"),
-        ("IPv6", "IPV6"),
-        ("Internal", "INTERNAL"),
-        ("Labels", "LABELS"),
-        ("CreatedAt", "CREATED AT"),
-    ];
-    let usual = "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}";
-    let listing = Listing::new(arguments.format.as_deref(), usual, &headers)?;
-    let place = place()?;
-    let mut networks = engine::list_networks(&place.paths)?;
-    networks.retain(|network| shows(&filters, network));
-    let shown =
-        |id: &str| if arguments.no_trunc { id.to_owned() } else { engine::names::short(id).to_owned() };
-    if arguments.quiet {
-        networks.iter().try_for_each(|network| print(&shown(&network.id)))?;
-        return Ok(0);
-    }
-    let row = |network: &engine::ListedNetwork| {
-        let definition = network.definition.as_ref();
-        Row::default()
-            .with("ID", shown(&network.id))
-            .with("Name", network.name.as_str())
-            .with("Driver", network.driver)
-            .with("Scope", "local")
-            .with("IPv4", "true")
-            .with("IPv6", definition.is_some_and(|one| one.subnet6.is_some()).to_string())
-            .with("Internal", definition.is_some_and(|one| one.internal).to_string())
-            .with("CreatedAt", definition.map(|one| one.created.clone()).unwrap_or_default())
-            .with_labels(labels_of(network))
-    };
-    listing.print(&networks.iter().map(row).collect::<Vec<_>>())?;
     Ok(0)
 }
 
@@ -386,124 +281,4 @@ pub fn port(arguments: &Port) -> Result<i32> {
         print(&line)?;
     }
     Ok(0)
-}
-
-/// A name that others look up: it stands in a line of /etc/hosts.
-fn alias(option: &str, text: &str) -> Result<String> {
-    let fine = (1..=253).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte));
-    if fine { Ok(text.to_owned()) } else { Err(usage(option, text, "use letters, digits, _, . and -")) }
-}
-
-fn mac(option: &str, text: &str) -> Result<[u8; 6]> {
-    let wrong = || usage(option, text, "write six bytes such as 02:42:ac:11:00:02, not one of a group");
-    let parts: Vec<&str> = text.split(':').collect();
-    let byte = |part: &&str| {
-        (part.len() == 2 && part.bytes().all(|digit| digit.is_ascii_hexdigit()))
-            .then(|| u8::from_str_radix(part, 16).ok())
-            .flatten()
-    };
-    let bytes: Vec<u8> = parts.iter().map(byte).collect::<Option<_>>().ok_or_else(wrong)?;
-    let mac: [u8; 6] = bytes.try_into().map_err(|_| wrong())?;
-    // The lowest bit is that of groups; all zeros is no address.
-    if mac[0] & 1 == 1 || mac == [0; 6] { Err(wrong()) } else { Ok(mac) }
-}
-
-/// `--network` and what belongs to it.
-#[derive(Debug, clap::Args)]
-pub struct NetworkArguments {
-    /// bridge, host, none, container:NAME, or a network's name; several for a container on several
-    #[arg(long, alias = "net", value_name = "NETWORK")]
-    network: Vec<String>,
-    /// A further name by which others find it
-    #[arg(long, alias = "net-alias", value_name = "NAME")]
-    network_alias: Vec<String>,
-    /// Its IPv4 address
-    #[arg(long, value_name = "ADDRESS")]
-    ip: Option<Ipv4Addr>,
-    /// Its IPv6 address
-    #[arg(long, value_name = "ADDRESS")]
-    ip6: Option<Ipv6Addr>,
-    /// The address of its link
-    #[arg(long, value_name = "MAC")]
-    mac_address: Option<String>,
-}
-
-impl NetworkArguments {
-    /// Where a container's network comes from, and what it is connected to.
-    pub fn wish(&self) -> Result<(engine::Network, Vec<Attachment>)> {
-        let mut attachments = Vec::new();
-        let mut alone = None;
-        for text in &self.network {
-            match text.as_str() {
-                "host" => alone = Some(engine::Network::Host),
-                "none" => alone = Some(engine::Network::None),
-                text => match text.strip_prefix("container:") {
-                    Some("") => return Err(usage("--network", text, "write container:NAME")),
-                    Some(name) => alone = Some(engine::Network::Container(name.to_owned())),
-                    None => attachments.push(attachment(text)?),
-                },
-            }
-        }
-        if let Some(alone) = alone {
-            if self.network.len() > 1 {
-                let all = self.network.join(", ");
-                return Err(Error::new(Kind::Usage, format!("--network: {all} contradict each other")));
-            }
-            let further = [
-                ("--network-alias", !self.network_alias.is_empty()),
-                ("--ip", self.ip.is_some()),
-                ("--ip6", self.ip6.is_some()),
-                ("--mac-address", self.mac_address.is_some()),
-            ];
-            if let Some((option, _)) = further.iter().find(|(_, given)| *given) {
-                let message = format!("{option} has no meaning with --network {}", self.network[0]);
-                return Err(Error::new(Kind::Usage, message));
-            }
-            return Ok((alone, Vec::new()));
-        }
-        if attachments.is_empty() {
-            attachments.push(Attachment { network: "bridge".to_owned(), ..Attachment::default() });
-        }
-        let aliases = self.network_alias.iter().map(|text| alias("--network-alias", text));
-        let aliases = aliases.collect::<Result<Vec<_>>>()?;
-        for one in &mut attachments {
-            one.aliases.extend(aliases.iter().cloned());
-        }
-        // An address belongs to one network: the first.
-        let first = &mut attachments[0];
-        first.ipv4 = self.ip.or(first.ipv4);
-        first.ipv6 = self.ip6.or(first.ipv6);
-        if let Some(text) = &self.mac_address {
-            first.mac = Some(mac("--mac-address", text)?);
-        }
-        Ok((engine::Network::Bridge, attachments))
-    }
-}
-
-/// `NAME`, or docker's long form: `name=app,alias=db,ip=10.5.0.9`.
-fn attachment(text: &str) -> Result<Attachment> {
-    let wrong = |why: &str| usage("--network", text, why);
-    if text.is_empty() {
-        return Err(wrong("the name is empty"));
-    }
-    let mut one = Attachment::default();
-    if !text.contains('=') {
-        one.network = if text == "default" { "bridge".to_owned() } else { text.to_owned() };
-        return Ok(one);
-    }
-    for part in text.split(',') {
-        match part.split_once('=') {
-            Some(("name", name)) => one.network = name.to_owned(),
-            Some(("alias", name)) => one.aliases.push(alias("--network", name)?),
-            Some(("ip", ip)) => one.ipv4 = Some(ip.parse().map_err(|_| wrong("ip is no IPv4 address"))?),
-            Some(("ip6", ip)) => one.ipv6 = Some(ip.parse().map_err(|_| wrong("ip6 is no IPv6 address"))?),
-            Some(("mac-address", text)) => one.mac = Some(mac("--network", text)?),
-            _ => return Err(wrong("write name=, alias=, ip=, ip6= and mac-address=, parted by commas")),
-        }
-    }
-    if ["", "host", "none"].contains(&one.network.as_str()) {
-        return Err(wrong("name= is a network that containers share"));
-    }
-    Ok(one)
 }

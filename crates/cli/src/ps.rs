@@ -1,9 +1,9 @@
 //! `ps`: the table of containers.
 
-use crate::filter::{Filters, Pattern};
 use crate::listing::{Listing, Row};
 use crate::place::{Place, place, print};
 use crate::{human, moment};
+use engine::filter::{Filters, Pattern};
 use engine::{Error, Kind, Listed, PortMapping, Result, Status, VolumeMount};
 use jiff::Timestamp;
 use std::path::Path;
@@ -336,7 +336,7 @@ impl Wanted {
             if self.ports.is_empty() { Vec::new() } else { engine::published(&place.paths, &record.id) };
         some(&self.id, &record.id)
             && (some(&self.name, &record.name) || some(&self.name, &format!("/{}", record.name)))
-            && filters.labels("label", label)
+            && filters.labels(label)
             && filters.any("status", |status| one.status.to_string() == status)
             && (self.exited.is_empty() || ended.is_some_and(|code| self.exited.contains(&code)))
             && filters.any("ancestor", |image| descends(one, image))

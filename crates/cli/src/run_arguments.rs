@@ -1,8 +1,8 @@
 //! The options of `run`, with docker's names, as a wish.
 
-use crate::networks::NetworkArguments;
 use crate::run_health::RunHealth;
 use crate::run_limits::RunLimits;
+use crate::run_network::NetworkArguments;
 use crate::run_sharing::RunSharing;
 use engine::{
     CdiName, Device, Error, Kind, PullPolicy, Restart, Result, RootfsWish, Source, Ulimit, Wish,

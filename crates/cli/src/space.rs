@@ -6,7 +6,7 @@ use crate::inspect::Shape;
 use crate::listing::{Listing, Row};
 use crate::place::{place, print};
 use crate::{images, networks, volumes};
-use engine::{Error, Kind, Piece, PruneFilter, Result, Space, VolumeFilter};
+use engine::{Error, Kind, Piece, PruneFilter, Result, Space};
 use serde_json::{Value, json};
 
 /// Show what takes the disk
@@ -162,13 +162,9 @@ pub fn df(arguments: &Df) -> Result<i32> {
 /// `system prune`.
 pub fn prune(arguments: &Prune) -> Result<i32> {
     let filter = PruneFilter::parse(&arguments.filter)?;
-    let until = arguments.filter.iter().any(|text| text.starts_with("until="));
-    if until && arguments.volumes {
+    if filter.has_until() && arguments.volumes {
         return Err(Error::new(Kind::Usage, "--volumes and --filter until= contradict each other"));
     }
-    let labels: Vec<String> =
-        arguments.filter.iter().filter(|text| text.starts_with("label")).cloned().collect();
-    let volume_filter = VolumeFilter::parse(&labels, &["label", "label!"])?;
     let mut what = "all containers that do not run, ".to_owned();
     if arguments.volumes {
         what += "all volumes without a name that no container has, ";
@@ -180,7 +176,7 @@ pub fn prune(arguments: &Prune) -> Result<i32> {
     let (containers, mut bytes) = engine::prune_containers(&place.paths, &filter)?;
     tell_containers(&containers)?;
     if arguments.volumes {
-        let (removed, more) = engine::prune_volumes(&place.paths, false, &volume_filter)?;
+        let (removed, more) = engine::prune_volumes(&place.paths, false, &filter.of_volumes())?;
         volumes::tell_removed(&removed)?;
         bytes += more;
     }

@@ -79,7 +79,7 @@ pub fn group(arguments: &Group) -> Result<i32> {
     match &arguments.command {
         GroupCommand::Verb(verb) => act(verb),
         GroupCommand::Ls(wanted) => crate::ps::ps(wanted),
-        GroupCommand::Inspect(wanted) => crate::inspect::of_kind(wanted, "container"),
+        GroupCommand::Inspect(wanted) => crate::inspect::containers(wanted),
         GroupCommand::Prune(wanted) => crate::space::prune_containers(wanted),
     }
 }

@@ -25,7 +25,7 @@ enum GroupCommand {
     #[command(visible_alias = "list")]
     Ls(List),
     /// Show volumes as JSON
-    Inspect(crate::inspect::Inspect),
+    Inspect(crate::inspect::InspectVolumes),
     /// Remove volumes
     #[command(visible_alias = "remove")]
     Rm(Remove),
@@ -105,7 +105,7 @@ pub fn group(arguments: &Group) -> Result<i32> {
     match &arguments.command {
         GroupCommand::Create(wanted) => create(wanted),
         GroupCommand::Ls(wanted) => list(wanted),
-        GroupCommand::Inspect(wanted) => crate::inspect::of_kind(wanted, "volume"),
+        GroupCommand::Inspect(wanted) => crate::inspect::volumes(wanted),
         GroupCommand::Rm(wanted) => remove(wanted),
         GroupCommand::Prune(wanted) => prune(wanted),
     }
@@ -217,16 +217,9 @@ fn remove(arguments: &Remove) -> Result<i32> {
 }
 
 fn prune(arguments: &Prune) -> Result<i32> {
-    let mut all = arguments.all;
-    let mut texts = arguments.filter.clone();
     // As docker has it too.
-    for text in &arguments.filter {
-        if let Some(value) = text.strip_prefix("all=") {
-            all |= engine::filter::truth("all", value)?;
-        }
-    }
-    texts.retain(|text| !text.starts_with("all="));
-    let filter = VolumeFilter::parse(&texts, &["label", "label!"])?;
+    let filter = VolumeFilter::parse(&arguments.filter, &["label", "label!", "all"])?;
+    let all = arguments.all || filter.all()?;
     let what = if all {
         "all volumes that no container has"
     } else {

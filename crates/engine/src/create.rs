@@ -9,7 +9,7 @@ use crate::record::{self, Record};
 use crate::wish::{LogDriver, Network, Restart, Wish};
 use crate::{
     bundle, capabilities, cdi, cgroups, connect, control, events, health, ids, names, networks, remove,
-    security, way_out,
+    security, share, way_out,
 };
 use oci_spec::image::Config;
 use std::path::{Path, PathBuf};
@@ -47,6 +47,8 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
     if wish.publish_all {
         publish_all(&mut wish, &base.config)?;
     }
+    // They are the container's from now on, whatever becomes of those that it has them from.
+    wish.mounts = share::mounts(host.paths, &wish)?;
     let wish = &wish;
     let id = names::new_id()?;
     let settled = ids::settle(host, wish)?;

@@ -1,45 +1,108 @@
-//! `--filter KEY=VALUE`: what is common to all lists.
+//! `--filter KEY=VALUE`, for every list and every prune: values of one key are alternatives, every key has to hold, and of labels
+//! each.
+
+mod pattern;
+
+pub use pattern::Pattern;
 
 use crate::error::{Error, Kind, Result};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Reads filters; a key that a command does not know is an error that names those it knows.
-pub fn parse(texts: &[String], known: &[&str]) -> Result<Vec<(String, String)>> {
-    let read = |text: &String| {
-        let wrong = |why: String| Error::new(Kind::Usage, format!("invalid filter {text:?}: {why}"));
-        // Also `label!=`.
-        let (key, value) = text.split_once('=').ok_or_else(|| wrong("write KEY=VALUE".to_owned()))?;
-        if !known.contains(&key) {
-            return Err(wrong(format!("the keys are {}", known.join(", "))));
-        }
-        if value.is_empty() {
-            return Err(wrong("the value is empty".to_owned()));
-        }
-        Ok((key.to_owned(), value.to_owned()))
-    };
-    texts.iter().map(read).collect()
-}
+/// The filters of one command line.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filters(Vec<(String, String)>);
 
-/// A value that is true or false.
-pub fn truth(key: &str, value: &str) -> Result<bool> {
-    match value {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        _ => Err(Error::new(Kind::Usage, format!("invalid filter {key}={value}: write true or false"))),
+impl Filters {
+    /// Reads them; `keys` are those that the command knows.
+    pub fn parse(typed: &[String], keys: &[&str]) -> Result<Self> {
+        let one = |text: &String| {
+            let wrong = |why: String| Error::new(Kind::Usage, format!("invalid filter {text:?}: {why}"));
+            // Also `label!=`.
+            let (key, value) = text.split_once('=').ok_or_else(|| wrong("write KEY=VALUE".to_owned()))?;
+            let key = key.trim().to_lowercase();
+            if !keys.contains(&key.as_str()) {
+                let known: Vec<&str> = keys.iter().copied().filter(|key| !key.ends_with('!')).collect();
+                return Err(wrong(format!("the keys are {}", known.join(", "))));
+            }
+            Ok((key, value.trim().to_owned()))
+        };
+        typed.iter().map(one).collect::<Result<_>>().map(Self)
     }
-}
 
-/// Whether labels fit every `label` (KEY or KEY=VALUE) and no `label!`.
-pub fn labels(filters: &[(String, String)], labels: &[(String, String)]) -> bool {
-    let has = |wanted: &str| match wanted.split_once('=') {
-        Some((key, value)) => labels.iter().any(|(known, of)| known == key && of == value),
-        None => labels.iter().any(|(known, _)| known == wanted),
-    };
-    filters.iter().all(|(key, value)| match key.as_str() {
-        "label" => has(value),
-        "label!" => !has(value),
-        _ => true,
-    })
+    /// As [`Filters::parse`], for what removes: a value that is empty is most likely a variable that was not set, and `label!=` of
+    /// nothing would fit everything.
+    pub fn parse_filled(typed: &[String], keys: &[&str]) -> Result<Self> {
+        let filters = Self::parse(typed, keys)?;
+        match filters.0.iter().find(|(_, value)| value.is_empty()) {
+            None => Ok(filters),
+            Some((key, _)) => {
+                Err(Error::new(Kind::Usage, format!("invalid filter \"{key}=\": the value is empty")))
+            }
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The values of a key.
+    pub fn values(&self, key: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(known, _)| known == key).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a key is asked for.
+    pub fn has(&self, key: &str) -> bool {
+        self.values(key).next().is_some()
+    }
+
+    /// Whether some value of a key fits, or it is not asked for.
+    pub fn any(&self, key: &str, fits: impl Fn(&str) -> bool) -> bool {
+        !self.has(key) || self.values(key).any(fits)
+    }
+
+    /// Whether labels fit: all of `label=KEY` and `label=KEY=VALUE`, and none of `label!=`.
+    pub fn labels<'a>(&self, value_of: impl Fn(&str) -> Option<&'a str>) -> bool {
+        let has = |wanted: &str| match wanted.split_once('=') {
+            Some((name, value)) => value_of(name) == Some(value),
+            None => value_of(wanted).is_some(),
+        };
+        self.values("label").all(has) && !self.values("label!").any(has)
+    }
+
+    /// As [`Filters::labels`], for labels in a list.
+    pub fn fit_labels(&self, labels: &[(String, String)]) -> bool {
+        self.labels(|key| labels.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str()))
+    }
+
+    /// Refuses a value of a key that is none of these.
+    pub fn check(&self, key: &str, known: &[&str]) -> Result<()> {
+        match self.values(key).find(|value| !known.contains(value)) {
+            None => Ok(()),
+            Some(value) => Err(Error::new(Kind::Usage, format!("invalid filter \"{key}={value}\""))
+                .with_hint(format!("{key} is one of {}", known.join(", ")))),
+        }
+    }
+
+    /// What a key that is true or false asks for; none where it is not there. The last one counts.
+    pub fn truth(&self, key: &str) -> Result<Option<bool>> {
+        self.values(key).try_fold(None, |_, value| match value {
+            "true" | "1" => Ok(Some(true)),
+            "false" | "0" => Ok(Some(false)),
+            _ => Err(Error::new(Kind::Usage, format!("invalid filter {key}={value}: write true or false"))),
+        })
+    }
+
+    /// The patterns of a key, read.
+    pub fn patterns(&self, key: &str) -> Result<Vec<Pattern>> {
+        let read = |value: &str| {
+            Pattern::parse(value).ok_or_else(|| {
+                Error::new(Kind::Usage, format!("invalid filter \"{key}={value}\": no pattern"))
+                    .with_hint("letters, ^, $, ., \\ and after one of them *, + or ?")
+            })
+        };
+        self.values(key).map(read).collect()
+    }
 }
 
 /// `until`: a duration such as 24h or 10m30s back from now, a number of seconds since 1970, or a date; as RFC 3339 in UTC,
@@ -109,33 +172,59 @@ pub fn duration(text: &str) -> Option<Duration> {
 mod tests {
     use super::*;
 
+    fn texts(all: &[&str]) -> Vec<String> {
+        all.iter().map(|text| (*text).to_owned()).collect()
+    }
+
     #[test]
     fn filters_are_read() {
-        fn check(text: &str, good: bool) {
-            assert_eq!(parse(&[text.to_owned()], &["label", "label!", "until"]).is_ok(), good, "{text}");
+        fn check(text: &str, good: bool, filled: bool) {
+            let keys = ["label", "label!", "until"];
+            assert_eq!(Filters::parse(&texts(&[text]), &keys).is_ok(), good, "{text}");
+            assert_eq!(Filters::parse_filled(&texts(&[text]), &keys).is_ok(), filled, "{text}");
         }
-        check("label=a", true);
-        check("label=a=b", true);
-        check("label!=a", true);
-        check("label=", false);
-        check("label", false);
-        check("other=1", false);
-        check("", false);
+        check("label=a", true, true);
+        check("label=a=b", true, true);
+        check("label!=a", true, true);
+        check(" LABEL = a ", true, true);
+        check("label=", true, false);
+        check("label!=", true, false);
+        check("label= ", true, false);
+        check("label", false, false);
+        check("other=1", false, false);
+        check("=a", false, false);
+        check("", false, false);
     }
 
     #[test]
     fn labels_fit() {
-        fn check(key: &str, value: &str, fits: bool) {
+        fn check(all: &[&str], fits: bool) {
             let of = [("a".to_owned(), "1".to_owned()), ("b".to_owned(), String::new())];
-            assert_eq!(labels(&[(key.to_owned(), value.to_owned())], &of), fits, "{key}={value}");
+            let filters = Filters::parse(&texts(all), &["label", "label!", "until"]).expect("filters");
+            assert_eq!(filters.fit_labels(&of), fits, "{all:?}");
         }
-        check("label", "a", true);
-        check("label", "a=1", true);
-        check("label", "a=2", false);
-        check("label", "c", false);
-        check("label!", "c", true);
-        check("label!", "a=1", false);
-        check("until", "1h", true);
+        check(&[], true);
+        check(&["label=a"], true);
+        check(&["label=a=1"], true);
+        check(&["label=a=2"], false);
+        check(&["label=b"], true);
+        check(&["label=b="], true);
+        check(&["label=c"], false);
+        check(&["label="], false);
+        check(&["label=a", "label=c"], false);
+        check(&["label!=c"], true);
+        check(&["label!=a=1"], false);
+        check(&["label=a", "label!=a=2"], true);
+        check(&["until=1h"], true);
+    }
+
+    #[test]
+    fn values_of_one_key_are_alternatives() {
+        let filters = Filters::parse(&texts(&["x=1", "x=2", "t=0", "t=true"]), &["x", "t"]).expect("filters");
+        assert!(filters.any("x", |value| value == "2") && !filters.any("x", |value| value == "3"));
+        assert!(filters.any("y", |_| false), "nobody asks for it");
+        assert_eq!((filters.truth("t").ok(), filters.truth("y").ok()), (Some(Some(true)), Some(None)));
+        assert!(filters.truth("x").is_err() && filters.check("x", &["1"]).is_err());
     }
 
     #[test]

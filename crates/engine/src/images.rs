@@ -300,10 +300,9 @@ impl Images {
         Ok(steps)
     }
 
-    /// The raw config of an image that is here, with its names.
-    pub fn inspect(&self, name: &str) -> Result<serde_json::Value> {
-        let image = self.store.find_by_name_or_id(name).map_err(of_image)?;
-        let image = image.ok_or_else(|| Error::new(Kind::Failed, format!("no such image: {name}")))?;
+    /// The raw config of an image that is here, with its names; as it is on a platform, where one is asked for.
+    pub fn inspect(&self, name: &str, platform: Option<&str>) -> Result<serde_json::Value> {
+        let image = self.get_for(name, platform)?;
         let config: serde_json::Value = serde_json::from_slice(&image.raw_config)
             .map_err(|error| Error::new(Kind::Failed, format!("config of {name}: {error}")))?;
         let of: Vec<image::Listed> =

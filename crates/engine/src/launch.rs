@@ -50,9 +50,7 @@ pub fn launch(
     // Until init is in the runtime's record, nobody else changes its networks.
     let hold = record::hold(host.paths, &record.id)?;
     let record = &record::read(host.paths, &record.id)?;
-    let mut wish = record.wish.clone();
-    wish.mounts = share::mounts(host.paths, &wish)?;
-    let wish = &wish;
+    let wish = &record.wish;
     let joined = joined(host, wish)?;
     ids::check(host.paths, record)?;
     let in_user_namespace = host.rootless.is_some() || record.ids.is_some();

@@ -2,12 +2,12 @@
 
 use crate::disk::usage;
 use crate::error::{Error, Kind, Result, of_image};
-use crate::filter;
+use crate::filter::{self, Filters};
 use crate::images::Images;
 use crate::paths::Paths;
 use crate::record::{self, Listed, is_up};
 use crate::remove;
-use crate::volume;
+use crate::volume::{self, VolumeFilter};
 use image::Reference;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +55,10 @@ fn of_images(paths: &Paths, images: &Images, containers: &[Listed]) -> Result<Sp
     let mut sizes: BTreeMap<String, (u64, BTreeSet<String>)> = BTreeMap::new();
     for (layer, of) in images.store().layers().map_err(of_image)? {
         sizes.insert(layer, (usage(&of.path)?, of.images));
+    }
+    // The same with other owners is as much theirs, and goes with the last of them.
+    for of in images.store().mapped_trees().map_err(of_image)? {
+        sizes.insert(of.path.display().to_string(), (usage(&of.path)?, of.images));
     }
     let used: BTreeSet<&String> = containers.iter().map(|one| &one.record.image_id).collect();
     let mut pieces: Vec<Piece> = Vec::new();
@@ -120,16 +124,16 @@ fn of_volumes(paths: &Paths, containers: &[Listed]) -> Result<Space> {
 /// Which of several things are pruned: `until`, `label` and `label!`.
 #[derive(Debug, Clone, Default)]
 pub struct PruneFilter {
-    filters: Vec<(String, String)>,
+    filters: Filters,
     until: Option<String>,
 }
 
 impl PruneFilter {
     /// Reads `KEY=VALUE`.
     pub fn parse(texts: &[String]) -> Result<Self> {
-        let filters = filter::parse(texts, &["until", "label", "label!"])?;
+        let filters = Filters::parse_filled(texts, &["until", "label", "label!"])?;
         let mut until = None;
-        for (_, value) in filters.iter().filter(|(key, _)| key == "until") {
+        for value in filters.values("until") {
             if until.replace(filter::until(value)?).is_some() {
                 return Err(Error::new(Kind::Usage, "--filter until: once is enough"));
             }
@@ -137,9 +141,19 @@ impl PruneFilter {
         Ok(Self { filters, until })
     }
 
+    /// Whether it asks for a time, which volumes are not asked for.
+    pub fn has_until(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// The same for volumes.
+    pub fn of_volumes(&self) -> VolumeFilter {
+        VolumeFilter::of_labels(self.filters.clone())
+    }
+
     /// Whether what was made then, with these labels, is one of them.
     pub fn fits(&self, created: &str, labels: &[(String, String)]) -> bool {
-        self.until.as_deref().is_none_or(|until| created < until) && filter::labels(&self.filters, labels)
+        self.until.as_deref().is_none_or(|until| created < until) && self.filters.fit_labels(labels)
     }
 }
 
@@ -194,66 +208,53 @@ pub fn prune_images(
 /// Which images are listed: `dangling`, `reference`, `label`, `before`, `since`.
 #[derive(Debug, Clone, Default)]
 pub struct ImageFilter {
-    filters: Vec<(String, String)>,
+    filters: Filters,
 }
 
 impl ImageFilter {
     /// Reads `KEY=VALUE`.
     pub fn parse(texts: &[String]) -> Result<Self> {
         let known = ["dangling", "reference", "label", "label!", "before", "since", "until"];
-        let filters = filter::parse(texts, &known)?;
-        for (key, value) in &filters {
-            match key.as_str() {
-                "dangling" => drop(filter::truth(key, value)?),
-                "until" => drop(filter::until(value)?),
-                "reference" if !is_pattern(value.as_bytes()) => {
-                    let message = format!("invalid filter \"reference={value}\": a class has no end");
-                    return Err(Error::new(Kind::Usage, message).with_hint("write * ? or [a-z]"));
-                }
-                _ => {}
-            }
+        let filters = Filters::parse_filled(texts, &known)?;
+        filters.truth("dangling")?;
+        filters.values("until").try_for_each(|value| filter::until(value).map(drop))?;
+        if let Some(value) = filters.values("reference").find(|value| !is_pattern(value.as_bytes())) {
+            let message = format!("invalid filter \"reference={value}\": a class has no end");
+            return Err(Error::new(Kind::Usage, message).with_hint("write * ? or [a-z]"));
         }
         Ok(Self { filters })
     }
 
-    fn values(&self, key: &'static str) -> impl Iterator<Item = &str> {
-        self.filters.iter().filter(move |(known, _)| known == key).map(|(_, value)| value.as_str())
-    }
-
     /// The images that fit.
     pub fn choose(&self, images: &Images, mut all: Vec<image::Listed>) -> Result<Vec<image::Listed>> {
-        for (key, value) in &self.filters {
-            let created = |image: &image::Listed| image.created.clone().unwrap_or_default();
-            match key.as_str() {
-                "dangling" => {
-                    let wanted = filter::truth(key, value)?;
-                    all.retain(|image| image.reference.is_none() == wanted);
-                }
-                "before" | "since" => {
-                    let other = images.get(value)?;
-                    let point = other.config.created().clone().unwrap_or_default();
-                    all.retain(|image| {
-                        image.id != other.id
-                            && if key == "before" { created(image) < point } else { created(image) > point }
-                    });
-                }
-                "until" => {
-                    let point = filter::until(value)?;
-                    all.retain(|image| created(image) < point);
-                }
-                _ => {}
+        let created = |image: &image::Listed| image.created.clone().unwrap_or_default();
+        if let Some(wanted) = self.filters.truth("dangling")? {
+            all.retain(|image| image.reference.is_none() == wanted);
+        }
+        for key in ["before", "since"] {
+            for value in self.filters.values(key) {
+                let other = images.get(value)?;
+                let point = other.config.created().clone().unwrap_or_default();
+                all.retain(|image| {
+                    image.id != other.id
+                        && if key == "before" { created(image) < point } else { created(image) > point }
+                });
             }
         }
+        for value in self.filters.values("until") {
+            let point = filter::until(value)?;
+            all.retain(|image| created(image) < point);
+        }
         // Of several patterns one is enough.
-        let patterns: Vec<&str> = self.values("reference").collect();
+        let patterns: Vec<&str> = self.filters.values("reference").collect();
         all.retain(|image| {
             let name = image.reference.as_deref().unwrap_or_default();
             patterns.is_empty() || patterns.iter().any(|pattern| refers(name, pattern))
         });
-        if self.filters.iter().any(|(key, _)| key.starts_with("label")) {
+        if self.filters.has("label") || self.filters.has("label!") {
             let mut kept = Vec::new();
             for image in all {
-                if filter::labels(&self.filters, &images.labels(&image.id)?) {
+                if self.filters.fit_labels(&images.labels(&image.id)?) {
                     kept.push(image);
                 }
             }

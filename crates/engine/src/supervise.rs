@@ -10,7 +10,7 @@ use crate::output::{self, Passed};
 use crate::paths::Paths;
 use crate::record::{self, Record};
 use crate::wish::Restart;
-use crate::{control, create, events, remove, size, user_networks, way_out};
+use crate::{control, create, events, remove, size, user_networks, volume, way_out};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use std::cell::RefCell;
@@ -169,6 +169,7 @@ impl Attendance<'_> {
         (self.life.stopped, self.life.restarting, self.life.oom_killed) = (false, false, false);
         (self.life.memory_limit, self.life.memory_peak) = (None, None);
         self.write_life();
+        volume::tell_mounted(self.host.paths, self.record, true);
         tell(self.host.paths, self.record, "start", &[]);
         Ok(launched)
     }
@@ -220,6 +221,7 @@ impl Attendance<'_> {
             self.life.exit_code = Some(code);
             self.life.error = (!failures.is_empty()).then(|| failures.join("; "));
             tell(self.host.paths, self.record, "die", &[("exitCode", &code.to_string())]);
+            volume::tell_mounted(self.host.paths, self.record, false);
             self.life.stopped = self.supervisor.stopping;
             let again = !self.supervisor.stopping && !self.supervisor.terminated && self.starts_again(code);
             self.life.restarting = again;

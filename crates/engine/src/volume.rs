@@ -7,7 +7,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::events::{self, Subject};
-use crate::filter;
+use crate::filter::{Filters, Pattern};
 use crate::mount::VolumeMount;
 use crate::paths::{Paths, make};
 use crate::record::{self, Record};
@@ -165,39 +165,61 @@ pub fn remove(paths: &Paths, name: &str) -> Result<()> {
     }
 }
 
+/// Says of each volume that a container has that it is mounted now, or no more.
+pub fn tell_mounted(paths: &Paths, record: &Record, mounted: bool) {
+    let mut own = record.own_volumes.iter();
+    let typed = record.wish.mounts.iter().filter_map(|mount| match mount {
+        VolumeMount::Volume { name, target, read_only, .. } => Some((name.clone(), target, *read_only)),
+        _ => None,
+    });
+    let of_image = record.image_volumes.iter().map(|target| (None, target, false));
+    for (name, target, read_only) in typed.chain(of_image) {
+        let Some(name) = name.or_else(|| own.next().cloned()) else { continue };
+        let target = target.display().to_string();
+        let access = if read_only { "false" } else { "true" };
+        let driver = [("container", record.id.as_str()), ("driver", "local")];
+        match mounted {
+            true => {
+                let all = [&driver[..], &[("destination", &target), ("read/write", access)]].concat();
+                events::tell(paths, Subject::Volume, "mount", &name, &all);
+            }
+            false => events::tell(paths, Subject::Volume, "unmount", &name, &driver),
+        }
+    }
+}
+
 /// Which volumes are listed or pruned: `name`, `label`, `dangling`, `driver`.
 #[derive(Debug, Clone, Default)]
 pub struct VolumeFilter {
-    filters: Vec<(String, String)>,
+    filters: Filters,
+    names: Vec<Pattern>,
+    dangling: Option<bool>,
 }
 
 impl VolumeFilter {
     /// Reads `KEY=VALUE`; `known` are the keys that the command has.
     pub fn parse(texts: &[String], known: &[&str]) -> Result<Self> {
-        let filters = filter::parse(texts, known)?;
-        for (key, value) in &filters {
-            if key == "dangling" {
-                filter::truth("dangling", value)?;
-            }
-        }
-        Ok(Self { filters })
+        let filters = Filters::parse_filled(texts, known)?;
+        let (names, dangling) = (filters.patterns("name")?, filters.truth("dangling")?);
+        Ok(Self { filters, names, dangling })
     }
 
-    /// Whether it has none of a key.
-    pub fn lacks(&self, key: &str) -> bool {
-        !self.filters.iter().any(|(known, _)| known == key)
+    /// Those whose labels fit; of the other keys nothing is asked.
+    pub fn of_labels(filters: Filters) -> Self {
+        Self { filters, ..Self::default() }
+    }
+
+    /// What `all` asks for, where a command has it.
+    pub fn all(&self) -> Result<bool> {
+        Ok(self.filters.truth("all")?.unwrap_or(false))
     }
 
     /// Of one key any value has to fit, of several keys each; of labels each.
     pub fn fits(&self, volume: &Volume, in_use: bool) -> bool {
-        let any = |key: &str, fits: &dyn Fn(&str) -> bool| {
-            let mut values = self.filters.iter().filter(|(known, _)| known == key).peekable();
-            values.peek().is_none() || values.any(|(_, value)| fits(value))
-        };
-        any("name", &|value| volume.name.contains(value))
-            && any("driver", &|value| value == "local")
-            && any("dangling", &|value| filter::truth("dangling", value).is_ok_and(|wanted| wanted != in_use))
-            && filter::labels(&self.filters, &volume.labels)
+        (self.names.is_empty() || self.names.iter().any(|name| name.is_in(&volume.name)))
+            && self.filters.any("driver", |value| value == "local")
+            && self.dangling.is_none_or(|wanted| wanted != in_use)
+            && self.filters.fit_labels(&volume.labels)
     }
 }
 

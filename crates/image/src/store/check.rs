@@ -18,7 +18,7 @@ pub struct Problem {
     pub what: String,
 }
 
-/// A layer and the images that have it.
+/// A layer, or an image's files with other owners, and the images that have it.
 #[derive(Debug, Clone)]
 pub struct LayerUse {
     /// Its directory in the store.

@@ -7,12 +7,14 @@
 //! One tree, because overlayfs follows marks from the lowest layer alone there. CHAIN stands for the layers, KEY for the way in which
 //! ids are changed. They are made once, and go with the last image that has these layers.
 
+use super::check::LayerUse;
 use super::{Store, hold_shared};
 use crate::archive::{Ids, Options, changed, merged};
 use crate::digest::Digest;
 use crate::kind::failed;
 use crate::layer::unpack::{Unpacker, What};
 use crate::{Error, Kind, Result};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -35,6 +37,18 @@ pub(crate) fn chain<'a>(layers: impl Iterator<Item = &'a str>) -> String {
 }
 
 impl Store {
+    /// Where files of images are once more with other owners, for whatever ids, and the images that have those layers.
+    pub fn mapped_trees(&self) -> Result<Vec<LayerUse>> {
+        let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for record in self.records()?.images.into_values() {
+            let chain = chain(record.layers.iter().map(String::as_str));
+            all.entry(chain).or_default().insert(record.config);
+        }
+        let place = self.path("mapped");
+        let trees = all.into_iter().map(|(chain, images)| LayerUse { path: place.join(chain), images });
+        Ok(trees.filter(|tree| tree.path.is_dir()).collect())
+    }
+
     /// The files of these layers with the owners that `ids` gives them; `key` stands for that way to change them. With `marked` the
     /// contents are those of the layers themselves. Made where it is missing: then `told` hears of it.
     pub fn mapped(
@@ -117,7 +131,6 @@ impl Store {
 mod tests {
     use super::*;
     use crate::Ownership;
-    use std::collections::BTreeMap;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
