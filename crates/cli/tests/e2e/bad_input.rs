@@ -327,3 +327,154 @@ fn volumes_that_do_not_fit() {
         before.assert_same(&world.host, &format!("{words:?}"));
     }
 }
+
+/// Every verb that takes an image, with none, with one that is not there, with an id that two have, with a name that is none.
+#[test]
+fn images_that_do_not_fit() {
+    let world = used();
+    world.host.run(["create", "--name", "made", "--net", "none", BUSYBOX, "true"]).ok();
+    // Two ids with the same beginning: as many images as hex digits, and one more.
+    world.host.sh(
+        "cd /tmp/home; for n in $(seq 17); do echo $n >f; tar -cf root.tar f; $C import root.tar; done; rm f root.tar",
+    )
+    .ok();
+    let ids = world.host.run(["images", "-q"]).ok().stdout;
+    let twice = ids
+        .lines()
+        .map(|id| &id[..1])
+        .find(|digit| ids.lines().filter(|id| id.starts_with(digit)).count() > 1)
+        .expect("17 ids, 16 digits");
+    let before = Snapshot::take(&world.host);
+    let refuses = |words: &[&str], says: &[&str]| {
+        let said = world.host.run(words).refuses(FAILED, says);
+        assert_eq!(said.stderr.lines().count(), 1, "{words:?}: {said}");
+        before.assert_same(&world.host, &format!("{words:?}"));
+    };
+    // `_` is where the image goes; what a registry may have is asked for there, so that nothing else is out of reach.
+    let here: &[&[&str]] = &[
+        &["rmi", "_"],
+        &["rmi", "--platform", "linux/amd64", "_"],
+        &["image", "rm", "_"],
+        &["tag", "_", "other:1"],
+        &["image", "tag", "_", "other:1"],
+        &["history", "_"],
+        &["image", "history", "-q", "_"],
+        &["save", "-o", "/tmp/home/x.tar", "_"],
+        &["image", "save", "-o", "/tmp/home/x.tar", "_"],
+        &["inspect", "--type", "image", "_"],
+        &["image", "inspect", "_"],
+        &["image", "inspect", "--platform", "linux/amd64", "_"],
+        &["image", "mount", "_"],
+        &["image", "unmount", "_"],
+        &["images", "--filter", "before=_"],
+        &["images", "--filter", "since=_"],
+        &["run", "--rm", "--pull", "never", "_", "true"],
+        &["create", "--pull", "never", "_"],
+    ];
+    for verb in here {
+        let with = |name: &str, says: &[&str]| {
+            let words: Vec<String> = verb.iter().map(|word| word.replace('_', name)).collect();
+            refuses(&words.iter().map(String::as_str).collect::<Vec<_>>(), says);
+        };
+        with("nothing:1", &["nothing:1"]);
+        with("UPPER", &["UPPER"]);
+        with("a/../b", &["a/../b"]);
+        with("caf\u{e9}", &["caf"]);
+        with("two words", &["two words"]);
+        with(&"x".repeat(300), &["xxx"]);
+        with("x@sha256:12", &["sha256:12"]);
+        with(&"f".repeat(64), &["fff"]);
+        with(twice, &[twice]);
+    }
+    for words in [
+        &["pull"][..],
+        &["push"],
+        &["rmi"],
+        &["tag"],
+        &["tag", BUSYBOX],
+        &["history"],
+        &["save"],
+        &["import"],
+        &["image", "inspect"],
+        &["image", "rm"],
+        &["image", "unmount"],
+        &["inspect"],
+        &["login", "a", "b"],
+        &["completion"],
+    ] {
+        refuses(words, &["--help"]);
+    }
+    for (words, says) in [
+        (&["rmi", BUSYBOX][..], "container made uses it"),
+        (&["pull", "UPPER"], "UPPER"),
+        (&["pull", ""], "reference"),
+        (&["pull", "--platform", "a/b/c/d", BUSYBOX], "a/b/c/d"),
+        (&["pull", "--all-tags", "127.0.0.1:5000/busybox:latest"], "--all-tags"),
+        (&["push", "UPPER"], "UPPER"),
+        (&["push", "nothing:1"], "no such image"),
+        (&["push", "--platform", "a/b/c/d", BUSYBOX], "a/b/c/d"),
+        (&["tag", BUSYBOX, "UPPER"], "UPPER"),
+        (&["tag", BUSYBOX, "x@sha256:12"], "sha256:12"),
+        (&["save", "--format", "zip", BUSYBOX], "zip"),
+        (&["save", "-o", "/no/such/x.tar", BUSYBOX], "/no/such"),
+        (&["save", "-o", "/tmp/home", BUSYBOX], "/tmp/home"),
+        (&["load", "-i", "/no/such.tar"], "/no/such.tar"),
+        (&["load", "-i", "/tmp/bin/devoxx-container"], "archive"),
+        (&["import", "/no/such.tar"], "/no/such.tar"),
+        (&["import", "-c", "RUN x", "/no/such.tar"], "RUN x"),
+        (&["import", "--platform", "a/b/c/d", "/tmp/bin/devoxx-container"], "platform"),
+        (&["import", "/tmp/bin/devoxx-container", "UPPER"], "UPPER"),
+        (&["images", "--filter", "reference=["], "reference=["),
+        (&["inspect", "--type", "planet", BUSYBOX], "planet"),
+        (&["history", "--platform", "linux/s390x", BUSYBOX], "linux/s390x"),
+        (&["image", "unmount", "--all", BUSYBOX], "--all"),
+        (&["image", "frobnicate"], "frobnicate"),
+        (&["login", "-u", "x", "127.0.0.1:1"], "password"),
+        (&["login", "--password-stdin", "127.0.0.1:5000"], "username"),
+        (&["login", "-u", "x", "-p", "y", "http:///"], "http:///"),
+        (&["completion", "tcsh"], "tcsh"),
+        (&["info", "x"], "x"),
+        (&["version", "x"], "x"),
+        (&["events", "x"], "x"),
+    ] {
+        refuses(words, &[says]);
+    }
+}
+
+/// An id that several have the beginning of, and names that are none, for every verb that takes a network.
+#[test]
+fn networks_that_do_not_fit() {
+    let world = used();
+    let mut ids = Vec::new();
+    for number in 0..17 {
+        let words = ["network", "create", "--internal", &format!("net{number}")];
+        ids.push(world.host.run(words).ok().line().to_owned());
+    }
+    world.host.run(["create", "--name", "made", BUSYBOX, "true"]).ok();
+    let twice = ids
+        .iter()
+        .map(|id| &id[..1])
+        .find(|digit| ids.iter().filter(|id| id.starts_with(digit)).count() > 1)
+        .expect("17 ids, 16 digits");
+    let before = Snapshot::take(&world.host);
+    let verbs: &[&[&str]] = &[
+        &["network", "inspect", "_"],
+        &["inspect", "--type", "network", "_"],
+        &["network", "rm", "_"],
+        &["network", "connect", "_", "made"],
+        &["network", "disconnect", "_", "made"],
+        &["run", "--rm", "--network", "_", BUSYBOX, "true"],
+        &["create", "--network", "_", BUSYBOX],
+    ];
+    for verb in verbs {
+        for name in [twice, "nowhere", "../x", "a b", "caf\u{e9}", &"x".repeat(300)] {
+            let words: Vec<String> = verb.iter().map(|word| word.replace('_', name)).collect();
+            let said = world.host.run(&words).refuses(FAILED, &[name]);
+            assert_eq!(said.stderr.lines().count(), 1, "{words:?}: {said}");
+            if name == twice {
+                assert!(said.stderr.contains("more than one"), "{said}");
+            }
+            before.assert_same(&world.host, &format!("{words:?}"));
+        }
+    }
+}

@@ -391,3 +391,40 @@ fn changes_become_an_image() {
         before.assert_same(&world.host, "commit");
     }
 }
+
+/// Files that belong together are taken together, unless nobody wants to wait for that.
+#[test]
+fn it_stands_still_while_it_is_committed() {
+    let world = World::root();
+    let script = "head -c 60000000 /dev/zero >/big; touch /done; exec sleep 1000";
+    world.host.run(["run", "-d", "--net", "none", "--name", "up", BUSYBOX, "sh", "-c", script]).ok();
+    testkit::deadline::wait_for("the file", || {
+        (world.host.run(["exec", "up", "test", "-e", "/done"]).code == 0).then_some(())
+    });
+    let paused = || world.host.run(["inspect", "-f", "{{.State.Paused}}", "up"]).ok().line() == "true";
+    for (options, stands_still) in
+        [(&[][..], true), (&["--pause"], true), (&["--pause=false"], false), (&["-p=false"], false)]
+    {
+        let running = world.host.spawn([&["commit"], options, &["up"]].concat());
+        let commit = std::thread::spawn(move || running.wait());
+        let mut seen = false;
+        while !commit.is_finished() {
+            seen |= paused();
+        }
+        commit.join().expect("it ended").ok();
+        assert_eq!((seen, paused()), (stands_still, false), "{options:?}");
+    }
+    // Killed meanwhile, it is not forgotten.
+    for next in [&["exec", "up", "true"][..], &["inspect", "up"], &["stop", "-t", "0", "up"]] {
+        let commit = world.host.spawn(["commit", "up"]);
+        testkit::deadline::wait_for("it stands still", || {
+            let listed = world.host.run(["ps", "--format", "{{.Status}}"]).ok();
+            listed.line().contains("Paused").then_some(())
+        });
+        commit.signal(rustix::process::Signal::KILL);
+        commit.wait().code(137);
+        world.host.run(next).ok();
+        assert!(!paused(), "{next:?}");
+    }
+    world.host.run(["rm", "up"]).ok();
+}

@@ -124,40 +124,52 @@ fn of_images_and_volumes() {
         );
         let of = ["events", "--since", "1h", "--until", "0s", "--filter", "type=volume", "--format"];
         let lines = world.host.run([&of[..], &["{{.Action}} {{.Actor.ID}}"]].concat()).ok().stdout;
-        let own = lines.lines().filter(|line| line.len() > 40).count();
-        assert_eq!(own, 2, "its own volume is made and goes: {lines}");
+        let own: Vec<&str> =
+            lines.lines().filter(|line| line.len() > 40).filter_map(|line| line.split(' ').next()).collect();
+        assert_eq!(own, ["create", "mount", "unmount", "destroy"], "its own volume: {lines}");
         let named: Vec<&str> = lines.lines().filter(|line| line.len() < 40).collect();
-        assert_eq!(named, ["create data", "create more", "destroy data", "destroy more"]);
+        let expected =
+            ["create data", "mount data", "unmount data", "create more", "destroy data", "destroy more"];
+        assert_eq!(named, expected);
+        let mounts = |format: &str| {
+            let words =
+                ["events", "--since", "1h", "--until", "0s", "-f", "volume=data", "-f", "event=mount"];
+            world.host.run([&words[..], &["--format", format]].concat()).ok().line().to_owned()
+        };
+        assert_eq!(mounts("{{.Actor.Attributes.destination}} {{.Actor.Attributes.driver}}"), "/data local");
+        assert_eq!(mounts("{{index .Actor.Attributes \"read/write\"}}"), "true");
+        assert_eq!(mounts("{{len .Actor.Attributes.container}}"), "64");
         assert!(happened(&world, &["--filter", "container=web"]).contains(&"container commit".to_owned()));
     }
 }
 
 #[test]
 fn a_live_stream() {
-    let world = World::root();
-    let mut command = world.host.command([
-        "events",
-        "--since",
-        "1h",
-        "--filter",
-        "type=container",
-        "--format",
-        "{{.Action}} {{.Actor.Attributes.name}}",
-    ]);
-    let mut listener = command.stdout(Stdio::piped()).spawn().expect("the program starts");
-    let mut lines = BufReader::new(listener.stdout.take().expect("a pipe")).lines();
-    for name in ["one", "two"] {
-        world.host.run(["run", "--rm", "--net", "none", "--name", name, BUSYBOX, "true"]).ok();
-        for action in ["create", "start", "die", "destroy"] {
-            let line = lines.next().expect("an event").expect("a line");
-            assert_eq!(line, format!("{action} {name}"));
+    for world in World::both() {
+        let mut command = world.host.command([
+            "events",
+            "--since",
+            "1h",
+            "--filter",
+            "type=container",
+            "--format",
+            "{{.Action}} {{.Actor.Attributes.name}}",
+        ]);
+        let mut listener = command.stdout(Stdio::piped()).spawn().expect("the program starts");
+        let mut lines = BufReader::new(listener.stdout.take().expect("a pipe")).lines();
+        for name in ["one", "two"] {
+            world.host.run(["run", "--rm", "--net", "none", "--name", name, BUSYBOX, "true"]).ok();
+            for action in ["create", "start", "die", "destroy"] {
+                let line = lines.next().expect("an event").expect("a line");
+                assert_eq!(line, format!("{action} {name}"));
+            }
         }
+        // Nobody reads any more: the next event ends it.
+        drop(lines);
+        world.host.run(["run", "--rm", "--net", "none", BUSYBOX, "true"]).ok();
+        listener.kill().expect("kill");
+        listener.wait().expect("it ends");
     }
-    // Nobody reads any more: the next event ends it.
-    drop(lines);
-    world.host.run(["run", "--rm", "--net", "none", BUSYBOX, "true"]).ok();
-    listener.kill().expect("kill");
-    listener.wait().expect("it ends");
 }
 
 #[test]
@@ -186,70 +198,72 @@ fn the_file_is_rotated_and_garbage_in_it_is_passed_over() {
 
 #[test]
 fn many_at_once_lose_nothing() {
-    let world = World::root();
-    let running: Vec<_> = (0..8)
-        .map(|number| {
-            let name = format!("one-{number}");
-            world.host.spawn(["create", "--net", "none", "--name", &name, BUSYBOX, "true"])
-        })
-        .collect();
-    running.into_iter().for_each(|one| drop(one.wait().ok()));
-    assert_eq!(happened(&world, &["--filter", "event=create"]).len(), 8);
-    let names: Vec<String> = (0..8).map(|number| format!("one-{number}")).collect();
-    world.host.run([&["rm".to_owned()], &names[..]].concat()).ok();
+    for world in World::both() {
+        let running: Vec<_> = (0..8)
+            .map(|number| {
+                let name = format!("one-{number}");
+                world.host.spawn(["create", "--net", "none", "--name", &name, BUSYBOX, "true"])
+            })
+            .collect();
+        running.into_iter().for_each(|one| drop(one.wait().ok()));
+        assert_eq!(happened(&world, &["--filter", "event=create"]).len(), 8);
+        let names: Vec<String> = (0..8).map(|number| format!("one-{number}")).collect();
+        world.host.run([&["rm".to_owned()], &names[..]].concat()).ok();
+    }
 }
 
 #[test]
 fn health_and_networks_are_heard_of() {
-    let world = World::root();
-    world
-        .host
-        .run([
-            "run",
-            "-d",
-            "--net",
-            "none",
-            "--health-interval",
-            "50ms",
-            "--health-retries",
-            "1",
-            "--health-cmd",
-            "test ! -e /tmp/ill",
-            "--name",
-            "web",
-            BUSYBOX,
-            "sleep",
-            "1000",
-        ])
-        .ok();
-    let status = |wanted: &str| {
-        testkit::deadline::wait_for(wanted, || {
-            let table = world.host.run(["ps", "--format", "{{.Status}}"]).ok();
-            table.stdout.contains(wanted).then_some(())
-        });
-    };
-    status("(healthy)");
-    world.host.run(["inspect", "-f", "{{.State.Health.Status}}", "web"]).ok().prints("healthy");
-    world.host.run(["ps", "-q", "--filter", "health=unhealthy"]).ok().prints("");
-    world.host.run(["exec", "web", "touch", "/tmp/ill"]).ok();
-    status("(unhealthy)");
-    world.host.run(["ps", "--filter", "health=unhealthy", "--format", "{{.Names}}"]).ok().prints("web");
-    world.host.run(["rm", "-f", "web"]).ok();
-    assert_eq!(
-        happened(&world, &["--filter", "event=health_status"]),
-        ["container health_status: healthy", "container health_status: unhealthy"]
-    );
-    world.host.run(["network", "create", "app"]).ok();
-    world.host.run(["inspect", "--type", "network", "-f", "{{.Name}}", "app"]).ok().prints("app");
-    let id = world.host.run(["create", "--name", "one", BUSYBOX, "true"]).ok().line().to_owned();
-    world.host.run(["network", "connect", "app", "one"]).ok();
-    world.host.run(["network", "disconnect", "app", "one"]).ok();
-    world.host.run(["rm", "one"]).ok();
-    world.host.run(["network", "rm", "app"]).ok();
-    assert_eq!(
-        happened(&world, &["--filter", "network=app"]),
-        ["network create", "network connect", "network disconnect", "network destroy"]
-    );
-    let on_it = happened(&world, &["--filter", "type=network", "--filter", &format!("container={id}")]);
-    assert_eq!(on_it, ["network connect", "network disconnect"]);
+    for world in World::both() {
+        world
+            .host
+            .run([
+                "run",
+                "-d",
+                "--net",
+                "none",
+                "--health-interval",
+                "50ms",
+                "--health-retries",
+                "1",
+                "--health-cmd",
+                "test ! -e /tmp/ill",
+                "--name",
+                "web",
+                BUSYBOX,
+                "sleep",
+                "1000",
+            ])
+            .ok();
+        let status = |wanted: &str| {
+            testkit::deadline::wait_for(wanted, || {
+                let table = world.host.run(["ps", "--format", "{{.Status}}"]).ok();
+                table.stdout.contains(wanted).then_some(())
+            });
+        };
+        status("(healthy)");
+        world.host.run(["inspect", "-f", "{{.State.Health.Status}}", "web"]).ok().prints("healthy");
+        world.host.run(["ps", "-q", "--filter", "health=unhealthy"]).ok().prints("");
+        world.host.run(["exec", "web", "touch", "/tmp/ill"]).ok();
+        status("(unhealthy)");
+        world.host.run(["ps", "--filter", "health=unhealthy", "--format", "{{.Names}}"]).ok().prints("web");
+        world.host.run(["rm", "-f", "web"]).ok();
+        assert_eq!(
+            happened(&world, &["--filter", "event=health_status"]),
+            ["container health_status: healthy", "container health_status: unhealthy"]
+        );
+        world.host.run(["network", "create", "app"]).ok();
+        world.host.run(["inspect", "--type", "network", "-f", "{{.Name}}", "app"]).ok().prints("app");
+        let id = world.host.run(["create", "--name", "one", BUSYBOX, "true"]).ok().line().to_owned();
+        world.host.run(["network", "connect", "app", "one"]).ok();
+        world.host.run(["network", "disconnect", "app", "one"]).ok();
+        world.host.run(["rm", "one"]).ok();
+        world.host.run(["network", "rm", "app"]).ok();
+        assert_eq!(
+            happened(&world, &["--filter", "network=app"]),
+            ["network create", "network connect", "network disconnect", "network destroy"]
+        );
+        let on_it = happened(&world, &["--filter", "type=network", "--filter", &format!("container={id}")]);
+        assert_eq!(on_it, ["network connect", "network disconnect"]);
+    }
 }

@@ -23,7 +23,8 @@ const BAD_TEMPLATES: [&str; 14] = [
 #[test]
 fn a_mistake_is_one_line_that_names_its_place() {
     let world = World::root();
-    world.host.run(["create", "--net", "none", "--name", "one", BUSYBOX, "true"]).ok();
+    world.host.run(["create", "--net", "none", "--name", "one", "-v", "data:/data", BUSYBOX, "true"]).ok();
+    world.host.run(["volume", "create", "data"]).ok();
     for template in BAD_TEMPLATES {
         for command in [
             &["ps", "-a"][..],
@@ -33,6 +34,15 @@ fn a_mistake_is_one_line_that_names_its_place() {
             &["events", "--until", "0s", "--since", "1h"],
             &["info"],
             &["version"],
+            &["images"],
+            &["history", BUSYBOX],
+            &["image", "inspect", BUSYBOX],
+            &["volume", "ls"],
+            &["volume", "inspect", "data"],
+            &["network", "ls"],
+            &["network", "inspect", "bridge"],
+            &["system", "df"],
+            &["system", "df", "-v"],
         ] {
             let arguments = [command, &["--format", template]].concat();
             world.host.run(&arguments).refuses(FAILED, &["template: line 1, column "]);
@@ -47,6 +57,9 @@ fn a_mistake_is_one_line_that_names_its_place() {
         (&["version"], "{{.Client.Nope}}"),
         (&["inspect", BUSYBOX], "{{.Nope}}"),
         (&["stats", "--no-stream"], "table {{.Nope}}"),
+        (&["image", "inspect", BUSYBOX], "{{.Nope}}"),
+        (&["volume", "inspect", "data"], "{{.Nope}}"),
+        (&["network", "inspect", "bridge"], "{{.Nope}}"),
     ] {
         let arguments = [command, &["--format", field]].concat();
         world.host.run(&arguments).refuses(FAILED, &["column", "no field \"Nope\"", "there are "]);
@@ -111,6 +124,64 @@ fn filters_that_are_none() {
         world.host.run(["ps", "-aq", "--filter", filter]).ok().prints("");
     }
     world.host.run(["rm", "one"]).ok();
+}
+
+/// Every list and every prune reads them in the same way.
+#[test]
+fn filters_of_every_command() {
+    let world = World::root();
+    let garbage = ["", "=", "name", "nope=1", "=name", "\u{1b}[31m=x", "a=b=c", "st\u{e1}tus=x"];
+    for command in [
+        &["ps"][..],
+        &["events", "--until", "0s", "--since", "1h"],
+        &["images"],
+        &["volume", "ls"],
+        &["network", "ls"],
+        &["container", "prune", "-f"],
+        &["image", "prune", "-f"],
+        &["volume", "prune", "-f"],
+        &["network", "prune", "-f"],
+        &["system", "prune", "-f"],
+    ] {
+        for text in garbage {
+            let said = world.host.run([command, &["--filter", text]].concat());
+            said.refuses(FAILED, &["invalid filter"]);
+        }
+        let said = world.host.run([command, &["--filter", "nope=1"]].concat());
+        said.refuses(FAILED, &["nope=1", "the keys are ", "label"]);
+        // A key may be written in any case, and with blanks.
+        world.host.run([command, &["--filter", " Label = x "]].concat()).ok();
+    }
+    // A variable that was not set removes nothing.
+    world.host.run(["volume", "create", "data"]).ok();
+    for command in ["container", "image", "volume", "network", "system"] {
+        for text in ["label=", "label!="] {
+            let said = world.host.run([command, "prune", "-f", "--filter", text]);
+            said.refuses(FAILED, &[text, "the value is empty"]);
+        }
+    }
+    // Names are patterns in each of them.
+    world.host.run(["volume", "create", "database"]).ok();
+    world.host.run(["network", "create", "app"]).ok();
+    world.host.run(["network", "create", "apple"]).ok();
+    let check = |words: &[&str], expected: &str| {
+        world.host.run([words, &["--format", "{{.Name}}"]].concat()).ok().prints(expected);
+    };
+    check(&["volume", "ls", "-f", "name=data"], "data\ndatabase");
+    check(&["volume", "ls", "-f", "name=^data$"], "data");
+    check(&["volume", "ls", "-f", "name=base$", "-f", "name=^d.ta$"], "data\ndatabase");
+    check(&["network", "ls", "-f", "name=app"], "app\napple");
+    check(&["network", "ls", "-f", "name=^app$"], "app");
+    check(&["network", "ls", "-f", "scope=local", "-f", "type=builtin"], "bridge\nhost\nnone");
+    check(&["network", "ls", "-f", "scope=swarm"], "");
+    world.host.run(["create", "--name", "on", "--network", "app", BUSYBOX]).ok();
+    check(&["network", "ls", "-f", "dangling=true", "-f", "type=custom"], "apple");
+    check(&["network", "ls", "-f", "dangling=false"], "app");
+    for bad in ["name=[", "type=odd", "scope=wide", "dangling=perhaps"] {
+        world.host.run(["network", "ls", "-f", bad]).refuses(FAILED, &["invalid filter", bad]);
+    }
+    world.host.run(["volume", "ls", "-f", "name=a**"]).refuses(FAILED, &["invalid filter"]);
+    world.host.run(["rm", "on"]).ok();
 }
 
 #[test]
@@ -199,30 +270,31 @@ fn tables_lines_and_json() {
 
 #[test]
 fn the_group_of_containers() {
-    let world = World::root();
-    let help = world.host.run(["container", "--help"]).ok();
-    for verb in ["run", "ls", "inspect", "logs", "stats"] {
-        assert!(help.stdout.contains(verb), "{verb}: {help}");
+    for world in World::both() {
+        let help = world.host.run(["container", "--help"]).ok();
+        for verb in ["run", "ls", "inspect", "logs", "stats"] {
+            assert!(help.stdout.contains(verb), "{verb}: {help}");
+        }
+        world.host.run(["container", "pull", BUSYBOX]).refuses(FAILED, &["pull"]);
+        world.host.run(["container", "nope"]).refuses(FAILED, &["nope"]);
+        world.host.run(["container", "inspect", BUSYBOX]).refuses(FAILED, &["no such container"]);
+        let version = world.host.run(["version", "--format", "{{.Client.Version}} {{.Server.Os}}"]).ok();
+        assert!(version.line().ends_with(" linux"), "{version}");
+        let info = world.host.run(["info", "--format", "json"]).ok();
+        let info: serde_json::Value = serde_json::from_str(info.line()).expect("JSON");
+        assert_eq!((info["Images"].as_u64(), info["Containers"].as_u64()), (Some(1), Some(0)), "{info}");
+        world.host.run(["info"]).ok();
+        world
+            .host
+            .run(["network", "ls", "--format", "{{.Name}} {{.Driver}}", "-f", "name=host"])
+            .ok()
+            .prints("host host");
+        world.host.run(["network", "ls", "--format", "{{"]).refuses(FAILED, &["template: line 1"]);
+        world.host.run(["network", "inspect", "-f", "{{.Name}}", "bridge"]).ok().prints("bridge");
+        world
+            .host
+            .run(["network", "inspect", "-f", "{{.Nope}}", "bridge"])
+            .refuses(FAILED, &["no field \"Nope\""]);
+        world.host.run(["version"]).ok();
     }
-    world.host.run(["container", "pull", BUSYBOX]).refuses(FAILED, &["pull"]);
-    world.host.run(["container", "nope"]).refuses(FAILED, &["nope"]);
-    world.host.run(["container", "inspect", BUSYBOX]).refuses(FAILED, &["no such container"]);
-    let version = world.host.run(["version", "--format", "{{.Client.Version}} {{.Server.Os}}"]).ok();
-    assert!(version.line().ends_with(" linux"), "{version}");
-    let info = world.host.run(["info", "--format", "json"]).ok();
-    let info: serde_json::Value = serde_json::from_str(info.line()).expect("JSON");
-    assert_eq!((info["Images"].as_u64(), info["Containers"].as_u64()), (Some(1), Some(0)), "{info}");
-    world.host.run(["info"]).ok();
-    world
-        .host
-        .run(["network", "ls", "--format", "{{.Name}} {{.Driver}}", "-f", "name=host"])
-        .ok()
-        .prints("host host");
-    world.host.run(["network", "ls", "--format", "{{"]).refuses(FAILED, &["template: line 1"]);
-    world.host.run(["network", "inspect", "-f", "{{.Name}}", "bridge"]).ok().prints("bridge");
-    world
-        .host
-        .run(["network", "inspect", "-f", "{{.Nope}}", "bridge"])
-        .refuses(FAILED, &["no field \"Nope\""]);
-    world.host.run(["version"]).ok();
 }

@@ -33,22 +33,26 @@ fn every_form_of_an_image_runs() {
 
 #[test]
 fn layers_are_put_on_each_other() {
-    let world = World::of(Host::root(&program()));
-    let image = world.registry.image("debian:12");
-    world.host.run(["pull", &image]).ok();
-    let check = |script: &str, expected: &str| {
-        world.host.run(["run", "--rm", &image, "sh", "-c", script]).ok().prints(expected);
-    };
-    check("cat /etc/debian_version | cut -d. -f1; cat /opt/app/second /opt/app/third", "12\nsecond\nthird");
-    check("ls /opt/app; ls -A /opt/app/opaque", "kept\nopaque\nsecond\nthird\nshown");
-    check("test ! -e /etc/issue && echo removed", "removed");
-    check("stat -c %h /opt/app/kept/hardlink; cat /opt/app/kept/hardlink", "2\nkept");
-    check("stat -c %a /usr/bin/passwd /tmp; stat -c %U:%G /etc/shadow", "4755\n1777\nroot:shadow");
-    check("find / -xdev -name '.wh.*' | wc -l; dpkg --audit && dpkg -V base-files | wc -l", "0\n1");
-    check(
-        "rm -rf /opt/app/opaque && mkdir /opt/app/opaque && ls -A /opt/app/opaque && mv /opt/app/kept /opt/moved && ls /opt/moved",
-        "file\nhardlink",
-    );
+    for world in [World::of(Host::root(&program())), World::of(Host::rootless(&program()))] {
+        let image = world.registry.image("debian:12");
+        world.host.run(["pull", &image]).ok();
+        let check = |script: &str, expected: &str| {
+            world.host.run(["run", "--rm", &image, "sh", "-c", script]).ok().prints(expected);
+        };
+        check(
+            "cat /etc/debian_version | cut -d. -f1; cat /opt/app/second /opt/app/third",
+            "12\nsecond\nthird",
+        );
+        check("ls /opt/app; ls -A /opt/app/opaque", "kept\nopaque\nsecond\nthird\nshown");
+        check("test ! -e /etc/issue && echo removed", "removed");
+        check("stat -c %h /opt/app/kept/hardlink; cat /opt/app/kept/hardlink", "2\nkept");
+        check("stat -c %a /usr/bin/passwd /tmp; stat -c %U:%G /etc/shadow", "4755\n1777\nroot:shadow");
+        check("find / -xdev -name '.wh.*' | wc -l; dpkg --audit && dpkg -V base-files | wc -l", "0\n1");
+        check(
+            "rm -rf /opt/app/opaque && mkdir /opt/app/opaque && ls -A /opt/app/opaque && mv /opt/app/kept /opt/moved && ls /opt/moved",
+            "file\nhardlink",
+        );
+    }
 }
 
 /// Their paths together are longer than a page, which is all that mount(2) takes on kernels before 6.7.
@@ -66,35 +70,36 @@ fn as_many_layers_as_docker_allows() {
 
 #[test]
 fn listing_inspecting_removing() {
-    let world = World::root();
-    world.host.run(["pull", "127.0.0.1:5000/team/config:1"]).ok();
-    let listed = world.host.run(["images"]).ok();
-    let heading: Vec<_> = listed.stdout.lines().next().unwrap_or_default().split_whitespace().collect();
-    assert_eq!(heading, ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"], "{listed}");
-    let row = |name: &str| {
-        let is = |line: &&str| name.split(':').all(|part| line.contains(part));
-        assert!(listed.stdout.lines().any(|line| is(&line)), "no {name} in {listed}");
-    };
-    row("127.0.0.1:5000/busybox:latest");
-    row("127.0.0.1:5000/team/config:1");
+    for world in World::both() {
+        world.host.run(["pull", "127.0.0.1:5000/team/config:1"]).ok();
+        let listed = world.host.run(["images"]).ok();
+        let heading: Vec<_> = listed.stdout.lines().next().unwrap_or_default().split_whitespace().collect();
+        assert_eq!(heading, ["REPOSITORY", "TAG", "IMAGE", "ID", "CREATED", "SIZE"], "{listed}");
+        let row = |name: &str| {
+            let is = |line: &&str| name.split(':').all(|part| line.contains(part));
+            assert!(listed.stdout.lines().any(|line| is(&line)), "no {name} in {listed}");
+        };
+        row("127.0.0.1:5000/busybox:latest");
+        row("127.0.0.1:5000/team/config:1");
 
-    let text = world.host.run(["inspect", "127.0.0.1:5000/team/config:1"]).ok().stdout;
-    let image: serde_json::Value = serde_json::from_str(&text).expect("inspect prints JSON");
-    let config = &image[0]["Config"];
-    assert_eq!(config["Entrypoint"], serde_json::json!(["/bin/echo", "from-entrypoint"]));
-    assert_eq!(config["User"], "app");
-    assert_eq!(config["WorkingDir"], "/home/app/work");
-    assert_eq!(config["StopSignal"], "SIGINT");
-    assert_eq!(config["Volumes"], serde_json::json!({"/data": {}}));
-    assert_eq!(image[0]["RepoTags"], serde_json::json!(["127.0.0.1:5000/team/config:1"]));
-    assert_eq!((&image[0]["Os"], &image[0]["Architecture"]), (&"linux".into(), &"amd64".into()));
+        let text = world.host.run(["inspect", "127.0.0.1:5000/team/config:1"]).ok().stdout;
+        let image: serde_json::Value = serde_json::from_str(&text).expect("inspect prints JSON");
+        let config = &image[0]["Config"];
+        assert_eq!(config["Entrypoint"], serde_json::json!(["/bin/echo", "from-entrypoint"]));
+        assert_eq!(config["User"], "app");
+        assert_eq!(config["WorkingDir"], "/home/app/work");
+        assert_eq!(config["StopSignal"], "SIGINT");
+        assert_eq!(config["Volumes"], serde_json::json!({"/data": {}}));
+        assert_eq!(image[0]["RepoTags"], serde_json::json!(["127.0.0.1:5000/team/config:1"]));
+        assert_eq!((&image[0]["Os"], &image[0]["Architecture"]), (&"linux".into(), &"amd64".into()));
 
-    world.host.run(["rmi", "127.0.0.1:5000/team/config:1"]).ok();
-    assert!(!world.host.run(["images"]).ok().stdout.contains("team/config"));
-    world.run(&[], &["echo", "still here"]).ok().prints("still here");
-    world.host.run(["rmi", "127.0.0.1:5000/team/config:1"]).refuses(FAILED, &["team/config"]);
-    world.host.run(["rmi", BUSYBOX]).ok();
-    assert!(size(&world) < 200, "the store of no image is small: {} kB", size(&world));
+        world.host.run(["rmi", "127.0.0.1:5000/team/config:1"]).ok();
+        assert!(!world.host.run(["images"]).ok().stdout.contains("team/config"));
+        world.run(&[], &["echo", "still here"]).ok().prints("still here");
+        world.host.run(["rmi", "127.0.0.1:5000/team/config:1"]).refuses(FAILED, &["team/config"]);
+        world.host.run(["rmi", BUSYBOX]).ok();
+        assert!(size(&world) < 200, "the store of no image is small: {} kB", size(&world));
+    }
 }
 
 #[test]
@@ -146,12 +151,35 @@ fn login_and_logout() {
 
 #[test]
 fn a_second_pull_asks_for_nothing_new() {
-    let world = World::root();
-    let files = "find /tmp/data -type f | sort";
-    let before = world.host.admin(files).stdout;
-    world.host.run(["pull", BUSYBOX]).ok();
-    assert_eq!(world.host.admin(files).stdout, before);
-    drop(world.registry);
-    // The image is here: a run needs no registry.
-    world.host.run(["run", "--rm", BUSYBOX, "echo", "offline"]).ok().prints("offline");
+    for world in World::both() {
+        let files = "find /tmp/data -type f | sort";
+        let before = world.host.admin(files).stdout;
+        world.host.run(["pull", BUSYBOX]).ok();
+        assert_eq!(world.host.admin(files).stdout, before);
+        drop(world.registry);
+        // The image is here: a run needs no registry.
+        world.host.run(["run", "--rm", BUSYBOX, "echo", "offline"]).ok().prints("offline");
+    }
+}
+
+/// Each is pulled, also behind one that is not there.
+#[test]
+fn several_at_once() {
+    for world in World::both() {
+        let (plain, config) = (world.registry.image("team/plain:1"), world.registry.image("team/config:1"));
+        let missing = world.registry.image("no/such:1");
+        let pulled = world.host.run(["pull", "-q", &plain, &config]).ok();
+        assert_eq!(pulled.stdout.lines().count(), 2, "{pulled}");
+        world.host.run(["rmi", &plain, &config]).ok();
+        let pulled = world.host.run(["pull", "-q", &plain, &missing, &config]).code(FAILED);
+        assert_eq!((pulled.stdout.lines().count(), pulled.stderr.lines().count()), (2, 1), "{pulled}");
+        assert!(pulled.stderr.contains("no/such"), "{pulled}");
+        for image in [&plain, &config] {
+            world.host.run(["image", "inspect", image]).ok();
+        }
+        // A name that is none is said before anything is fetched.
+        world.host.run(["rmi", &plain]).ok();
+        world.host.run(["pull", &plain, "UPPER"]).refuses(FAILED, &["UPPER"]);
+        world.host.run(["image", "inspect", &plain]).refuses(FAILED, &["no such image"]);
+    }
 }

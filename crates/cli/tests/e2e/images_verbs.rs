@@ -23,51 +23,53 @@ fn id(world: &World, name: &str) -> String {
 
 #[test]
 fn names() {
-    let world = World::root();
-    let of_busybox = id(&world, BUSYBOX);
-    world.host.run(["tag", BUSYBOX, "mine:1"]).ok().prints("");
-    world.host.run(["image", "tag", &of_busybox[7..19], "registry.example.com/x/mine"]).ok();
-    assert_eq!(id(&world, "mine:1"), of_busybox);
-    assert_eq!(id(&world, "registry.example.com/x/mine:latest"), of_busybox);
-    // A name moves.
-    world.host.run(["pull", "127.0.0.1:5000/team/plain:1"]).ok();
-    world.host.run(["tag", "127.0.0.1:5000/team/plain:1", "mine:1"]).ok();
-    assert_eq!(id(&world, "mine:1"), id(&world, "127.0.0.1:5000/team/plain:1"));
-    let list =
-        |words: &[&str]| world.host.run([&["images", "-q"], words].concat()).ok().stdout.lines().count();
-    assert_eq!(list(&[]), 2, "two images, whatever their names");
-    assert_eq!(list(&["mine"]), 1);
-    assert_eq!(list(&["--filter", "reference=127.0.0.1:5000/team/*"]), 1);
-    assert_eq!(list(&["--filter", "dangling=true"]), 0);
-    world.host.run(["rmi", "mine:1"]).ok().prints("Untagged: docker.io/library/mine:1");
-    world.host.run(["rmi", BUSYBOX]).ok().prints("Untagged: 127.0.0.1:5000/busybox:latest");
-    world
-        .host
-        .run(["run", "--rm", "--net", "none", "registry.example.com/x/mine", "echo", "lives"])
-        .ok()
-        .prints("lives");
-    world.host.run(["tag", "nothing", "x"]).refuses(FAILED, &["no such image: nothing"]);
-    world.host.run(["tag", "127.0.0.1:5000/team/plain:1", "UPPER"]).refuses(FAILED, &["UPPER"]);
-    let digest = format!("x@sha256:{}", "0".repeat(64));
-    world.host.run(["tag", "127.0.0.1:5000/team/plain:1", &digest]).refuses(FAILED, &["digest"]);
-    world.host.run(["images", "--filter", "what=1"]).refuses(FAILED, &["what=1", "the keys are"]);
-    world.host.run(["images", "--filter", "before=nothing"]).refuses(FAILED, &["no such image: nothing"]);
-    let digests = world.host.run(["images", "--digests", "--no-trunc"]).ok();
-    let digest = world.registry.digest("team/plain", "1");
-    assert!(digests.stdout.contains(&digest) && digests.stdout.contains(&of_busybox), "{digests}");
+    for world in World::both() {
+        let of_busybox = id(&world, BUSYBOX);
+        world.host.run(["tag", BUSYBOX, "mine:1"]).ok().prints("");
+        world.host.run(["image", "tag", &of_busybox[7..19], "registry.example.com/x/mine"]).ok();
+        assert_eq!(id(&world, "mine:1"), of_busybox);
+        assert_eq!(id(&world, "registry.example.com/x/mine:latest"), of_busybox);
+        // A name moves.
+        world.host.run(["pull", "127.0.0.1:5000/team/plain:1"]).ok();
+        world.host.run(["tag", "127.0.0.1:5000/team/plain:1", "mine:1"]).ok();
+        assert_eq!(id(&world, "mine:1"), id(&world, "127.0.0.1:5000/team/plain:1"));
+        let list =
+            |words: &[&str]| world.host.run([&["images", "-q"], words].concat()).ok().stdout.lines().count();
+        assert_eq!(list(&[]), 2, "two images, whatever their names");
+        assert_eq!(list(&["mine"]), 1);
+        assert_eq!(list(&["--filter", "reference=127.0.0.1:5000/team/*"]), 1);
+        assert_eq!(list(&["--filter", "dangling=true"]), 0);
+        world.host.run(["rmi", "mine:1"]).ok().prints("Untagged: docker.io/library/mine:1");
+        world.host.run(["rmi", BUSYBOX]).ok().prints("Untagged: 127.0.0.1:5000/busybox:latest");
+        world
+            .host
+            .run(["run", "--rm", "--net", "none", "registry.example.com/x/mine", "echo", "lives"])
+            .ok()
+            .prints("lives");
+        world.host.run(["tag", "nothing", "x"]).refuses(FAILED, &["no such image: nothing"]);
+        world.host.run(["tag", "127.0.0.1:5000/team/plain:1", "UPPER"]).refuses(FAILED, &["UPPER"]);
+        let digest = format!("x@sha256:{}", "0".repeat(64));
+        world.host.run(["tag", "127.0.0.1:5000/team/plain:1", &digest]).refuses(FAILED, &["digest"]);
+        world.host.run(["images", "--filter", "what=1"]).refuses(FAILED, &["what=1", "the keys are"]);
+        world.host.run(["images", "--filter", "before=nothing"]).refuses(FAILED, &["no such image: nothing"]);
+        let digests = world.host.run(["images", "--digests", "--no-trunc"]).ok();
+        let digest = world.registry.digest("team/plain", "1");
+        assert!(digests.stdout.contains(&digest) && digests.stdout.contains(&of_busybox), "{digests}");
+    }
 }
 
 #[test]
 fn steps() {
-    let world = World::root();
-    world.host.run(["pull", "127.0.0.1:5000/debian:12"]).ok();
-    let history = world.host.run(["history", "127.0.0.1:5000/debian:12"]).ok();
-    assert!(history.stdout.starts_with("IMAGE "), "{history}");
-    let whole = id(&world, "127.0.0.1:5000/debian:12");
-    let ids = world.host.run(["history", "-q", "--no-trunc", "127.0.0.1:5000/debian:12"]).ok();
-    assert_eq!(ids.stdout.lines().next(), Some(whole.as_str()), "{ids}");
-    assert!(ids.stdout.lines().count() >= 4, "{ids}");
-    world.host.run(["history", "nothing"]).refuses(FAILED, &["no such image: nothing"]);
+    for world in World::both() {
+        world.host.run(["pull", "127.0.0.1:5000/debian:12"]).ok();
+        let history = world.host.run(["history", "127.0.0.1:5000/debian:12"]).ok();
+        assert!(history.stdout.starts_with("IMAGE "), "{history}");
+        let whole = id(&world, "127.0.0.1:5000/debian:12");
+        let ids = world.host.run(["history", "-q", "--no-trunc", "127.0.0.1:5000/debian:12"]).ok();
+        assert_eq!(ids.stdout.lines().next(), Some(whole.as_str()), "{ids}");
+        assert!(ids.stdout.lines().count() >= 4, "{ids}");
+        world.host.run(["history", "nothing"]).refuses(FAILED, &["no such image: nothing"]);
+    }
 }
 
 #[test]
@@ -217,6 +219,7 @@ fn a_root_becomes_an_image() {
             .to_owned();
         assert!(made.starts_with("sha256:"), "{made}");
         world.host.run(["run", "--rm", "--net", "none", "mine:1"]).ok().prints("imported");
+        world.host.run(["history", "--format", "{{.Comment}}", "mine:1"]).ok().prints("note");
         import("- mine:2 <root.tar.gz").ok();
         world.host.run(["run", "--rm", "--net", "none", "mine:2", "echo", "zipped"]).ok().prints("zipped");
         let nameless = import("root.tar").ok().line().to_owned();
@@ -315,6 +318,11 @@ fn mounted() {
         world.host.run(["image", "unmount", image]).ok();
         world.host.run(["image", "unmount", image]).refuses(FAILED, &["is not mounted"]);
     }
+    world.host.run(["image", "mount", BUSYBOX, "127.0.0.1:5000/debian:12"]).ok();
+    assert_eq!(world.host.run(["image", "mount"]).ok().stdout.lines().count(), 2);
+    assert_eq!(world.host.run(["image", "unmount", "--all"]).ok().stdout.lines().count(), 2);
+    world.host.run(["image", "unmount", "-a"]).ok().prints("");
+    world.host.run(["image", "mount"]).ok().prints("");
     before.assert_same(&world.host, "image mount");
     let other = World::rootless();
     other.host.run(["image", "mount", BUSYBOX]).refuses(FAILED, &["needs root"]);

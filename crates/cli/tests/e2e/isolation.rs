@@ -7,21 +7,23 @@ const ALL_NAMESPACES: [&str; 6] = ["cgroup", "ipc", "mnt", "net", "pid", "uts"];
 
 #[test]
 fn namespaces_are_its_own() {
-    let world = World::root();
-    let links = |names: &str| format!("cd /proc/self/ns; for n in {names}; do echo $n $(readlink $n); done");
-    let all = ALL_NAMESPACES.join(" ");
-    let host = world.host.sh(&links(&all)).ok().stdout;
-    let check = |options: &[&str], names: &[&str], shared: bool| {
-        let inside = world.sh(options, &links(&names.join(" "))).ok();
-        for line in inside.stdout.lines() {
-            assert_eq!(host.lines().any(|own| own == line), shared, "{options:?}: {line}");
-        }
-        assert_eq!(inside.stdout.lines().count(), names.len());
-    };
-    // The cgroup namespace is docker's only on cgroup v2.
-    check(&[], &["ipc", "mnt", "net", "pid", "uts"], false);
-    check(&["--net", "host"], &["net"], true);
-    world.sh(&[], "set -- /proc/[0-9]*; echo $# $$").ok().prints("1 1");
+    for world in World::both() {
+        let links =
+            |names: &str| format!("cd /proc/self/ns; for n in {names}; do echo $n $(readlink $n); done");
+        let all = ALL_NAMESPACES.join(" ");
+        let host = world.host.sh(&links(&all)).ok().stdout;
+        let check = |options: &[&str], names: &[&str], shared: bool| {
+            let inside = world.sh(options, &links(&names.join(" "))).ok();
+            for line in inside.stdout.lines() {
+                assert_eq!(host.lines().any(|own| own == line), shared, "{options:?}: {line}");
+            }
+            assert_eq!(inside.stdout.lines().count(), names.len());
+        };
+        // The cgroup namespace is docker's only on cgroup v2.
+        check(&[], &["ipc", "mnt", "net", "pid", "uts"], false);
+        check(&["--net", "host"], &["net"], true);
+        world.sh(&[], "set -- /proc/[0-9]*; echo $# $$").ok().prints("1 1");
+    }
 }
 
 #[test]
@@ -62,26 +64,32 @@ fn mounts_are_dockers_and_none_of_the_hosts() {
 
 #[test]
 fn masked_and_read_only_paths() {
-    let world = World::root();
-    let check = |script: &str, expected: &str| drop(world.sh(&[], script).ok().prints(expected));
-    for file in ["/proc/kcore", "/proc/keys", "/proc/timer_list"] {
-        check(
-            &format!("test ! -e {file} || head -c 1 {file} | wc -c"),
-            if exists(&world, file) { "0" } else { "" },
-        );
+    for world in World::both() {
+        let check = |script: &str, expected: &str| drop(world.sh(&[], script).ok().prints(expected));
+        for file in ["/proc/kcore", "/proc/keys", "/proc/timer_list"] {
+            check(
+                &format!("test ! -e {file} || head -c 1 {file} | wc -c"),
+                if exists(&world, file) { "0" } else { "" },
+            );
+        }
+        for directory in ["/proc/acpi", "/proc/scsi", "/sys/firmware"] {
+            check(&format!("ls -A {directory} 2>/dev/null | wc -l"), "0");
+        }
+        for file in [
+            "/proc/sys/kernel/hostname",
+            "/proc/sysrq-trigger",
+            "/sys/kernel/mm/transparent_hugepage/enabled",
+        ] {
+            check(&format!("test -e {file} && (: >>{file}) 2>/dev/null || echo refused"), "refused");
+        }
+        // What is the whole machine's, no user may write to.
+        if !world.host.is_rootless() {
+            world
+                .sh(&["--privileged"], "echo x >/proc/sys/kernel/hostname && cat /proc/sys/kernel/hostname")
+                .ok()
+                .prints("x");
+        }
     }
-    for directory in ["/proc/acpi", "/proc/scsi", "/sys/firmware"] {
-        check(&format!("ls -A {directory} 2>/dev/null | wc -l"), "0");
-    }
-    for file in
-        ["/proc/sys/kernel/hostname", "/proc/sysrq-trigger", "/sys/kernel/mm/transparent_hugepage/enabled"]
-    {
-        check(&format!("test -e {file} && (: >>{file}) 2>/dev/null || echo refused"), "refused");
-    }
-    world
-        .sh(&["--privileged"], "echo x >/proc/sys/kernel/hostname && cat /proc/sys/kernel/hostname")
-        .ok()
-        .prints("x");
 }
 
 fn exists(world: &World, file: &str) -> bool {
@@ -90,28 +98,29 @@ fn exists(world: &World, file: &str) -> bool {
 
 #[test]
 fn capabilities_are_dockers() {
-    let world = World::root();
-    let check = |options: &[&str], set: &str, expected: &str| {
-        let script = format!("sed -n 's/^{set}:[[:space:]]*//p' /proc/self/status");
-        world.sh(options, &script).ok().prints(expected);
-    };
-    for set in ["CapEff", "CapPrm", "CapBnd"] {
-        check(&[], set, DEFAULT_CAPABILITIES);
+    for world in World::both() {
+        let check = |options: &[&str], set: &str, expected: &str| {
+            let script = format!("sed -n 's/^{set}:[[:space:]]*//p' /proc/self/status");
+            world.sh(options, &script).ok().prints(expected);
+        };
+        for set in ["CapEff", "CapPrm", "CapBnd"] {
+            check(&[], set, DEFAULT_CAPABILITIES);
+        }
+        for set in ["CapInh", "CapAmb"] {
+            check(&[], set, "0000000000000000");
+        }
+        check(&["-u", "app"], "CapEff", "0000000000000000");
+        check(&["-u", "app"], "CapBnd", DEFAULT_CAPABILITIES);
+        check(&["--cap-drop", "ALL"], "CapBnd", "0000000000000000");
+        check(&["--cap-drop", "all", "--cap-add", "NET_ADMIN"], "CapEff", "0000000000001000");
+        check(&["--cap-add", "cap_net_admin"], "CapEff", "00000000a80435fb");
+        check(&["--cap-drop", "CHOWN"], "CapEff", "00000000a80425fa");
+        check(&[], "NoNewPrivs", "0");
+        check(&["--security-opt", "no-new-privileges"], "NoNewPrivs", "1");
+        check(&["--security-opt", "seccomp=unconfined"], "Seccomp", "0");
+        check(&["--privileged"], "Seccomp", "0");
+        world.sh(&["--cap-add", "NO_SUCH"], "true").refuses(125, &["NO_SUCH"]);
     }
-    for set in ["CapInh", "CapAmb"] {
-        check(&[], set, "0000000000000000");
-    }
-    check(&["-u", "app"], "CapEff", "0000000000000000");
-    check(&["-u", "app"], "CapBnd", DEFAULT_CAPABILITIES);
-    check(&["--cap-drop", "ALL"], "CapBnd", "0000000000000000");
-    check(&["--cap-drop", "all", "--cap-add", "NET_ADMIN"], "CapEff", "0000000000001000");
-    check(&["--cap-add", "cap_net_admin"], "CapEff", "00000000a80435fb");
-    check(&["--cap-drop", "CHOWN"], "CapEff", "00000000a80425fa");
-    check(&[], "NoNewPrivs", "0");
-    check(&["--security-opt", "no-new-privileges"], "NoNewPrivs", "1");
-    check(&["--security-opt", "seccomp=unconfined"], "Seccomp", "0");
-    check(&["--privileged"], "Seccomp", "0");
-    world.sh(&["--cap-add", "NO_SUCH"], "true").refuses(125, &["NO_SUCH"]);
 }
 
 #[test]
@@ -202,64 +211,68 @@ fn devices_that_are_bound() {
 
 #[test]
 fn root_file_system_options() {
-    let world = World::root();
-    let check = |options: &[&str], script: &str, expected: &str| {
-        drop(world.sh(options, script).ok().prints(expected))
-    };
-    check(&[], "echo x >/new && cat /new", "x");
-    check(
-        &["--read-only"],
-        "(echo x >/new) 2>/dev/null || echo refused; echo y >/dev/shm/x && cat /dev/shm/x",
-        "refused\ny",
-    );
-    check(
-        &["--read-only", "--tmpfs", "/scratch"],
-        "echo x >/scratch/f && cat /scratch/f; stat -f -c %T /scratch",
-        "x\ntmpfs",
-    );
-    check(
-        &["--tmpfs", "/s:size=64k,mode=700"],
-        "df -k /s | awk 'NR==2 {print $2}'; stat -c %a /s",
-        "64\n700",
-    );
-    check(
-        &["--tmpfs", "/s:noexec"],
-        "cp /bin/busybox /s/true; /s/true 2>/dev/null || echo refused",
-        "refused",
-    );
+    for world in World::both() {
+        let check = |options: &[&str], script: &str, expected: &str| {
+            drop(world.sh(options, script).ok().prints(expected))
+        };
+        check(&[], "echo x >/new && cat /new", "x");
+        check(
+            &["--read-only"],
+            "(echo x >/new) 2>/dev/null || echo refused; echo y >/dev/shm/x && cat /dev/shm/x",
+            "refused\ny",
+        );
+        check(
+            &["--read-only", "--tmpfs", "/scratch"],
+            "echo x >/scratch/f && cat /scratch/f; stat -f -c %T /scratch",
+            "x\ntmpfs",
+        );
+        check(
+            &["--tmpfs", "/s:size=64k,mode=700"],
+            "df -k /s | awk 'NR==2 {print $2}'; stat -c %a /s",
+            "64\n700",
+        );
+        check(
+            &["--tmpfs", "/s:noexec"],
+            "cp /bin/busybox /s/true; /s/true 2>/dev/null || echo refused",
+            "refused",
+        );
+    }
 }
 
 #[test]
 fn limits_of_processes_and_kernel_settings() {
-    let world = World::root();
-    let check = |options: &[&str], script: &str, expected: &str| {
-        drop(world.sh(options, script).ok().prints(expected))
-    };
-    check(&["--ulimit", "nofile=512:1024"], "ulimit -Sn; ulimit -Hn", "512\n1024");
-    check(&["--ulimit", "nofile=300"], "ulimit -Sn; ulimit -Hn", "300\n300");
-    check(&["--ulimit", "core=0"], "ulimit -c", "0");
-    check(&["--sysctl", "net.ipv4.ip_default_ttl=77"], "cat /proc/sys/net/ipv4/ip_default_ttl", "77");
-    check(&["--sysctl", "kernel.shm_rmid_forced=1"], "cat /proc/sys/kernel/shm_rmid_forced", "1");
-    // The value that it has: an engine that wrongly takes it changes nothing of the machine.
-    let panic = world.host.sh("cat /proc/sys/kernel/panic").ok();
-    let setting = format!("kernel.panic={}", panic.line());
-    world.sh(&["--sysctl", &setting], "true").refuses(125, &["kernel.panic"]);
-    world.sh(&["--ulimit", "nothing=1"], "true").refuses(125, &["nothing"]);
+    for world in World::both() {
+        let check = |options: &[&str], script: &str, expected: &str| {
+            drop(world.sh(options, script).ok().prints(expected))
+        };
+        check(&["--ulimit", "nofile=512:1024"], "ulimit -Sn; ulimit -Hn", "512\n1024");
+        check(&["--ulimit", "nofile=300"], "ulimit -Sn; ulimit -Hn", "300\n300");
+        check(&["--ulimit", "core=0"], "ulimit -c", "0");
+        check(&["--sysctl", "net.ipv4.ip_default_ttl=77"], "cat /proc/sys/net/ipv4/ip_default_ttl", "77");
+        check(&["--sysctl", "kernel.shm_rmid_forced=1"], "cat /proc/sys/kernel/shm_rmid_forced", "1");
+        // The value that it has: an engine that wrongly takes it changes nothing of the machine.
+        let panic = world.host.sh("cat /proc/sys/kernel/panic").ok();
+        let setting = format!("kernel.panic={}", panic.line());
+        world.sh(&["--sysctl", &setting], "true").refuses(125, &["kernel.panic"]);
+        world.sh(&["--ulimit", "nothing=1"], "true").refuses(125, &["nothing"]);
+    }
 }
 
 #[test]
 fn init_reaps_and_passes_signals() {
-    let world = World::root();
-    let pid = world.sh(&["--init"], "echo $$").ok();
-    assert_ne!(pid.line(), "1");
-    // The orphan's end is the event: its parent is then pid 1, who must collect it.
-    let script = "(sleep 0.01 & echo $! >/tmp/orphan); p=$(cat /tmp/orphan); n=0
+    for world in World::both() {
+        let pid = world.sh(&["--init"], "echo $$").ok();
+        assert_ne!(pid.line(), "1");
+        // The orphan's end is the event: its parent is then pid 1, who must collect it.
+        let script = "(sleep 0.01 & echo $! >/tmp/orphan); p=$(cat /tmp/orphan); n=0
         while [ -e /proc/$p ] && [ $n -lt 500 ]; do usleep 10000; n=$((n+1)); done; test ! -e /proc/$p && echo reaped";
-    world.sh(&["--init"], script).ok().prints("reaped");
-    let named = "tr -d '\\0' </proc/1/cmdline; echo; cat /proc/1/comm; ps -o pid,args | head -n2 | tail -n1";
-    world.sh(&["--init", "-e", "SECRET=x"], named).ok().prints("init\ninit\n    1 init");
-    world.sh(&["--init"], "exit 9").code(9);
-    assert_eq!(world.host.run(["run", "--rm", "--init", BUSYBOX, "true"]).ok().stdout, "");
+        world.sh(&["--init"], script).ok().prints("reaped");
+        let named =
+            "tr -d '\\0' </proc/1/cmdline; echo; cat /proc/1/comm; ps -o pid,args | head -n2 | tail -n1";
+        world.sh(&["--init", "-e", "SECRET=x"], named).ok().prints("init\ninit\n    1 init");
+        world.sh(&["--init"], "exit 9").code(9);
+        assert_eq!(world.host.run(["run", "--rm", "--init", BUSYBOX, "true"]).ok().stdout, "");
+    }
 }
 
 /// CVE-2019-5736: a command `#!/proc/self/exe` has the program that entered the container executed inside, where root could keep its

@@ -75,49 +75,51 @@ fn a_container_on_its_own() {
 
 #[test]
 fn what_is_made_and_started_later() {
-    let world = World::root();
-    let before = Snapshot::take(&world.host);
-    let created = world
-        .host
-        .run(["create", "-i", "--net", "none", "--name", "later", BUSYBOX, "sh", "-c", "cat; exit 3"])
-        .ok();
-    assert_eq!(created.line().len(), 64);
-    assert!(shows(&world, "later", "created"));
-    for _ in 0..2 {
-        let mut command = world.host.command(["start", "-ai", "later"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program starts");
-        child.stdin.take().expect("a pipe").write_all(b"typed\n").expect("write");
-        let output = child.wait_with_output().expect("the program ends");
-        assert_eq!((output.stdout.as_slice(), output.status.code()), (&b"typed\n"[..], Some(3)));
+    for world in World::both() {
+        let before = Snapshot::take(&world.host);
+        let created = world
+            .host
+            .run(["create", "-i", "--net", "none", "--name", "later", BUSYBOX, "sh", "-c", "cat; exit 3"])
+            .ok();
+        assert_eq!(created.line().len(), 64);
+        assert!(shows(&world, "later", "created"));
+        for _ in 0..2 {
+            let mut command = world.host.command(["start", "-ai", "later"]);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut child = command.spawn().expect("the program starts");
+            child.stdin.take().expect("a pipe").write_all(b"typed\n").expect("write");
+            let output = child.wait_with_output().expect("the program ends");
+            assert_eq!((output.stdout.as_slice(), output.status.code()), (&b"typed\n"[..], Some(3)));
+        }
+        let failed =
+            world.host.run(["create", "--net", "none", "--name", "broken", BUSYBOX, "no-such-program"]).ok();
+        assert_eq!(failed.line().len(), 64);
+        world.host.run(["start", "broken"]).refuses(127, &["start broken", "no-such-program"]);
+        assert!(shows(&world, "broken", "created"));
+        world.host.run(["rm", "later", "broken"]).ok().prints("later\nbroken");
+        before.assert_same(&world.host, "create, start, rm");
     }
-    let failed =
-        world.host.run(["create", "--net", "none", "--name", "broken", BUSYBOX, "no-such-program"]).ok();
-    assert_eq!(failed.line().len(), 64);
-    world.host.run(["start", "broken"]).refuses(127, &["start broken", "no-such-program"]);
-    assert!(shows(&world, "broken", "created"));
-    world.host.run(["rm", "later", "broken"]).ok().prints("later\nbroken");
-    before.assert_same(&world.host, "create, start, rm");
 }
 
 #[test]
 fn a_run_that_never_started_leaves_nothing() {
-    let world = World::root();
-    let before = Snapshot::take(&world.host);
-    let check = |options: &[&str], command: &str, code: i32, words: &[&str]| {
-        world
-            .host
-            .run([&["run", "-d", "--net", "none"], options, &[BUSYBOX, command]].concat())
-            .refuses(code, words);
-        before.assert_same(&world.host, command);
-    };
-    check(&[], "no-such-program", 127, &["no-such-program"]);
-    check(&[], "/etc/passwd", 126, &["/etc/passwd"]);
-    check(&["-u", "nobody-knows"], "true", 125, &["nobody-knows"]);
-    check(&["--rm", "--restart", "always"], "true", 125, &["--rm and --restart contradict each other"]);
-    check(&["--restart", "sometimes"], "true", 125, &["--restart", "sometimes"]);
-    check(&["--log-driver", "carrier-pigeon"], "true", 125, &["--log-driver", "carrier-pigeon"]);
-    check(&["--log-opt", "max-file=0"], "true", 125, &["--log-opt"]);
+    for world in World::both() {
+        let before = Snapshot::take(&world.host);
+        let check = |options: &[&str], command: &str, code: i32, words: &[&str]| {
+            world
+                .host
+                .run([&["run", "-d", "--net", "none"], options, &[BUSYBOX, command]].concat())
+                .refuses(code, words);
+            before.assert_same(&world.host, command);
+        };
+        check(&[], "no-such-program", 127, &["no-such-program"]);
+        check(&[], "/etc/passwd", 126, &["/etc/passwd"]);
+        check(&["-u", "nobody-knows"], "true", 125, &["nobody-knows"]);
+        check(&["--rm", "--restart", "always"], "true", 125, &["--rm and --restart contradict each other"]);
+        check(&["--restart", "sometimes"], "true", 125, &["--restart", "sometimes"]);
+        check(&["--log-driver", "carrier-pigeon"], "true", 125, &["--log-driver", "carrier-pigeon"]);
+        check(&["--log-opt", "max-file=0"], "true", 125, &["--log-opt"]);
+    }
 }
 
 #[test]
@@ -140,6 +142,9 @@ fn further_commands_in_it() {
         exec(&["--privileged"], "awk '/^CapEff/ {print ($2 > \"00000000a80425fb\")}' /proc/self/status")
             .ok()
             .prints("1");
+        world.host.admin("printf '# two\\nFILED=file\\nA=file\\n' >/tmp/env");
+        exec(&["--env-file", "/tmp/env", "-e", "A=option"], "echo $FILED $A").ok().prints("file option");
+        exec(&["--env-file", "/no/such/file"], "true").refuses(FAILED, &["/no/such/file"]);
         exec(&[], "test -t 1 || echo none").ok().prints("none");
         exec(&["-d"], "echo detached >/tmp/mark").ok().prints("");
         wait_for("the detached command", || {
@@ -164,8 +169,13 @@ fn further_commands_in_it() {
 
 #[test]
 fn the_wrong_state_is_said() {
-    let world = World::root();
-    detached(&world, "up", &[], "exec sleep 1000");
+    World::both().iter().for_each(the_wrong_state_is_said_of);
+}
+
+fn the_wrong_state_is_said_of(world: &World) {
+    // Without a cgroup there is nothing to be paused.
+    let pauses = !world.host.is_rootless();
+    detached(world, "up", &[], "exec sleep 1000");
     world.host.run(["run", "--net", "none", "--name", "down", BUSYBOX, "true"]).ok();
     let check = |arguments: &[&str], words: &[&str]| drop(world.host.run(arguments).refuses(FAILED, words));
     for command in ["start", "stop", "restart", "kill", "wait", "attach", "logs", "pause", "unpause", "rm"] {
@@ -178,17 +188,21 @@ fn the_wrong_state_is_said() {
     check(&["kill", "down"], &["down", "not running"]);
     check(&["kill", "-s", "NOSUCH", "up"], &["--signal", "NOSUCH"]);
     check(&["pause", "down"], &["down", "not running"]);
-    check(&["unpause", "up"], &["up", "not paused"]);
+    if pauses {
+        check(&["unpause", "up"], &["up", "not paused"]);
+    }
     check(&["rename", "up", "down"], &["down", "already taken"]);
     check(&["rename", "up", "a/b"], &["a/b"]);
     check(&["rename", "nobody", "x1"], &["no such container: nobody"]);
     check(&["logs", "--tail", "many", "up"], &["--tail", "many"]);
     check(&["attach", "--detach-keys", "ctrl-1", "up"], &["--detach-keys", "ctrl-1"]);
     check(&["start", "-a", "up", "down"], &["only one"]);
-    world.host.run(["pause", "up"]).ok().prints("up");
-    assert!(shows(&world, "up", "paused"));
-    check(&["exec", "up", "true"], &["up", "paused"]);
-    world.host.run(["unpause", "up"]).ok().prints("up");
+    if pauses {
+        world.host.run(["pause", "up"]).ok().prints("up");
+        assert!(shows(world, "up", "paused"));
+        check(&["exec", "up", "true"], &["up", "paused"]);
+        world.host.run(["unpause", "up"]).ok().prints("up");
+    }
     world.host.run(["rename", "up", "other"]).ok();
     world.host.run(["exec", "other", "true"]).ok();
     check(&["stop", "up"], &["no such container: up"]);
@@ -197,90 +211,132 @@ fn the_wrong_state_is_said() {
 
 #[test]
 fn it_is_started_again() {
+    for world in World::both() {
+        let before = Snapshot::take(&world.host);
+        let count = |name: &str| world.host.run(["logs", name]).ok().stdout.lines().count();
+        detached(&world, "thrice", &["--restart", "on-failure:2"], "echo again; exit 9");
+        await_status(&world, "thrice", "exited (9)");
+        assert_eq!(count("thrice"), 3, "once, and twice again");
+        detached(&world, "fine", &["--restart", "on-failure"], "echo once");
+        await_status(&world, "fine", "exited (0)");
+        assert_eq!(count("fine"), 1);
+        detached(&world, "always", &["--restart", "always"], "echo again");
+        wait_for("three starts", || (count("always") >= 3).then_some(()));
+        world.host.run(["stop", "always"]).ok();
+        assert!(shows(&world, "always", "exited"), "stop is for good");
+        let stays = count("always");
+        world.host.run(["start", "always"]).ok();
+        wait_for("started again", || (count("always") > stays).then_some(()));
+        world.host.run(["rm", "-f", "always"]).ok();
+        world.host.run(["rm", "thrice", "fine"]).ok();
+        before.assert_same(&world.host, "restart policies");
+    }
+}
+
+/// A container that ends at once is no load for the machine: each pause is twice the one before.
+#[test]
+fn it_is_started_again_later_and_later() {
     let world = World::root();
-    let before = Snapshot::take(&world.host);
-    let count = |name: &str| world.host.run(["logs", name]).ok().stdout.lines().count();
-    detached(&world, "thrice", &["--restart", "on-failure:2"], "echo again; exit 9");
-    await_status(&world, "thrice", "exited (9)");
-    assert_eq!(count("thrice"), 3, "once, and twice again");
-    detached(&world, "fine", &["--restart", "on-failure"], "echo once");
-    await_status(&world, "fine", "exited (0)");
-    assert_eq!(count("fine"), 1);
-    detached(&world, "always", &["--restart", "always"], "echo again");
-    wait_for("three starts", || (count("always") >= 3).then_some(()));
-    world.host.run(["stop", "always"]).ok();
-    assert!(shows(&world, "always", "exited"), "stop is for good");
-    let stays = count("always");
-    world.host.run(["start", "always"]).ok();
-    wait_for("started again", || (count("always") > stays).then_some(()));
-    world.host.run(["rm", "-f", "always"]).ok();
-    world.host.run(["rm", "thrice", "fine"]).ok();
-    before.assert_same(&world.host, "restart policies");
+    detached(&world, "storm", &["--restart", "on-failure:4"], "exit 1");
+    let times = |event: &str| -> Vec<u64> {
+        let words = ["events", "--since", "1h", "--until", "0s", "--format", "{{.TimeNano}}", "-f"];
+        let lines = world.host.run([&words[..], &[event]].concat()).ok().stdout;
+        lines.lines().map(|line| line.parse().expect("nanoseconds")).collect()
+    };
+    let (starts, ends) = wait_for("the last end", || {
+        let ends = times("event=die");
+        (ends.len() == 5).then(|| (times("event=start"), ends))
+    });
+    assert_eq!(starts.len(), 5);
+    for (number, (end, start)) in ends.iter().zip(&starts[1..]).enumerate() {
+        let (pause, least) = (start.saturating_sub(*end) / 1_000_000, 100 << number);
+        assert!(pause >= least, "pause {number} is {pause} ms, not {least}");
+    }
+    await_status(&world, "storm", "exited (1)");
+    world.host.run(["inspect", "-f", "{{.RestartCount}}", "storm"]).ok().prints("4");
+    world.host.run(["rm", "storm"]).ok();
 }
 
 #[test]
 fn a_visit_can_be_left() {
-    let world = World::root();
-    detached(&world, "shell", &["-it"], "while read line; do echo got $line; done");
-    let visit = |keys: &str, options: &[&str]| {
-        let pty = Pty::new(24, 80);
-        let before = pty.modes();
-        let client = pty.start(&world.host.command([&["attach"], options, &["shell"]].concat()));
-        // What is typed before the terminal is raw is thrown away.
-        wait_for("raw mode", || (pty.modes() != before).then_some(()));
-        pty.types("hello\r");
-        pty.shows("got hello");
-        pty.types(keys);
-        assert_eq!(client.wait(), 0, "{}", pty.screen());
-        assert_eq!(pty.modes(), before);
-        assert!(shows(&world, "shell", "running"), "it runs on");
-    };
-    visit("\x10\x11", &[]);
-    visit("x", &["--detach-keys", "x"]);
-    world.host.run(["rm", "-f", "shell"]).ok();
+    for world in World::both() {
+        detached(&world, "shell", &["-it"], "while read line; do echo got $line; done");
+        let visit = |keys: &str, options: &[&str]| {
+            let pty = Pty::new(24, 80);
+            let before = pty.modes();
+            let client = pty.start(&world.host.command([options, &["shell"]].concat()));
+            // What is typed before the terminal is raw is thrown away.
+            wait_for("raw mode", || (pty.modes() != before).then_some(()));
+            pty.types("hello\r");
+            pty.shows("got hello");
+            pty.types(keys);
+            assert_eq!(client.wait(), 0, "{}", pty.screen());
+            assert_eq!(pty.modes(), before);
+            assert!(shows(&world, "shell", "running"), "it runs on");
+        };
+        visit("\x10\x11", &["attach"]);
+        visit("x", &["attach", "--detach-keys", "x"]);
+        world.host.run(["stop", "-t", "0", "shell"]).ok();
+        visit("\x02", &["start", "-ai", "--detach-keys", "ctrl-b"]);
+        world.host.run(["rm", "-f", "shell"]).ok();
+    }
 }
 
 #[test]
 fn several_see_the_same() {
-    let world = World::root();
-    detached(&world, "loud", &[], "while test ! -e /tmp/go; do usleep 10000; done; seq 1000; exit 4");
-    let attached = || world.host.spawn(["attach", "--no-stdin", "loud"]);
-    let followed = world.host.spawn(["logs", "-f", "loud"]);
-    let (one, other) = (attached(), attached());
-    let waits = world.host.spawn(["wait", "loud"]);
-    // Each is there before the first line: a visit is a connection to the supervisor's socket.
-    wait_for("three visitors", || {
-        let table = world.host.admin("grep -c '/proc/self/fd/.*/socket' /proc/net/unix || :");
-        (table.line().parse::<i32>().unwrap_or(0) >= 4).then_some(())
-    });
-    world.host.run(["exec", "loud", "touch", "/tmp/go"]).ok();
-    let all: String = (1..=1000).map(|number| format!("{number}\n")).collect();
-    for visitor in [one, other] {
-        let outcome = visitor.wait().code(4);
-        assert_eq!(outcome.stdout, all);
+    for world in World::both() {
+        detached(&world, "loud", &[], "while test ! -e /tmp/go; do usleep 10000; done; seq 1000; exit 4");
+        let attached = || world.host.spawn(["attach", "--no-stdin", "loud"]);
+        let followed = world.host.spawn(["logs", "-f", "loud"]);
+        let (one, other) = (attached(), attached());
+        let waits = world.host.spawn(["wait", "loud"]);
+        // Each is there before the first line: a visit is a connection to the supervisor's socket.
+        wait_for("three visitors", || {
+            let table = world.host.admin("grep -c '/proc/self/fd/.*/socket' /proc/net/unix || :");
+            (table.line().parse::<i32>().unwrap_or(0) >= 4).then_some(())
+        });
+        world.host.run(["exec", "loud", "touch", "/tmp/go"]).ok();
+        let all: String = (1..=1000).map(|number| format!("{number}\n")).collect();
+        for visitor in [one, other] {
+            let outcome = visitor.wait().code(4);
+            assert_eq!(outcome.stdout, all);
+        }
+        assert_eq!(followed.wait().ok().stdout, all);
+        waits.wait().ok().prints("4");
+        world.host.run(["rm", "loud"]).ok();
     }
-    assert_eq!(followed.wait().ok().stdout, all);
-    waits.wait().ok().prints("4");
-    world.host.run(["rm", "loud"]).ok();
 }
 
 #[test]
 fn a_log_is_rotated_and_read_in_order() {
-    let world = World::root();
-    let options = ["--log-opt", "max-size=20k", "--log-opt", "max-file=3"];
-    detached(&world, "much", &options, "seq 100000 101999");
-    await_status(&world, "much", "exited (0)");
-    let log = world.host.run(["logs", "much"]).ok();
-    let lines: Vec<i32> = log.stdout.lines().map(|line| line.parse().expect("a number")).collect();
-    assert_eq!(lines.last(), Some(&101_999));
-    assert!(lines.windows(2).all(|pair| pair[1] == pair[0] + 1), "in order, nothing between them lost");
-    assert!((300..1500).contains(&lines.len()), "{} lines are about three files", lines.len());
-    world.host.run(["logs", "-n", "2", "much"]).ok().prints("101998\n101999");
-    world.host.run(["rm", "much"]).ok();
-    detached(&world, "none", &["--log-driver", "none"], "echo silent");
-    world.host.run(["wait", "none"]).ok();
-    world.host.run(["logs", "none"]).refuses(FAILED, &["none", "keeps no log"]);
-    world.host.run(["rm", "none"]).ok();
+    for world in World::both() {
+        let options = ["--log-opt", "max-size=20k", "--log-opt", "max-file=3"];
+        detached(&world, "much", &options, "seq 100000 101999");
+        await_status(&world, "much", "exited (0)");
+        let log = world.host.run(["logs", "much"]).ok();
+        let lines: Vec<i32> = log.stdout.lines().map(|line| line.parse().expect("a number")).collect();
+        assert_eq!(lines.last(), Some(&101_999));
+        assert!(lines.windows(2).all(|pair| pair[1] == pair[0] + 1), "in order, nothing between them lost");
+        assert!((300..1500).contains(&lines.len()), "{} lines are about three files", lines.len());
+        world.host.run(["logs", "-n", "2", "much"]).ok().prints("101998\n101999");
+        world.host.run(["rm", "much"]).ok();
+        // Nobody has to ask for it.
+        let script = "line=$(seq 1000 2999 | tr '\\n' ' '); yes \"$line\" | head -c 45000000";
+        detached(&world, "usual", &[], script);
+        await_status(&world, "usual", "exited (0)");
+        let sizes = world.host.admin("stat -c %s /tmp/data/containers/*/container.log*");
+        let sizes: Vec<u64> = sizes.stdout.lines().map(|line| line.parse().expect("a number")).collect();
+        assert_eq!(sizes.len(), 3, "{sizes:?}");
+        assert!(
+            sizes.iter().all(|size| *size <= (10 << 20) + 20_000) && sizes.iter().sum::<u64>() > 20 << 20,
+            "{sizes:?}"
+        );
+        world.host.run(["rm", "usual"]).ok();
+        detached(&world, "none", &["--log-driver", "none"], "echo silent");
+        world.host.run(["wait", "none"]).ok();
+        world.host.run(["logs", "none"]).refuses(FAILED, &["none", "keeps no log"]);
+        world.host.run(["rm", "none"]).ok();
+    }
 }
 
 /// The supervisor of a container: the parent of its PID 1.
@@ -342,21 +398,28 @@ fn a_supervisor_that_is_killed() {
 
 #[test]
 fn many_at_once() {
-    let world = World::root();
-    // The files of the network are made with the first container, and stay.
-    world.run(&[], &["true"]).ok();
-    let before = Snapshot::take(&world.host);
-    let names: Vec<String> = (0..50).map(|number| format!("one-{number}")).collect();
-    let all = |arguments: &dyn Fn(&str) -> Vec<String>| {
-        let running: Vec<_> = names.iter().map(|name| world.host.spawn(arguments(name))).collect();
-        running.into_iter().for_each(|one| drop(one.wait().ok()));
-    };
-    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    all(&|name| words(&["run", "-d", "--name", name, BUSYBOX, "sleep", "1000"]));
-    assert_eq!(world.host.run(["ps", "-q"]).ok().stdout.lines().count(), 50);
-    all(&|name| words(&["stop", "-t", "0", name]));
-    all(&|name| words(&["rm", name]));
-    before.assert_same(&world.host, "50 at once");
+    fn check(world: &World, options: &[&str]) {
+        // The files of the network are made with the first container, and stay.
+        world.run(&[], &["true"]).ok();
+        let before = Snapshot::take(&world.host);
+        let names: Vec<String> = (0..50).map(|number| format!("one-{number}")).collect();
+        let all = |words: &dyn Fn(&str) -> Vec<String>| {
+            let running: Vec<_> = names.iter().map(|name| world.host.spawn(words(name))).collect();
+            running.into_iter().for_each(|one| drop(one.wait().ok()));
+        };
+        let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let run = |name: &str| {
+            words(&[&["run", "-d", "--name", name], options, &[BUSYBOX, "sleep", "1000"]].concat())
+        };
+        all(&run);
+        assert_eq!(world.host.run(["ps", "-q"]).ok().stdout.lines().count(), 50);
+        all(&|name| words(&["stop", "-t", "0", name]));
+        all(&|name| words(&["rm", name]));
+        before.assert_same(&world.host, "50 at once");
+    }
+    check(&World::root(), &[]);
+    // `networks_verbs` has twenty of an ordinary user on a network.
+    check(&World::rootless(), &["--net", "none"]);
 }
 
 /// The supervisor once took a log that could not be written for the end of its container.
@@ -379,14 +442,15 @@ fn a_log_on_a_full_disk() {
 
 #[test]
 fn input_of_a_passer_by() {
-    let world = World::root();
-    detached(&world, "cat", &["-i"], "exec cat");
-    let mut command = world.host.command(["attach", "cat"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().expect("the program starts");
-    child.stdin.take().expect("a pipe").write_all(b"hello\n").expect("write");
-    wait_for("the echo", || (world.host.run(["logs", "cat"]).ok().stdout == "hello\n").then_some(()));
-    assert!(shows(&world, "cat", "running"), "its input goes on without this one's");
-    world.host.run(["rm", "-f", "cat"]).ok();
-    assert_eq!(child.wait_with_output().expect("it ends").stdout, b"hello\n");
+    for world in World::both() {
+        detached(&world, "cat", &["-i"], "exec cat");
+        let mut command = world.host.command(["attach", "cat"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        child.stdin.take().expect("a pipe").write_all(b"hello\n").expect("write");
+        wait_for("the echo", || (world.host.run(["logs", "cat"]).ok().stdout == "hello\n").then_some(()));
+        assert!(shows(&world, "cat", "running"), "its input goes on without this one's");
+        world.host.run(["rm", "-f", "cat"]).ok();
+        assert_eq!(child.wait_with_output().expect("it ends").stdout, b"hello\n");
+    }
 }

@@ -205,8 +205,8 @@ fn garbage_is_refused_and_changes_nothing_of(world: &World) {
     create(&["-o", "colour=red", "x"], &["unknown option", "colour=red"]);
     create(&["--label", "=x", "x"], &["--label"]);
     create(&[], &["name"]);
-    check(&["network", "ls", "-f", "colour=red"], &["--filter", "colour=red"]);
-    check(&["network", "ls", "-f", "type=odd"], &["--filter", "type=odd"]);
+    check(&["network", "ls", "-f", "colour=red"], &["invalid filter", "colour=red", "the keys are "]);
+    check(&["network", "ls", "-f", "type=odd"], &["invalid filter", "type=odd", "custom, builtin"]);
     check(&["network", "inspect", "nowhere"], &["network nowhere not found"]);
     check(&["network", "inspect"], &["networks"]);
     check(&["network", "rm", "nowhere"], &["network nowhere not found"]);
@@ -463,6 +463,23 @@ fn addresses_that_were_asked_for_of(world: &World) {
     );
     check(&["--network", "app", "--network", "more"], "ip route | grep -c default", "1");
     check(&["--network", "more"], "cat /proc/net/if_inet6 | grep -c eth0 || :", "0");
+    // To one that runs already, both.
+    detached(world, "late", &["--network", "more"], WAIT);
+    let connect = ["network", "connect", "--ip", "10.201.0.79", "--ip6", "fd01:2:3::4f", "app", "late"];
+    world.host.run(connect).ok();
+    assert_eq!(address(world, "late", "eth1"), "10.201.0.79/24");
+    let six = "ip -6 -o addr show eth1 scope global | awk '{print $4}'";
+    world.host.run(["exec", "late", "sh", "-c", six]).ok().prints("fd01:2:3::4f/64");
+    world
+        .host
+        .run(["network", "connect", "--ip6", "fd01:2:4::1", "more", "late"])
+        .refuses(FAILED, &["no IPv6"]);
+    world.host.run(["network", "disconnect", "--force", "app", "late"]).ok();
+    world.host.run(["exec", "late", "ls", "/sys/class/net"]).ok();
+    // Of what is gone nothing is connected any more.
+    world.host.run(["network", "disconnect", "app", "nobody"]).refuses(FAILED, &["no such container"]);
+    world.host.run(["network", "disconnect", "-f", "app", "nobody"]).ok();
+    world.host.run(["rm", "-f", "late"]).ok();
     world.host.run(["network", "rm", "app", "more"]).ok();
 }
 

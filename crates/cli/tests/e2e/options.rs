@@ -1,12 +1,12 @@
 //! Options of `run` beyond the everyday ones: limits, what is shared, health.
 
 use crate::world::{BUSYBOX, World};
+use testkit::Registry;
 use testkit::deadline::wait_for;
 
 #[test]
 fn what_is_shared_and_what_is_not() {
     fn check(world: &World) {
-        let rootless = world.host.is_rootless();
         let check = |options: &[&str], script: &str, expected: &str| {
             drop(world.sh(&[&["--net", "none"], options].concat(), script).ok().prints(expected));
         };
@@ -35,9 +35,6 @@ fn what_is_shared_and_what_is_not() {
             check(&[&[option, "private"], &env[..]].concat(), own, "other");
             check(&[&[option, "host"], &env[..]].concat(), own, "same");
         }
-        if !rootless {
-            check(&["--annotation", "org.test.key=value"], "true", "");
-        }
     }
     check(&World::root());
     check(&World::rootless());
@@ -45,81 +42,93 @@ fn what_is_shared_and_what_is_not() {
 
 #[test]
 fn namespaces_of_another_container() {
-    let world = World::root();
-    world
-        .host
-        .run([
-            "run",
-            "-d",
-            "--net",
-            "none",
-            "--name",
-            "first",
-            "--ipc",
-            "shareable",
-            BUSYBOX,
-            "sh",
-            "-c",
-            "echo kept >/dev/shm/file; exec sleep 1000",
-        ])
-        .ok();
-    wait_for("the file", || {
-        (world.host.run(["exec", "first", "cat", "/dev/shm/file"]).stdout == "kept\n").then_some(())
-    });
-    let check = |options: &[&str], script: &str, expected: &str| {
-        drop(world.sh(&[&["--net", "none"], options].concat(), script).ok().prints(expected));
-    };
-    check(&["--pid", "container:first"], "cat /proc/1/cmdline | tr '\\0' ' '", "sleep 1000 ");
-    check(&["--ipc", "container:first"], "cat /dev/shm/file", "kept");
-    check(&["--uts", "container:first"], "hostname | wc -c", "13");
-    world.host.run(["run", "-d", "--net", "none", "--name", "second", BUSYBOX, "sleep", "1000"]).ok();
-    let refuses = |options: &[&str], words: &[&str]| {
-        drop(world.sh(&[&["--net", "none"], options].concat(), "true").refuses(125, words));
-    };
-    refuses(&["--ipc", "container:second"], &["second", "shareable"]);
-    refuses(&["--pid", "container:nobody"], &["--pid container:nobody", "no such container"]);
-    refuses(&["--pid", "container:"], &["--pid"]);
-    refuses(&["--ipc", "sometimes"], &["--ipc", "sometimes"]);
-    world.host.run(["rm", "-f", "first", "second"]).ok();
+    for world in World::both() {
+        world
+            .host
+            .run([
+                "run",
+                "-d",
+                "--net",
+                "none",
+                "--name",
+                "first",
+                "--ipc",
+                "shareable",
+                BUSYBOX,
+                "sh",
+                "-c",
+                "echo kept >/dev/shm/file; exec sleep 1000",
+            ])
+            .ok();
+        wait_for("the file", || {
+            (world.host.run(["exec", "first", "cat", "/dev/shm/file"]).stdout == "kept\n").then_some(())
+        });
+        let check = |options: &[&str], script: &str, expected: &str| {
+            drop(world.sh(&[&["--net", "none"], options].concat(), script).ok().prints(expected));
+        };
+        check(&["--pid", "container:first"], "cat /proc/1/cmdline | tr '\\0' ' '", "sleep 1000 ");
+        check(&["--ipc", "container:first"], "cat /dev/shm/file", "kept");
+        check(&["--uts", "container:first"], "hostname | wc -c", "13");
+        world.host.run(["run", "-d", "--net", "none", "--name", "second", BUSYBOX, "sleep", "1000"]).ok();
+        let refuses = |options: &[&str], words: &[&str]| {
+            drop(world.sh(&[&["--net", "none"], options].concat(), "true").refuses(125, words));
+        };
+        refuses(&["--ipc", "container:second"], &["second", "shareable"]);
+        refuses(&["--pid", "container:nobody"], &["--pid container:nobody", "no such container"]);
+        refuses(&["--pid", "container:"], &["--pid"]);
+        refuses(&["--ipc", "sometimes"], &["--ipc", "sometimes"]);
+        world.host.run(["rm", "-f", "first", "second"]).ok();
+    }
 }
 
 #[test]
 fn volumes_of_another_container() {
-    let world = World::root();
-    world.host.admin("mkdir /tmp/given; echo bound >/tmp/given/file");
-    world
-        .host
-        .run([
-            "run",
-            "--net",
-            "none",
-            "--name",
-            "data",
-            "-v",
-            "/own",
-            "-v",
-            "named:/named",
-            "-v",
-            "/tmp/given:/given",
-            BUSYBOX,
-            "sh",
-            "-c",
-            "echo own >/own/file; echo named >/named/file",
-        ])
-        .ok();
-    world
-        .sh(
-            &["--net", "none", "--volumes-from", "data"],
-            "cat /own/file /named/file /given/file; echo new >/given/new",
-        )
-        .ok()
-        .prints("own\nnamed\nbound");
-    world
-        .sh(&["--net", "none", "--volumes-from", "data:ro"], "touch /own/x 2>/dev/null || echo read-only")
-        .ok()
-        .prints("read-only");
-    world.sh(&["--net", "none", "--volumes-from", "nobody"], "true").refuses(125, &["--volumes-from nobody"]);
-    world.host.run(["rm", "data"]).ok();
+    for world in World::both() {
+        world.host.admin("mkdir -m 777 /tmp/given; echo bound >/tmp/given/file");
+        world
+            .host
+            .run([
+                "run",
+                "--net",
+                "none",
+                "--name",
+                "data",
+                "-v",
+                "/own",
+                "-v",
+                "named:/named",
+                "-v",
+                "/tmp/given:/given",
+                BUSYBOX,
+                "sh",
+                "-c",
+                "echo own >/own/file; echo named >/named/file",
+            ])
+            .ok();
+        world
+            .sh(
+                &["--net", "none", "--volumes-from", "data"],
+                "cat /own/file /named/file /given/file; echo new >/given/new",
+            )
+            .ok()
+            .prints("own\nnamed\nbound");
+        world
+            .sh(&["--net", "none", "--volumes-from", "data:ro"], "touch /own/x 2>/dev/null || echo read-only")
+            .ok()
+            .prints("read-only");
+        world
+            .sh(&["--net", "none", "--volumes-from", "nobody"], "true")
+            .refuses(125, &["--volumes-from nobody"]);
+        // What it took is its own, also when the other is gone with all that it had.
+        let take = ["create", "--net", "none", "--name", "taker", "--volumes-from", "data", BUSYBOX];
+        let read = ["cat", "/own/file", "/named/file", "/given/new"];
+        world.host.run([&take[..], &read].concat()).ok();
+        world.host.run(["rm", "-v", "data"]).ok();
+        world.host.run(["start", "-a", "taker"]).ok().prints("own\nnamed\nnew");
+        let volumes = world.host.run(["volume", "ls", "-q", "-f", "dangling=true"]).ok();
+        assert_eq!(volumes.stdout, "", "the taker has them");
+        world.host.run(["rm", "taker"]).ok();
+    }
 }
 
 #[test]
@@ -168,40 +177,43 @@ fn further_limits() {
 
 #[test]
 fn files_of_ids_and_labels() {
-    let world = World::root();
-    world.host.admin("printf '# labels\\na=file\\nb=file\\n' >/tmp/labels");
-    let id = world
-        .host
-        .run([
-            "create",
-            "--net",
-            "none",
-            "--cidfile",
-            "/tmp/cid",
-            "--label-file",
-            "/tmp/labels",
-            "-l",
-            "a=option",
-            BUSYBOX,
-            "true",
-        ])
-        .ok();
-    assert_eq!(world.host.admin("cat /tmp/cid").line(), id.line());
-    let record = world.host.admin(&format!("cat /tmp/data/containers/{}/container.json", id.line())).stdout;
-    let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
-    assert_eq!(record["labels"], serde_json::json!([["a", "option"], ["b", "file"]]));
-    let refused = world.host.run(["run", "--rm", "--net", "none", "--cidfile", "/tmp/cid", BUSYBOX, "true"]);
-    refused.refuses(125, &["--cidfile", "/tmp/cid"]);
-    world
-        .host
-        .run(["run", "--rm", "--net", "none", "--cidfile", "/tmp/other", "no/such/image:at-all"])
-        .refuses(125, &[]);
-    world.host.admin("test ! -e /tmp/other");
-    world
-        .host
-        .run(["run", "--rm", "--label-file", "/tmp/none", BUSYBOX])
-        .refuses(125, &["--label-file", "/tmp/none"]);
-    world.host.run(["rm", id.line()]).ok();
+    for world in World::both() {
+        world.host.admin("printf '# labels\\na=file\\nb=file\\n' >/tmp/labels");
+        let id = world
+            .host
+            .run([
+                "create",
+                "--net",
+                "none",
+                "--cidfile",
+                "/tmp/cid",
+                "--label-file",
+                "/tmp/labels",
+                "-l",
+                "a=option",
+                BUSYBOX,
+                "true",
+            ])
+            .ok();
+        assert_eq!(world.host.admin("cat /tmp/cid").line(), id.line());
+        let record =
+            world.host.admin(&format!("cat /tmp/data/containers/{}/container.json", id.line())).stdout;
+        let record: serde_json::Value = serde_json::from_str(&record).expect("JSON");
+        assert_eq!(record["labels"], serde_json::json!([["a", "option"], ["b", "file"]]));
+        let refused =
+            world.host.run(["run", "--rm", "--net", "none", "--cidfile", "/tmp/cid", BUSYBOX, "true"]);
+        refused.refuses(125, &["--cidfile", "/tmp/cid"]);
+        world
+            .host
+            .run(["run", "--rm", "--net", "none", "--cidfile", "/tmp/other", "no/such/image:at-all"])
+            .refuses(125, &[]);
+        world.host.admin("test ! -e /tmp/other");
+        world
+            .host
+            .run(["run", "--rm", "--label-file", "/tmp/none", BUSYBOX])
+            .refuses(125, &["--label-file", "/tmp/none"]);
+        world.host.run(["rm", id.line()]).ok();
+    }
 }
 
 #[test]
@@ -342,6 +354,27 @@ fn limits_that_change() {
         read("pids/pids.max").ok().prints("50");
         update(&["--pids-limit", "-1"]).ok();
         read("pids/pids.max").ok().prints("max");
+        update(&["--memory-reservation", "16m", "--memory-swap", "96m"]).ok();
+        read("memory/memory.soft_limit_in_bytes").ok().prints("16777216");
+        let swap = read("memory/memory.memsw.limit_in_bytes");
+        assert!(swap.code != 0 || swap.line() == "100663296", "{swap}");
+        update(&["--cpuset-cpus", "0", "--cpuset-mems", "0"]).ok();
+        read("cpuset/cpuset.cpus").ok().prints("0");
+        read("cpuset/cpuset.mems").ok().prints("0");
+        // One way or the other to say how much of a processor it has.
+        update(&["--cpu-period", "50000"]).refuses(125, &["--cpus", "--cpu-period"]);
+        world.host.run(["run", "-d", "--net", "none", "--name", "other", BUSYBOX, "sleep", "1000"]).ok();
+        let changed = ["update", "--cpu-period", "50000", "--cpu-quota", "20000", "other"];
+        world.host.run(changed).ok().prints("other");
+        let files = [
+            "exec",
+            "other",
+            "cat",
+            "/sys/fs/cgroup/cpu/cpu.cfs_period_us",
+            "/sys/fs/cgroup/cpu/cpu.cfs_quota_us",
+        ];
+        world.host.run(files).ok().prints("50000\n20000");
+        world.host.run(["rm", "-f", "other"]).ok();
         // They hold for the next start too.
         world.host.run(["restart", "-t", "0", "box"]).ok();
         read("memory/memory.limit_in_bytes").ok().prints("67108864");
@@ -360,18 +393,19 @@ fn limits_that_change() {
 
 #[test]
 fn which_streams_are_shared() {
-    let world = World::root();
-    let check = |options: &[&str], stdout: &str, stderr: &str| {
-        let outcome = world.sh(&[&["--net", "none"], options].concat(), "echo out; echo err >&2").ok();
-        assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), (stdout, stderr), "{options:?}");
-    };
-    check(&["-a", "stdout"], "out\n", "");
-    check(&["--attach", "stderr"], "", "err\n");
-    check(&["-a", "stdout", "-a", "stderr"], "out\n", "err\n");
-    world.sh(&["-a", "nothing"], "true").refuses(125, &["--attach", "nothing"]);
-    world.run(&["--net", "none", "-h", "short"], &["hostname"]).ok().prints("short");
-    let help = world.host.run(["run", "--help"]).ok();
-    assert!(help.stdout.contains("Usage:") && help.stdout.contains("--hostname"), "{help}");
+    for world in World::both() {
+        let check = |options: &[&str], stdout: &str, stderr: &str| {
+            let outcome = world.sh(&[&["--net", "none"], options].concat(), "echo out; echo err >&2").ok();
+            assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), (stdout, stderr), "{options:?}");
+        };
+        check(&["-a", "stdout"], "out\n", "");
+        check(&["--attach", "stderr"], "", "err\n");
+        check(&["-a", "stdout", "-a", "stderr"], "out\n", "err\n");
+        world.sh(&["-a", "nothing"], "true").refuses(125, &["--attach", "nothing"]);
+        world.run(&["--net", "none", "-h", "short"], &["hostname"]).ok().prints("short");
+        let help = world.host.run(["run", "--help"]).ok();
+        assert!(help.stdout.contains("Usage:") && help.stdout.contains("--hostname"), "{help}");
+    }
 }
 
 #[test]
@@ -388,4 +422,151 @@ fn every_port_that_is_named() {
     world.host.run(["stop", "-t", "0", "web"]).ok();
     drop(server);
     world.sh(&["--expose", "many"], "true").refuses(125, &["--expose", "many"]);
+}
+
+#[test]
+fn what_is_noted_of_a_container() {
+    for world in World::both() {
+        let words = ["--annotation", "org.test/key=a=b", "--annotation", "empty="];
+        let run = ["run", "-d", "--net", "none", "--name", "one"];
+        let id = world.host.run([&run[..], &words, &[BUSYBOX, "sleep", "1000"]].concat()).ok();
+        let shown = world.host.run(["inspect", "-f", "{{json .HostConfig.Annotations}}", "one"]).ok();
+        shown.prints(r#"{"empty":"","org.test/key":"a=b"}"#);
+        // Hooks and monitors of the machine find them where the runtime keeps them.
+        let config = world.host.admin(&format!("cat /tmp/run/containers/{}/config.json", id.line())).stdout;
+        let config: serde_json::Value = serde_json::from_str(&config).expect("JSON");
+        assert_eq!(config["annotations"]["org.test/key"], "a=b");
+        world.host.run(["rm", "-f", "one"]).ok();
+        world.sh(&["--annotation", "=x"], "true").refuses(125, &["--annotation"]);
+    }
+}
+
+#[test]
+fn an_image_that_says_how_it_is_checked() {
+    for world in World::both() {
+        world.host.run(["create", "--net", "none", "--name", "base", BUSYBOX]).ok();
+        let check = "HEALTHCHECK --interval=50ms --timeout=5s --retries=1 CMD test ! -e /tmp/ill";
+        world.host.run(["commit", "-c", check, "base", "checked:1"]).ok();
+        world.host.run(["commit", "-c", "HEALTHCHECK NONE", "base", "unchecked:1"]).ok();
+        let run = |name: &str, image: &str, options: &[&str]| {
+            let words = ["run", "-d", "--net", "none", "--name", name];
+            world.host.run([&words[..], options, &[image, "sleep", "1000"]].concat()).ok();
+        };
+        let status = |name: &str| {
+            let template = "{{if .State.Health}}{{.State.Health.Status}}{{else}}unchecked{{end}}";
+            world.host.run(["inspect", "-f", template, name]).ok().line().to_owned()
+        };
+        let until = |name: &str, wanted: &str| wait_for(wanted, || (status(name) == wanted).then_some(()));
+        run("its", "checked:1", &[]);
+        until("its", "healthy");
+        world.host.run(["exec", "its", "touch", "/tmp/ill"]).ok();
+        until("its", "unhealthy");
+        // Another command at the image's times; none at all; none from the image.
+        run("other", "checked:1", &["--health-cmd", "false"]);
+        until("other", "unhealthy");
+        run("none", "checked:1", &["--no-healthcheck"]);
+        run("never", "unchecked:1", &[]);
+        assert_eq!((status("none"), status("never")), ("unchecked".to_owned(), "unchecked".to_owned()));
+        let shown = world.host.run(["ps", "--format", "{{.Names}} {{.Status}}"]).ok().stdout;
+        let of =
+            |name: &str| shown.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+        assert!(of("its").ends_with("(unhealthy)") && !of("none").contains('('), "{shown}");
+        world.sh(&["--no-healthcheck", "--health-cmd", "true"], "true").refuses(125, &["--no-healthcheck"]);
+        world.host.run(["rm", "-f", "base", "its", "other", "none", "never"]).ok();
+    }
+}
+
+#[test]
+fn when_an_image_is_pulled() {
+    for world in World::both() {
+        let own = Registry::settings(&world.host).port(5002).writable().start();
+        let name = own.image("moving:1");
+        let run = |options: &[&str]| {
+            let words = ["run", "--rm", "--quiet", "--net", "none"];
+            world.host.run([&words[..], options, &[&name, "sh", "-c", "ls / | grep -c mark || :"]].concat())
+        };
+        // In the registry the newer one, here the older of the same name.
+        world.host.run(["run", "--net", "none", "--name", "base", BUSYBOX, "touch", "/mark"]).ok();
+        world.host.run(["commit", "base", &name]).ok();
+        world.host.run(["push", "-q", &name]).ok();
+        world.host.run(["rmi", &name]).ok();
+        run(&["--pull", "never"]).refuses(125, &["moving:1"]);
+        world.host.run(["create", "--pull", "never", &name]).refuses(125, &["moving:1"]);
+        world.host.run(["tag", BUSYBOX, &name]).ok();
+        run(&[]).ok().prints("0");
+        run(&["--pull", "missing"]).ok().prints("0");
+        run(&["--pull", "never"]).ok().prints("0");
+        run(&["--pull", "always"]).ok().prints("1");
+        run(&["--pull=never"]).ok().prints("1");
+        run(&["--pull", "sometimes"]).refuses(125, &["--pull", "sometimes"]);
+        drop(own);
+        run(&["--pull", "always"]).refuses(125, &["moving:1"]);
+        run(&["--pull", "missing"]).ok().prints("1");
+        world.host.run(["rm", "base"]).ok();
+    }
+}
+
+/// Limits of a block device, by which the kernel counts; a file serves as one.
+#[test]
+fn reading_and_writing() {
+    let world = World::root();
+    world.host.admin(
+        "truncate -s 8M /tmp/disk; mkfs.ext4 -q -O ^has_journal /tmp/disk; mkdir /tmp/mounted; mount -o loop /tmp/disk /tmp/mounted",
+    );
+    let device = world.host.admin("findmnt -no SOURCE /tmp/mounted").line().to_owned();
+    let number =
+        world.host.admin(&format!("echo $((0x$(stat -c %t {device}))):$((0x$(stat -c %T {device})))"));
+    let number = number.line();
+    let check = |option: &str, rate: &str, v1: &str, v2: &str, value: &str| {
+        let limit = format!("{device}:{rate}");
+        let shown = world.sh(
+            &["--net", "none", option, &limit],
+            &format!("cat /sys/fs/cgroup/blkio/{v1} 2>/dev/null || cat /sys/fs/cgroup/io.max"),
+        );
+        let shown = shown.ok();
+        let (one, other) = (format!("{number} {value}"), format!("{v2}={value}"));
+        assert!(shown.line() == one || shown.stdout.contains(&other), "{option}: {shown}");
+    };
+    check("--device-read-bps", "1mb", "blkio.throttle.read_bps_device", "rbps", "1048576");
+    check("--device-write-bps", "2m", "blkio.throttle.write_bps_device", "wbps", "2097152");
+    check("--device-read-iops", "100", "blkio.throttle.read_iops_device", "riops", "100");
+    check("--device-write-iops", "200", "blkio.throttle.write_iops_device", "wiops", "200");
+    // Shares between containers are for a scheduler that has them, which not every kernel does.
+    for (option, value, file) in [
+        ("--blkio-weight", "300".to_owned(), "blkio.bfq.weight"),
+        ("--blkio-weight-device", format!("{device}:400"), "blkio.bfq.weight_device"),
+    ] {
+        let shown = world.sh(&["--net", "none", option, &value], &format!("cat /sys/fs/cgroup/blkio/{file}"));
+        let said = shown.code == 125 && shown.stderr.contains("weight");
+        assert!(said || shown.stdout.contains(value.rsplit(':').next().unwrap()), "{option}: {shown}");
+    }
+    world.host.admin("umount /tmp/mounted");
+}
+
+/// By the list of cgroup v1 and by the program of cgroup v2.
+#[test]
+fn rules_for_devices() {
+    for world in [World::root(), World::cgroup2()] {
+        let check = |options: &[&str], expected: &str| {
+            let script = "mknod /tmp/tun c 10 200; (: </tmp/tun) 2>/dev/null && echo read || echo no; (: >/tmp/tun) 2>/dev/null && echo written || echo no";
+            world.sh(&[&["--net", "none"], options].concat(), script).ok().prints(expected);
+        };
+        check(&[], "no\nno");
+        check(&["--device-cgroup-rule", "c 10:200 rw"], "read\nwritten");
+        check(&["--device-cgroup-rule", "c 10:200 r"], "read\nno");
+        check(&["--device-cgroup-rule", "c 10:* rw"], "read\nwritten");
+        check(&["--device-cgroup-rule", "c 11:200 rw"], "no\nno");
+        check(&["--device-cgroup-rule", "b 10:200 rw"], "no\nno");
+    }
+}
+
+#[test]
+fn what_is_killed_when_memory_runs_out() {
+    let world = World::root();
+    let control = "cat /sys/fs/cgroup/memory/memory.oom_control | sed -n 's/^oom_kill_disable //p'";
+    if world.host.path("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists() {
+        for (options, expected) in [(&["-m", "64m"][..], "0"), (&["-m", "64m", "--oom-kill-disable"], "1")] {
+            world.sh(&[&["--net", "none"], options].concat(), control).ok().prints(expected);
+        }
+    }
 }

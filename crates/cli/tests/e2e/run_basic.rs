@@ -7,154 +7,164 @@ use testkit::{Running, Snapshot};
 
 #[test]
 fn exit_codes_are_dockers() {
-    let world = World::root();
-    let check = |command: &[&str], code: i32| drop(world.run(&[], command).code(code));
-    check(&["true"], 0);
-    check(&["false"], 1);
-    check(&["sh", "-c", "exit 42"], 42);
-    check(&["sh", "-c", "exit 255"], 255);
-    check(&["sh", "-c", "sh -c 'kill -KILL $$'; exit $?"], 137);
-    check(&["sh", "-c", "sh -c 'kill -TERM $$'; exit $?"], 143);
-    check(&["no-such-program"], 127);
-    check(&["/no/such/program"], 127);
-    check(&["/etc/passwd"], 126);
-    check(&["/etc"], 126);
-    world.run(&["--no-such-option"], &["true"]).refuses(125, &["--no-such-option"]);
+    for world in World::both() {
+        let check = |command: &[&str], code: i32| drop(world.run(&[], command).code(code));
+        check(&["true"], 0);
+        check(&["false"], 1);
+        check(&["sh", "-c", "exit 42"], 42);
+        check(&["sh", "-c", "exit 255"], 255);
+        check(&["sh", "-c", "sh -c 'kill -KILL $$'; exit $?"], 137);
+        check(&["sh", "-c", "sh -c 'kill -TERM $$'; exit $?"], 143);
+        check(&["no-such-program"], 127);
+        check(&["/no/such/program"], 127);
+        check(&["/etc/passwd"], 126);
+        check(&["/etc"], 126);
+        world.run(&["--no-such-option"], &["true"]).refuses(125, &["--no-such-option"]);
+    }
 }
 
 #[test]
 fn standard_output_is_the_containers_alone() {
-    let world = World::root();
-    let check = |script: &str, stdout: &str, stderr: &str| {
-        let outcome = world.sh(&[], script).ok();
-        assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), (stdout, stderr), "{script}");
-    };
-    check("true", "", "");
-    check("echo out; echo err >&2", "out\n", "err\n");
-    check("printf 'no line break'", "no line break", "");
-    let much = world.sh(&[], "yes | head -c 3000000").ok();
-    assert_eq!(much.stdout.len(), 3_000_000);
-    // The pull of an image that is not here yet is told on standard error only.
-    world.host.run(["run", "--rm", "127.0.0.1:5000/team/zstd:1", "echo", "pulled"]).ok().prints("pulled");
+    for world in World::both() {
+        let check = |script: &str, stdout: &str, stderr: &str| {
+            let outcome = world.sh(&[], script).ok();
+            assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), (stdout, stderr), "{script}");
+        };
+        check("true", "", "");
+        check("echo out; echo err >&2", "out\n", "err\n");
+        check("printf 'no line break'", "no line break", "");
+        let much = world.sh(&[], "yes | head -c 3000000").ok();
+        assert_eq!(much.stdout.len(), 3_000_000);
+        // The pull of an image that is not here yet is told on standard error only.
+        world.host.run(["run", "--rm", "127.0.0.1:5000/team/zstd:1", "echo", "pulled"]).ok().prints("pulled");
+    }
 }
 
 #[test]
 fn environment_comes_from_image_file_and_option() {
-    let world = World::root();
-    std::fs::write(world.host.path("/tmp/env"), "# a comment\n\nFROM_FILE=file\nBOTH=file\nUSER\n")
-        .expect("env file");
-    let check = |options: &[&str], variable: &str, value: &str| {
-        world.sh(options, &format!("echo \"${{{variable}-unset}}\"")).ok().prints(value);
-    };
-    check(&[], "PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    check(&[], "HOME", "/root");
-    check(&[], "DEVOXX_ROOT", "unset");
-    check(&["-e", "A=1"], "A", "1");
-    check(&["-e", "A=1=2 3"], "A", "1=2 3");
-    check(&["-e", "A="], "A", "");
-    check(&["--env", "A=1", "-e", "A=2"], "A", "2");
-    check(&["-e", "HOME=/else"], "HOME", "/else");
-    check(&["-e", "DEVOXX_RUN"], "DEVOXX_RUN", "/tmp/run");
-    check(&["-e", "NOT_SET_HERE"], "NOT_SET_HERE", "unset");
-    check(&["--env-file", "/tmp/env"], "FROM_FILE", "file");
-    check(&["--env-file", "/tmp/env", "-e", "BOTH=option"], "BOTH", "option");
-    check(&["--hostname", "named"], "HOSTNAME", "named");
+    for world in World::both() {
+        std::fs::write(world.host.path("/tmp/env"), "# a comment\n\nFROM_FILE=file\nBOTH=file\nUSER\n")
+            .expect("env file");
+        let check = |options: &[&str], variable: &str, value: &str| {
+            world.sh(options, &format!("echo \"${{{variable}-unset}}\"")).ok().prints(value);
+        };
+        check(&[], "PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        check(&[], "HOME", "/root");
+        check(&[], "DEVOXX_ROOT", "unset");
+        check(&["-e", "A=1"], "A", "1");
+        check(&["-e", "A=1=2 3"], "A", "1=2 3");
+        check(&["-e", "A="], "A", "");
+        check(&["--env", "A=1", "-e", "A=2"], "A", "2");
+        check(&["-e", "HOME=/else"], "HOME", "/else");
+        check(&["-e", "DEVOXX_RUN"], "DEVOXX_RUN", "/tmp/run");
+        check(&["-e", "NOT_SET_HERE"], "NOT_SET_HERE", "unset");
+        check(&["--env-file", "/tmp/env"], "FROM_FILE", "file");
+        check(&["--env-file", "/tmp/env", "-e", "BOTH=option"], "BOTH", "option");
+        check(&["--hostname", "named"], "HOSTNAME", "named");
+    }
 }
 
 #[test]
 fn user_and_directory() {
-    let world = World::root();
-    let check = |options: &[&str], script: &str, expected: &str| {
-        drop(world.sh(options, script).ok().prints(expected))
-    };
-    check(&[], "id -u; id -g; pwd", "0\n0\n/");
-    check(&["-u", "app"], "id -u; id -g; id -G; echo $HOME", "1000\n1000\n1000 2000\n/home/app");
-    check(&["-u", "1000"], "id -u; id -g", "1000\n1000");
-    check(&["-u", "1234:5678"], "id -u; id -g", "1234\n5678");
-    check(&["--user", "app:daemon"], "id -u; id -g", "1000\n1");
-    check(&["-w", "/tmp"], "pwd", "/tmp");
-    check(&["-w", "/made/for/it"], "pwd", "/made/for/it");
-    world.sh(&["-u", "nobody-knows"], "true").refuses(125, &["nobody-knows"]);
+    for world in World::both() {
+        let check = |options: &[&str], script: &str, expected: &str| {
+            drop(world.sh(options, script).ok().prints(expected))
+        };
+        check(&[], "id -u; id -g; pwd", "0\n0\n/");
+        check(&["-u", "app"], "id -u; id -g; id -G; echo $HOME", "1000\n1000\n1000 2000\n/home/app");
+        check(&["-u", "1000"], "id -u; id -g", "1000\n1000");
+        check(&["-u", "1234:5678"], "id -u; id -g", "1234\n5678");
+        check(&["--user", "app:daemon"], "id -u; id -g", "1000\n1");
+        check(&["-w", "/tmp"], "pwd", "/tmp");
+        check(&["-w", "/made/for/it"], "pwd", "/made/for/it");
+        world.sh(&["-u", "nobody-knows"], "true").refuses(125, &["nobody-knows"]);
+    }
 }
 
 #[test]
 fn image_configuration_and_what_replaces_it() {
-    let world = World::root();
-    let check = |args: &[&str], expected: &str| drop(world.host.run(args).ok().prints(expected));
-    let image = "127.0.0.1:5000/team/config:1";
-    check(&["run", "--rm", image], "from-entrypoint from-cmd");
-    check(&["run", "--rm", image, "other"], "from-entrypoint other");
-    check(&["run", "--rm", "--entrypoint", "echo", image], "");
-    check(&["run", "--rm", "--entrypoint", "echo", image, "x"], "x");
-    check(
-        &["run", "--rm", "--entrypoint", "sh", image, "-c", "id -un; pwd; echo $GREETING"],
-        "app\n/home/app/work\nhello",
-    );
+    for world in World::both() {
+        let check = |args: &[&str], expected: &str| drop(world.host.run(args).ok().prints(expected));
+        let image = "127.0.0.1:5000/team/config:1";
+        check(&["run", "--rm", image], "from-entrypoint from-cmd");
+        check(&["run", "--rm", image, "other"], "from-entrypoint other");
+        check(&["run", "--rm", "--entrypoint", "echo", image], "");
+        check(&["run", "--rm", "--entrypoint", "echo", image, "x"], "x");
+        check(
+            &["run", "--rm", "--entrypoint", "sh", image, "-c", "id -un; pwd; echo $GREETING"],
+            "app\n/home/app/work\nhello",
+        );
+    }
 }
 
 #[test]
 fn names_and_removal() {
-    let world = World::root();
-    world.run(&[], &["true"]).ok();
-    let before = Snapshot::take(&world.host);
-    world.run(&["--name", "web"], &["hostname"]).ok();
-    before.assert_same(&world.host, "run --rm");
-    world.run(&["--name", "web", "--hostname", "shown"], &["hostname"]).ok().prints("shown");
-    let short = world.run(&[], &["hostname"]).ok();
-    assert!(
-        short.line().len() == 12 && short.line().chars().all(|c| c.is_ascii_hexdigit()),
-        "12 digits: {short}"
-    );
-    let kept = world.host.run(["run", "--name", "kept", BUSYBOX, "true"]).ok();
-    assert_eq!(kept.stdout, "");
-    assert!(world.host.run(["ps", "-a"]).ok().stdout.contains("kept"));
-    world.run(&["--name", "kept"], &["true"]).refuses(125, &["kept"]);
-    world.host.run(["stop", "kept"]).ok().prints("kept");
-    world.host.run(["rm", "kept"]).ok().prints("kept");
-    assert!(!world.host.run(["ps", "-a"]).ok().stdout.contains("kept"));
-    before.assert_same(&world.host, "run and rm");
+    for world in World::both() {
+        world.run(&[], &["true"]).ok();
+        let before = Snapshot::take(&world.host);
+        world.run(&["--name", "web"], &["hostname"]).ok();
+        before.assert_same(&world.host, "run --rm");
+        world.run(&["--name", "web", "--hostname", "shown"], &["hostname"]).ok().prints("shown");
+        let short = world.run(&[], &["hostname"]).ok();
+        assert!(
+            short.line().len() == 12 && short.line().chars().all(|c| c.is_ascii_hexdigit()),
+            "12 digits: {short}"
+        );
+        let kept = world.host.run(["run", "--name", "kept", BUSYBOX, "true"]).ok();
+        assert_eq!(kept.stdout, "");
+        assert!(world.host.run(["ps", "-a"]).ok().stdout.contains("kept"));
+        world.run(&["--name", "kept"], &["true"]).refuses(125, &["kept"]);
+        world.host.run(["stop", "kept"]).ok().prints("kept");
+        world.host.run(["rm", "kept"]).ok().prints("kept");
+        assert!(!world.host.run(["ps", "-a"]).ok().stdout.contains("kept"));
+        before.assert_same(&world.host, "run and rm");
+    }
 }
 
 #[test]
 fn standard_input_with_i_only() {
-    let world = World::root();
-    let check = |options: &[&str], input: &[u8], expected: &str| {
-        let args = [&["run", "--rm"], options, &[BUSYBOX, "cat"]].concat();
-        let mut command = world.host.command(args);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program starts");
-        let mut stdin = child.stdin.take().expect("stdin is a pipe");
-        let input = input.to_vec();
-        // In a thread: more than a pipe holds goes through only while the output is read. A container without -i
-        // closes it unread.
-        let writer = std::thread::spawn(move || stdin.write_all(&input).ok());
-        let output = child.wait_with_output().expect("the program ends");
-        writer.join().expect("the writer ends");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{options:?}");
-        assert!(output.status.success(), "{options:?}: {}", String::from_utf8_lossy(&output.stderr));
-    };
-    check(&["-i"], b"hello\n", "hello\n");
-    check(&["-i"], b"", "");
-    check(&[], b"hello\n", "");
-    let long = "0123456789abcde\n".repeat(20_000);
-    check(&["-i"], long.as_bytes(), &long);
+    for world in World::both() {
+        let check = |options: &[&str], input: &[u8], expected: &str| {
+            let args = [&["run", "--rm"], options, &[BUSYBOX, "cat"]].concat();
+            let mut command = world.host.command(args);
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            let mut child = command.spawn().expect("the program starts");
+            let mut stdin = child.stdin.take().expect("stdin is a pipe");
+            let input = input.to_vec();
+            // In a thread: more than a pipe holds goes through only while the output is read. A container without -i
+            // closes it unread.
+            let writer = std::thread::spawn(move || stdin.write_all(&input).ok());
+            let output = child.wait_with_output().expect("the program ends");
+            writer.join().expect("the writer ends");
+            assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{options:?}");
+            assert!(output.status.success(), "{options:?}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        check(&["-i"], b"hello\n", "hello\n");
+        check(&["-i"], b"", "");
+        check(&[], b"hello\n", "");
+        let long = "0123456789abcde\n".repeat(20_000);
+        check(&["-i"], long.as_bytes(), &long);
+    }
 }
 
 #[test]
 fn terminal_with_t() {
-    let world = World::root();
-    let check = |options: &str, script: &str, expected: &str| {
-        let inner = format!("$C run --rm {options} {BUSYBOX} sh -c \"{script}\"");
-        let outcome = world.host.sh(&format!("script -qec '{inner}' /dev/null")).ok();
-        assert_eq!(outcome.stdout.replace('\r', "").trim(), expected, "{options} {script}");
-    };
-    check("-t", "test -t 0 && test -t 1 && test -t 2 && echo terminal", "terminal");
-    check("-it", "tty", "/dev/pts/0");
-    check("-it", "test -c /dev/console && echo console", "console");
-    check("-i", "test -t 1 || echo none", "none");
-    let code =
-        world.host.sh(&format!("script -qec '$C run --rm -it {BUSYBOX} sh -c \"exit 7\"' /dev/null")).code;
-    assert_eq!(code, 7, "the code goes through a terminal");
-    let refused = Running::start(&mut world.host.command(["run", "--rm", "-it", BUSYBOX, "true"])).wait();
-    refused.refuses(125, &["terminal"]);
+    for world in World::both() {
+        let check = |options: &str, script: &str, expected: &str| {
+            let inner = format!("$C run --rm {options} {BUSYBOX} sh -c \"{script}\"");
+            let outcome = world.host.sh(&format!("script -qec '{inner}' /dev/null")).ok();
+            assert_eq!(outcome.stdout.replace('\r', "").trim(), expected, "{options} {script}");
+        };
+        check("-t", "test -t 0 && test -t 1 && test -t 2 && echo terminal", "terminal");
+        check("-it", "tty", "/dev/pts/0");
+        check("-it", "test -c /dev/console && echo console", "console");
+        check("-i", "test -t 1 || echo none", "none");
+        let code = world
+            .host
+            .sh(&format!("script -qec '$C run --rm -it {BUSYBOX} sh -c \"exit 7\"' /dev/null"))
+            .code;
+        assert_eq!(code, 7, "the code goes through a terminal");
+        let refused = Running::start(&mut world.host.command(["run", "--rm", "-it", BUSYBOX, "true"])).wait();
+        refused.refuses(125, &["terminal"]);
+    }
 }

@@ -1,6 +1,6 @@
 //! The filter of system calls: Docker's by default, another by `--security-opt seccomp=FILE`.
 
-use crate::world::{World, program};
+use crate::world::{BUSYBOX, World, program};
 use testkit::Host;
 
 /// Runs `script` in perl, which can make any call, and prints what became of each.
@@ -56,6 +56,16 @@ fn one_filter_and_who_has_none() {
     check(&["--security-opt", "seccomp:unconfined"], "0 0 ");
     check(&["--privileged"], "0 0 ");
     check(&["--privileged", "--security-opt", "seccomp=builtin"], "2 1 ");
+    // What is executed later has the container's, whatever else it may do, as with docker.
+    for (options, filter) in [(&[][..], "2"), (&["--privileged"], "0")] {
+        let run = ["run", "-d", "--net", "none", "--name", "up"];
+        world.host.run([&run[..], options, &[BUSYBOX, "sleep", "1000"]].concat()).ok();
+        for privileged in [&["exec"][..], &["exec", "--privileged"]] {
+            let status = ["up", "sed", "-n", "s/^Seccomp:[[:space:]]*//p", "/proc/self/status"];
+            world.host.run([privileged, &status].concat()).ok().prints(filter);
+        }
+        world.host.run(["rm", "-f", "up"]).ok();
+    }
 }
 
 #[test]

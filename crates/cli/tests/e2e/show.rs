@@ -21,92 +21,106 @@ fn inspected(world: &World, name: &str) -> Value {
 
 #[test]
 fn ps_finds_what_fits() {
-    let world = World::root();
-    let data = world.host.path("/tmp").join("bound");
-    std::fs::create_dir_all(&data).expect("a directory");
-    let first = detached(
-        &world,
-        "first",
-        &["--net", "none", "--label", "team=red", "-v", "/tmp/bound:/data"],
-        "exec sleep 1000",
-    );
-    world
-        .host
-        .run([
-            "run",
-            "--net",
-            "none",
-            "--name",
-            "second",
-            "--label",
-            "team=blue",
-            BUSYBOX,
-            "sh",
-            "-c",
-            "exit 3",
-        ])
-        .code(3);
-    world.host.run(["create", "--name", "third", "-v", "things:/things", BUSYBOX, "true"]).ok();
-    detached(
-        &world,
-        "fourth",
-        &["-p", "127.0.0.1:8081:80", "-p", "127.0.0.1:8082:81", "-p", "9000:90/udp"],
-        "exec sleep 1000",
-    );
-    let found = |options: &[&str], expected: &str| {
-        let arguments = [&["ps", "--format", "{{.Names}}"], options].concat();
-        let outcome = world.host.run(&arguments).ok();
-        assert_eq!(outcome.stdout.split_whitespace().collect::<Vec<_>>().join(" "), expected, "{options:?}");
-    };
-    found(&[], "fourth first");
-    found(&["-a"], "fourth third second first");
-    found(&["-l"], "fourth");
-    found(&["-n", "2"], "fourth third");
-    found(&["-n", "0"], "");
-    found(&["-n", "-1"], "fourth first");
-    found(&["-a", "-f", "name=ir"], "third first");
-    found(&["-a", "-f", "name=^first$"], "first");
-    found(&["-a", "-f", "name=^/first$"], "first");
-    found(&["-a", "-f", "name=fi.*t", "-f", "name=second"], "second first");
-    found(&["-a", "-f", &format!("id={}", &first[..6])], "first");
-    found(&["-a", "-f", "label=team"], "second first");
-    found(&["-a", "-f", "label=team=red"], "first");
-    found(&["-a", "-f", "label=team", "-f", "label=team=red"], "first");
-    found(&["-f", "status=exited"], "second");
-    found(&["-f", "status=created", "-f", "status=exited"], "third second");
-    found(&["-f", "exited=3"], "second");
-    found(&["-f", "exited=0"], "");
-    found(&["-a", "-f", "ancestor=127.0.0.1:5000/busybox"], "fourth third second first");
-    found(&["-a", "-f", "ancestor=127.0.0.1:5000/busybox:latest", "-f", "status=running"], "fourth first");
-    found(&["-a", "-f", "ancestor=busybox"], "");
-    found(&["-a", "-f", "volume=things"], "third");
-    found(&["-a", "-f", "volume=/things"], "third");
-    found(&["-a", "-f", "volume=/tmp/bound"], "first");
-    found(&["-a", "-f", "network=none"], "second first");
-    found(&["-a", "-f", "publish=8081"], "fourth");
-    found(&["-a", "-f", "publish=8000-9100/udp"], "fourth");
-    found(&["-a", "-f", "publish=9000"], "");
-    found(&["-a", "-f", "expose=81/tcp"], "fourth");
-    found(&["-a", "-f", "before=third"], "second first");
-    found(&["-a", "-f", "since=second"], "fourth third");
-    found(&["-a", "-f", "before=fourth", "-f", "since=first"], "third second");
-    found(&["-a", "-f", "health=none"], "fourth third second first");
-    let status = |name: &str, format: &str| {
-        let filter = format!("name=^{name}$");
-        world.host.run(["ps", "-a", "--filter", &filter, "--format", format]).ok().stdout.trim().to_owned()
-    };
-    assert!(status("first", "{{.Status}}").starts_with("Up "));
-    let ended = status("second", "{{.Status}}");
-    assert!(ended.starts_with("Exited (3) ") && ended.ends_with(" ago"), "{ended}");
-    assert_eq!(status("third", "{{.Status}}"), "Created");
-    assert_eq!(
-        status("fourth", "{{.Ports}}"),
-        "127.0.0.1:8081-8082->80-81/tcp, 0.0.0.0:9000->90/udp, [::]:9000->90/udp"
-    );
-    world.host.run(["exec", "first", "dd", "if=/dev/zero", "of=/big", "bs=1000", "count=3000"]).ok();
-    let size = world.host.run(["ps", "-s", "--filter", "name=first"]).ok();
-    assert!(size.stdout.contains("SIZE") && size.stdout.contains("3MB (virtual "), "{size}");
-    world.host.run(["rm", "-f", "first", "second", "third", "fourth"]).ok();
+    for world in World::both() {
+        let data = world.host.path("/tmp").join("bound");
+        std::fs::create_dir_all(&data).expect("a directory");
+        let first = detached(
+            &world,
+            "first",
+            &["--net", "none", "--label", "team=red", "-v", "/tmp/bound:/data"],
+            "exec sleep 1000",
+        );
+        world
+            .host
+            .run([
+                "run",
+                "--net",
+                "none",
+                "--name",
+                "second",
+                "--label",
+                "team=blue",
+                BUSYBOX,
+                "sh",
+                "-c",
+                "exit 3",
+            ])
+            .code(3);
+        world.host.run(["create", "--name", "third", "-v", "things:/things", BUSYBOX, "true"]).ok();
+        detached(
+            &world,
+            "fourth",
+            &["-p", "127.0.0.1:8081:80", "-p", "127.0.0.1:8082:81", "-p", "9000:90/udp"],
+            "exec sleep 1000",
+        );
+        let found = |options: &[&str], expected: &str| {
+            let arguments = [&["ps", "--format", "{{.Names}}"], options].concat();
+            let outcome = world.host.run(&arguments).ok();
+            assert_eq!(
+                outcome.stdout.split_whitespace().collect::<Vec<_>>().join(" "),
+                expected,
+                "{options:?}"
+            );
+        };
+        found(&[], "fourth first");
+        found(&["-a"], "fourth third second first");
+        found(&["-l"], "fourth");
+        found(&["-n", "2"], "fourth third");
+        found(&["-n", "0"], "");
+        found(&["-n", "-1"], "fourth first");
+        found(&["-a", "-f", "name=ir"], "third first");
+        found(&["-a", "-f", "name=^first$"], "first");
+        found(&["-a", "-f", "name=^/first$"], "first");
+        found(&["-a", "-f", "name=fi.*t", "-f", "name=second"], "second first");
+        found(&["-a", "-f", &format!("id={}", &first[..6])], "first");
+        found(&["-a", "-f", "label=team"], "second first");
+        found(&["-a", "-f", "label=team=red"], "first");
+        found(&["-a", "-f", "label=team", "-f", "label=team=red"], "first");
+        found(&["-f", "status=exited"], "second");
+        found(&["-f", "status=created", "-f", "status=exited"], "third second");
+        found(&["-f", "exited=3"], "second");
+        found(&["-f", "exited=0"], "");
+        found(&["-a", "-f", "ancestor=127.0.0.1:5000/busybox"], "fourth third second first");
+        found(
+            &["-a", "-f", "ancestor=127.0.0.1:5000/busybox:latest", "-f", "status=running"],
+            "fourth first",
+        );
+        found(&["-a", "-f", "ancestor=busybox"], "");
+        found(&["-a", "-f", "volume=things"], "third");
+        found(&["-a", "-f", "volume=/things"], "third");
+        found(&["-a", "-f", "volume=/tmp/bound"], "first");
+        found(&["-a", "-f", "network=none"], "second first");
+        found(&["-a", "-f", "publish=8081"], "fourth");
+        found(&["-a", "-f", "publish=8000-9100/udp"], "fourth");
+        found(&["-a", "-f", "publish=9000"], "");
+        found(&["-a", "-f", "expose=81/tcp"], "fourth");
+        found(&["-a", "-f", "before=third"], "second first");
+        found(&["-a", "-f", "since=second"], "fourth third");
+        found(&["-a", "-f", "before=fourth", "-f", "since=first"], "third second");
+        found(&["-a", "-f", "health=none"], "fourth third second first");
+        let status = |name: &str, format: &str| {
+            let filter = format!("name=^{name}$");
+            world
+                .host
+                .run(["ps", "-a", "--filter", &filter, "--format", format])
+                .ok()
+                .stdout
+                .trim()
+                .to_owned()
+        };
+        assert!(status("first", "{{.Status}}").starts_with("Up "));
+        let ended = status("second", "{{.Status}}");
+        assert!(ended.starts_with("Exited (3) ") && ended.ends_with(" ago"), "{ended}");
+        assert_eq!(status("third", "{{.Status}}"), "Created");
+        assert_eq!(
+            status("fourth", "{{.Ports}}"),
+            "127.0.0.1:8081-8082->80-81/tcp, 0.0.0.0:9000->90/udp, [::]:9000->90/udp"
+        );
+        world.host.run(["exec", "first", "dd", "if=/dev/zero", "of=/big", "bs=1000", "count=3000"]).ok();
+        let size = world.host.run(["ps", "-s", "--filter", "name=first"]).ok();
+        assert!(size.stdout.contains("SIZE") && size.stdout.contains("3MB (virtual "), "{size}");
+        world.host.run(["rm", "-f", "first", "second", "third", "fourth"]).ok();
+    }
 }
 
 #[test]
@@ -286,6 +300,9 @@ fn stats_are_those_of_the_kernel() {
         );
         assert_eq!(table.stdout.lines().count(), 3, "{table}");
         assert_eq!(stats(&["-a"]).stdout.lines().count(), 4);
+        let id = world.host.run(["inspect", "-f", "{{.Id}}", "idle"]).ok();
+        assert!(stats(&["--no-trunc", "idle"]).stdout.contains(id.line()));
+        assert!(!stats(&["idle"]).stdout.contains(&id.line()[..13]));
         let line = stats(&["--format", "json", "busy"]);
         let busy: Value = serde_json::from_str(line.line()).expect("JSON");
         if all {
@@ -322,40 +339,41 @@ fn stats_in_a_terminal_go_on() {
 
 #[test]
 fn logs_of_a_time() {
-    let world = World::root();
-    detached(
-        &world,
-        "web",
-        &["--net", "none"],
-        "echo early; while test ! -e /tmp/go; do usleep 10000; done; echo late; sleep 1000",
-    );
-    let stamped = wait_for("the first line", || {
-        let log = world.host.run(["logs", "-t", "web"]).ok();
-        log.stdout.contains("early").then(|| log.stdout.split(' ').next().unwrap_or_default().to_owned())
-    });
-    world.host.run(["exec", "web", "touch", "/tmp/go"]).ok();
-    let late = wait_for("the second line", || {
-        let log = world.host.run(["logs", "-t", "web"]).ok();
-        let line = log.stdout.lines().find(|line| line.contains("late")).map(str::to_owned);
-        line.map(|line| line.split(' ').next().unwrap_or_default().to_owned())
-    });
-    let logs = |options: &[&str], expected: &str| {
-        world.host.run([&["logs"], options, &["web"]].concat()).ok().prints(expected);
-    };
-    logs(&["--since", &late], "late");
-    logs(&["--since", &stamped], "early\nlate");
-    logs(&["--until", &stamped], "early");
-    logs(&["--since", &stamped, "--until", &stamped], "early");
-    logs(&["--since", "1h"], "early\nlate");
-    logs(&["--since", "0s"], "");
-    logs(&["--until", "1h"], "");
-    logs(&["--since", "2020-01-01"], "early\nlate");
-    logs(&["--until", "2020-01-01T00:00:00"], "");
-    logs(&["--since", "1577836800.5", "--tail", "1"], "late");
-    logs(&["--details", "--since", &late], " late");
-    // The clock ends it, not the container.
-    logs(&["-f", "--until", "-300ms"], "early\nlate");
-    world.host.run(["rm", "-f", "web"]).ok();
+    for world in World::both() {
+        detached(
+            &world,
+            "web",
+            &["--net", "none"],
+            "echo early; while test ! -e /tmp/go; do usleep 10000; done; echo late; sleep 1000",
+        );
+        let stamped = wait_for("the first line", || {
+            let log = world.host.run(["logs", "-t", "web"]).ok();
+            log.stdout.contains("early").then(|| log.stdout.split(' ').next().unwrap_or_default().to_owned())
+        });
+        world.host.run(["exec", "web", "touch", "/tmp/go"]).ok();
+        let late = wait_for("the second line", || {
+            let log = world.host.run(["logs", "-t", "web"]).ok();
+            let line = log.stdout.lines().find(|line| line.contains("late")).map(str::to_owned);
+            line.map(|line| line.split(' ').next().unwrap_or_default().to_owned())
+        });
+        let logs = |options: &[&str], expected: &str| {
+            world.host.run([&["logs"], options, &["web"]].concat()).ok().prints(expected);
+        };
+        logs(&["--since", &late], "late");
+        logs(&["--since", &stamped], "early\nlate");
+        logs(&["--until", &stamped], "early");
+        logs(&["--since", &stamped, "--until", &stamped], "early");
+        logs(&["--since", "1h"], "early\nlate");
+        logs(&["--since", "0s"], "");
+        logs(&["--until", "1h"], "");
+        logs(&["--since", "2020-01-01"], "early\nlate");
+        logs(&["--until", "2020-01-01T00:00:00"], "");
+        logs(&["--since", "1577836800.5", "--tail", "1"], "late");
+        logs(&["--details", "--since", &late], " late");
+        // The clock ends it, not the container.
+        logs(&["-f", "--until", "-300ms"], "early\nlate");
+        world.host.run(["rm", "-f", "web"]).ok();
+    }
 }
 
 #[test]

@@ -7,26 +7,27 @@ use testkit::{Host, Snapshot};
 
 #[test]
 fn a_signal_reaches_the_container() {
-    let world = World::root();
-    world.host.admin("mkdir -m 777 /tmp/shared");
-    world.sh(&[], "true").ok();
-    let before = Snapshot::take(&world.host);
-    let check = |signal: Signal, name: &str, code: i32| {
-        std::fs::remove_file(world.host.path("/tmp/shared/up")).ok();
-        let script =
-            format!("trap 'exit {code}' {name}; echo up >/shared/up; while :; do usleep 10000; done");
-        let running = world.start(&["-v", "/tmp/shared:/shared"], &script);
-        await_file(&world.host, "/tmp/shared/up");
-        running.signal(signal);
-        running.wait().code(code);
-        std::fs::remove_file(world.host.path("/tmp/shared/up")).ok();
-        before.assert_same(&world.host, name);
-    };
-    check(Signal::TERM, "TERM", 41);
-    check(Signal::INT, "INT", 42);
-    check(Signal::HUP, "HUP", 43);
-    check(Signal::USR1, "USR1", 44);
-    check(Signal::QUIT, "QUIT", 45);
+    for world in World::both() {
+        world.host.admin("mkdir -m 777 /tmp/shared");
+        world.sh(&[], "true").ok();
+        let before = Snapshot::take(&world.host);
+        let check = |signal: Signal, name: &str, code: i32| {
+            std::fs::remove_file(world.host.path("/tmp/shared/up")).ok();
+            let script =
+                format!("trap 'exit {code}' {name}; echo up >/shared/up; while :; do usleep 10000; done");
+            let running = world.start(&["-v", "/tmp/shared:/shared"], &script);
+            await_file(&world.host, "/tmp/shared/up");
+            running.signal(signal);
+            running.wait().code(code);
+            std::fs::remove_file(world.host.path("/tmp/shared/up")).ok();
+            before.assert_same(&world.host, name);
+        };
+        check(Signal::TERM, "TERM", 41);
+        check(Signal::INT, "INT", 42);
+        check(Signal::HUP, "HUP", 43);
+        check(Signal::USR1, "USR1", 44);
+        check(Signal::QUIT, "QUIT", 45);
+    }
 }
 
 #[test]

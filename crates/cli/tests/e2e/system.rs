@@ -72,6 +72,46 @@ fn what_takes_the_disk() {
     }
 }
 
+/// What an image has once more for other user ids is the image's, and goes with it.
+#[test]
+fn files_with_other_owners_take_the_disk_too() {
+    let host = Host::rootless(&program());
+    // On a disk, where names alone take space as well.
+    let user = host.user();
+    host.admin(&format!(
+        "truncate -s 800M /tmp/disk; mkfs.ext4 -q -O ^has_journal -E root_owner={user}:{user} /tmp/disk
+         mount -o loop /tmp/disk /tmp/data; rmdir /tmp/data/lost+found; chmod 700 /tmp/data"
+    ));
+    let world = World::of(host);
+    let image = world.registry.image("debian:12");
+    world.host.run(["pull", "-q", &image]).ok();
+    let size = || {
+        let words = ["system", "df", "-v", "--format", "{{range .Images}}{{.Size}} {{.UniqueSize}}{{end}}"];
+        let shown = world.host.run(words).ok();
+        let (all, own) = shown.line().split_once(' ').expect("two sizes");
+        assert_eq!(all, own, "it is the only image");
+        bytes(all)
+    };
+    let du = |directory: &str| -> f64 {
+        let shown = world.host.admin(&format!("du -s -B1 /tmp/data/image/{directory} | cut -f1"));
+        shown.line().parse().expect("a number")
+    };
+    let before = size();
+    world.host.run(["run", "--rm", "--net", "none", "--userns", "keep-id", &image, "true"]).ok();
+    let more = du("mapped");
+    assert!(more > 100_000.0, "{more}");
+    let after = size();
+    assert!((after - before - more).abs() < after * 0.02, "{before} and {more} are {after}");
+    let row = world.host.run(["system", "df", "--format", "{{.Type}}={{.Reclaimable}}"]).ok().stdout;
+    assert!(
+        row.starts_with("Images=")
+            && row.lines().next().is_some_and(|line| line.ends_with("(99%)") || line.ends_with("(100%)")),
+        "{row}"
+    );
+    world.host.run(["image", "prune", "-a", "-f"]).ok();
+    assert!(du(".") < 100_000.0, "all of it can be had back");
+}
+
 #[test]
 fn what_nothing_needs_goes() {
     for world in worlds() {

@@ -29,28 +29,29 @@ fn its_size_follows_the_window() {
 
 #[test]
 fn what_is_typed_is_the_containers() {
-    let world = World::root();
-    let pty = Pty::new(24, 80);
-    let client = pty.start(&world.host.command(run(&["-it"], &["sh"])));
-    // The shell throws away what was typed before its prompt.
-    pty.shows("/ # ");
-    pty.types("echo typed-$((40 + 2))\n");
-    pty.shows("typed-42");
-    pty.types("sleep 1000\n");
-    wait_for("the container sleeps", || {
-        let sleeps = |pid: &i32| {
-            std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words == b"sleep\x001000\x00")
-        };
-        world.host.processes().iter().any(sleeps).then_some(())
-    });
-    // Ctrl-C: a byte like any other to us, a signal in there.
-    pty.types("\x03");
-    pty.shows("^C\r\n/ # ");
-    pty.types("echo code-$?\n");
-    pty.shows("code-130");
-    pty.types("tty; test -t 0 -a -t 1 -a -t 2 && exit 9\n");
-    assert_eq!(client.wait(), 9, "{}", pty.screen());
-    assert!(pty.screen().contains("/dev/pts/0"), "{}", pty.screen());
+    for world in World::both() {
+        let pty = Pty::new(24, 80);
+        let client = pty.start(&world.host.command(run(&["-it"], &["sh"])));
+        // The shell throws away what was typed before its prompt.
+        pty.shows("/ # ");
+        pty.types("echo typed-$((40 + 2))\n");
+        pty.shows("typed-42");
+        pty.types("sleep 1000\n");
+        wait_for("the container sleeps", || {
+            let sleeps = |pid: &i32| {
+                std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| words == b"sleep\x001000\x00")
+            };
+            world.host.processes().iter().any(sleeps).then_some(())
+        });
+        // Ctrl-C: a byte like any other to us, a signal in there.
+        pty.types("\x03");
+        pty.shows("^C\r\n/ # ");
+        pty.types("echo code-$?\n");
+        pty.shows("code-130");
+        pty.types("tty; test -t 0 -a -t 1 -a -t 2 && exit 9\n");
+        assert_eq!(client.wait(), 9, "{}", pty.screen());
+        assert!(pty.screen().contains("/dev/pts/0"), "{}", pty.screen());
+    }
 }
 
 #[test]

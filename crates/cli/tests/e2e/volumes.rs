@@ -6,49 +6,59 @@ use testkit::Snapshot;
 
 #[test]
 fn a_directory_of_the_host() {
-    let world = World::root();
-    world.host.admin("mkdir -p /tmp/shared/sub; echo host >/tmp/shared/file");
-    let check =
-        |option: &[&str], script: &str, expected: &str| drop(world.sh(option, script).ok().prints(expected));
-    check(
-        &["-v", "/tmp/shared:/in"],
-        "cat /in/file; echo inside >/in/written; ls /in",
-        "host\nfile\nsub\nwritten",
-    );
-    assert_eq!(
-        std::fs::read_to_string(world.host.path("/tmp/shared/written")).ok().as_deref(),
-        Some("inside\n")
-    );
-    check(
-        &["-v", "/tmp/shared:/in:ro"],
-        "cat /in/file; (echo x >/in/file) 2>/dev/null || echo refused",
-        "host\nrefused",
-    );
-    check(&["-v", "/tmp/shared:/a/new/place"], "cat /a/new/place/file", "host");
-    check(&["-v", "/tmp/shared/file:/etc/one"], "cat /etc/one", "host");
-    check(
-        &["-v", "/tmp/shared:/in", "-v", "/tmp/shared/sub:/in/file2"],
-        "test -d /in/file2 && echo both",
-        "both",
-    );
-    check(&["--mount", "type=bind,source=/tmp/shared,target=/in"], "cat /in/file", "host");
-    check(
-        &["--mount", "type=bind,src=/tmp/shared,dst=/in,readonly"],
-        "(echo x >/in/file) 2>/dev/null || echo refused",
-        "refused",
-    );
-    check(&["--mount", "type=tmpfs,target=/t,tmpfs-size=65536"], "df -k /t | awk 'NR==2 {print $2}'", "64");
-    assert_eq!(std::fs::read_to_string(world.host.path("/tmp/shared/file")).ok().as_deref(), Some("host\n"));
+    for world in World::both() {
+        world.host.admin("mkdir -p /tmp/shared/sub; chmod 777 /tmp/shared; echo host >/tmp/shared/file");
+        let check = |option: &[&str], script: &str, expected: &str| {
+            drop(world.sh(option, script).ok().prints(expected))
+        };
+        check(
+            &["-v", "/tmp/shared:/in"],
+            "cat /in/file; echo inside >/in/written; ls /in",
+            "host\nfile\nsub\nwritten",
+        );
+        assert_eq!(
+            std::fs::read_to_string(world.host.path("/tmp/shared/written")).ok().as_deref(),
+            Some("inside\n")
+        );
+        check(
+            &["-v", "/tmp/shared:/in:ro"],
+            "cat /in/file; (echo x >/in/file) 2>/dev/null || echo refused",
+            "host\nrefused",
+        );
+        check(&["-v", "/tmp/shared:/a/new/place"], "cat /a/new/place/file", "host");
+        check(&["-v", "/tmp/shared/file:/etc/one"], "cat /etc/one", "host");
+        check(
+            &["-v", "/tmp/shared:/in", "-v", "/tmp/shared/sub:/in/file2"],
+            "test -d /in/file2 && echo both",
+            "both",
+        );
+        check(&["--mount", "type=bind,source=/tmp/shared,target=/in"], "cat /in/file", "host");
+        check(
+            &["--mount", "type=bind,src=/tmp/shared,dst=/in,readonly"],
+            "(echo x >/in/file) 2>/dev/null || echo refused",
+            "refused",
+        );
+        check(
+            &["--mount", "type=tmpfs,target=/t,tmpfs-size=65536"],
+            "df -k /t | awk 'NR==2 {print $2}'",
+            "64",
+        );
+        assert_eq!(
+            std::fs::read_to_string(world.host.path("/tmp/shared/file")).ok().as_deref(),
+            Some("host\n")
+        );
+    }
 }
 
 #[test]
 fn read_only_holds_for_what_is_mounted_below() {
-    let world = World::root();
-    world.host.admin("mkdir -p /tmp/shared/below; mount -t tmpfs below /tmp/shared/below");
-    world
-        .sh(&["-v", "/tmp/shared:/in:ro"], "(echo x >/in/below/f) 2>/dev/null || echo refused")
-        .ok()
-        .prints("refused");
+    for world in World::both() {
+        world.host.admin("mkdir -p /tmp/shared/below; mount -t tmpfs below /tmp/shared/below");
+        world
+            .sh(&["-v", "/tmp/shared:/in:ro"], "(echo x >/in/below/f) 2>/dev/null || echo refused")
+            .ok()
+            .prints("refused");
+    }
 }
 
 #[test]
@@ -62,37 +72,40 @@ fn owners_on_the_host_are_those_inside() {
 
 #[test]
 fn a_named_volume_lasts() {
-    let world = World::root();
-    let check =
-        |option: &[&str], script: &str, expected: &str| drop(world.sh(option, script).ok().prints(expected));
-    check(&["-v", "kept:/data"], "ls /data; echo first >/data/f", "");
-    check(&["-v", "kept:/other"], "cat /other/f", "first");
-    check(&["--mount", "type=volume,source=kept,target=/data"], "cat /data/f", "first");
-    check(&["-v", "kept:/data:ro"], "(echo x >/data/f) 2>/dev/null || echo refused", "refused");
-    // A new volume begins with what the image has at that place, owner and mode as well.
-    check(&["-v", "home:/home/app"], "stat -c '%u:%g' /home/app", "1000:1000");
+    for world in World::both() {
+        let check = |option: &[&str], script: &str, expected: &str| {
+            drop(world.sh(option, script).ok().prints(expected))
+        };
+        check(&["-v", "kept:/data"], "ls /data; echo first >/data/f", "");
+        check(&["-v", "kept:/other"], "cat /other/f", "first");
+        check(&["--mount", "type=volume,source=kept,target=/data"], "cat /data/f", "first");
+        check(&["-v", "kept:/data:ro"], "(echo x >/data/f) 2>/dev/null || echo refused", "refused");
+        // A new volume begins with what the image has at that place, owner and mode as well.
+        check(&["-v", "home:/home/app"], "stat -c '%u:%g' /home/app", "1000:1000");
+    }
 }
 
 #[test]
 fn volumes_of_the_image_end_with_rm() {
-    let world = World::root();
-    let image = "127.0.0.1:5000/team/config:1";
-    world.host.run(["pull", image]).ok();
-    let run = [
-        "run",
-        "--rm",
-        "-u",
-        "root",
-        "--entrypoint",
-        "sh",
-        image,
-        "-c",
-        "echo x >/data/f; grep -c ' /data ' /proc/self/mountinfo",
-    ];
-    world.host.run(run).ok().prints("1");
-    let before = Snapshot::take(&world.host);
-    world.host.run(run).ok().prints("1");
-    before.assert_same(&world.host, "a volume of the image");
+    for world in World::both() {
+        let image = "127.0.0.1:5000/team/config:1";
+        world.host.run(["pull", image]).ok();
+        let run = [
+            "run",
+            "--rm",
+            "-u",
+            "root",
+            "--entrypoint",
+            "sh",
+            image,
+            "-c",
+            "echo x >/data/f; grep -c ' /data ' /proc/self/mountinfo",
+        ];
+        world.host.run(run).ok().prints("1");
+        let before = Snapshot::take(&world.host);
+        world.host.run(run).ok().prints("1");
+        before.assert_same(&world.host, "a volume of the image");
+    }
 }
 
 #[test]

@@ -40,6 +40,12 @@ impl World {
         Self::with_busybox(Host::rootless(&program()))
     }
 
+    /// Both of root and of an ordinary user.
+    #[track_caller]
+    pub fn both() -> [Self; 2] {
+        [Self::root(), Self::rootless()]
+    }
+
     #[track_caller]
     fn with_busybox(host: Host) -> Self {
         let world = Self::of(host);
