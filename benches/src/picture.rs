@@ -4,23 +4,19 @@ use crate::report::Row;
 use std::fmt::Write;
 
 const WIDTH: f64 = 860.0;
-const LEFT: f64 = 170.0;
+const LEFT: f64 = 240.0;
 const BAR: f64 = 16.0;
 const LINE: f64 = 22.0;
 
 /// An SVG of all rows.
 pub fn of(rows: &[Row]) -> String {
-    let mut works: Vec<&str> = rows.iter().map(|row| row.work).collect();
-    works.sort_unstable();
+    let mut works: Vec<&str> = rows.iter().map(|row| row.work.as_str()).collect();
+    // Rows of one work stand together.
     works.dedup();
-    works.sort_by_key(|work| rows.iter().position(|row| row.work == *work));
     let (mut body, mut y) = (String::new(), 20.0);
     for work in works {
-        let of: Vec<(&Row, f64)> = rows
-            .iter()
-            .filter(|row| row.work == work)
-            .filter_map(|row| Some((row, row.milliseconds()?)))
-            .collect();
+        let of: Vec<(&Row, f64)> =
+            rows.iter().filter(|row| row.work == work).filter_map(|row| Some((row, row.median?))).collect();
         let most = of.iter().map(|(_, time)| *time).fold(0.001, f64::max);
         // A String takes whatever is written to it.
         let _whole = writeln!(body, "<text x=\"10\" y=\"{y}\" font-weight=\"bold\">{}</text>", escaped(work));
@@ -28,7 +24,7 @@ pub fn of(rows: &[Row]) -> String {
         for (row, time) in of {
             let length = (WIDTH - LEFT - 110.0) * time / most;
             let colour = match row.who.as_str() {
-                "floor" => "#9aa5b1",
+                "floor" | "nsenter" | crate::pull::BOUND => "#9aa5b1",
                 who if who.starts_with("devoxx") => "#0b7285",
                 _ => "#e8a33d",
             };

@@ -1,148 +1,125 @@
-//! What was measured: report.json, report.md and report.svg, and the table on standard output.
+//! What was measured, as it is kept: report.json, from which the page and the picture are made, also later.
 
-use crate::contest::Entry;
-use crate::picture;
+use crate::demand::{self, Demand};
+use crate::entry::Entry;
+use crate::fact::{Fact, median};
 use crate::sample::{Failure, Sample};
-use serde_json::{Value, json};
-use std::path::Path;
-use std::time::Duration;
+use serde::{Deserialize, Serialize};
 
-/// The figures of one entry.
+/// All of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Kernel and processors.
+    pub machine: String,
+    /// Contestants with their versions.
+    pub versions: Vec<String>,
+    /// How often each did each work.
+    pub rounds: usize,
+    /// Works in the order in which they came, each with its contestants.
+    pub rows: Vec<Row>,
+    /// What is not the time of a work.
+    pub facts: Vec<Fact>,
+    /// What is asked for, and what came of it.
+    pub demands: Vec<Demand>,
+    /// See [`Said`].
+    pub notes: Vec<String>,
+    /// See [`Said`].
+    pub absent: Vec<String>,
+}
+
+/// What a reader has to know of how it was measured.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// What is not as it is without being asked.
+    pub notes: Vec<String>,
+    /// Who and what was not measured, and why.
+    pub absent: Vec<String>,
+}
+
+/// The figures of a contestant at a work. Times are in milliseconds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// What is done.
-    pub work: &'static str,
+    pub work: String,
     /// By whom.
     pub who: String,
-    /// Median and 90th percentile.
-    pub wall: Option<(Duration, Duration)>,
-    /// Median.
-    pub cpu: Duration,
-    /// The most of all, in bytes.
+    /// How often it was done.
+    pub runs: usize,
+    /// Of those that did not fail.
+    pub median: Option<f64>,
+    /// The same.
+    pub ninetieth: Option<f64>,
+    /// Median of the processors' time.
+    pub cpu: Option<f64>,
+    /// The most memory that one process had in any run, in bytes.
     pub peak: u64,
-    /// How many failed, and how many of them hung.
+    /// How many failed, the hung ones among them.
     pub failed: usize,
-    /// See above.
+    /// How many were killed after half a minute.
     pub hung: usize,
     /// Why one of them failed.
     pub why: Option<String>,
 }
 
 impl Row {
-    fn of(entry: &Entry) -> Self {
+    /// Of an entry and what came of it.
+    pub fn of(entry: &Entry) -> Self {
         let good: Vec<&Sample> = entry.samples.iter().flatten().collect();
-        let mut walls: Vec<Duration> = good.iter().map(|sample| sample.wall).collect();
-        let mut cpus: Vec<Duration> = good.iter().map(|sample| sample.cpu).collect();
-        walls.sort_unstable();
-        cpus.sort_unstable();
-        let at =
-            |list: &[Duration], part: usize| list.get(list.len().saturating_sub(1) * part / 100).copied();
+        let mut walls: Vec<f64> = good.iter().map(|sample| sample.milliseconds()).collect();
+        walls.sort_by(f64::total_cmp);
+        let cpus = good.iter().map(|sample| sample.cpu.as_secs_f64() * 1000.0).collect();
+        let why = entry.samples.iter().find_map(|sample| match sample {
+            Err(Failure::Failed(why)) => Some(why.clone()),
+            _ => None,
+        });
         Self {
-            work: entry.work,
+            work: entry.work.clone(),
             who: entry.who.clone(),
-            wall: at(&walls, 50).zip(at(&walls, 90)),
-            cpu: at(&cpus, 50).unwrap_or_default(),
+            runs: entry.samples.len(),
+            median: median(walls.clone()),
+            ninetieth: walls.get(walls.len().saturating_sub(1) * 9 / 10).copied(),
+            cpu: median(cpus),
             peak: good.iter().map(|sample| sample.peak).max().unwrap_or(0),
             failed: entry.samples.len() - good.len(),
             hung: entry.samples.iter().filter(|sample| matches!(sample, Err(Failure::Hung))).count(),
-            why: entry.samples.iter().find_map(|sample| match sample {
-                Err(Failure::Failed(why)) => Some(why.replace(['|', '\n'], " ")),
-                _ => None,
-            }),
+            why: entry.out.clone().or(why).map(|why| why.replace(['|', '\n'], " ")),
         }
     }
-
-    /// Milliseconds of its median.
-    pub fn milliseconds(&self) -> Option<f64> {
-        self.wall.map(|(median, _)| median.as_secs_f64() * 1000.0)
-    }
 }
 
-fn milliseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1000.0
-}
-
-/// The median of another one at the same work.
-fn of_other(rows: &[Row], row: &Row, who: &str) -> Option<f64> {
-    rows.iter().find(|other| other.work == row.work && other.who == who).and_then(Row::milliseconds)
-}
-
-/// Writes all of them.
-#[expect(clippy::print_stdout, reason = "a program")]
-pub fn write(entries: &[Entry], rounds: usize, out: &Path) -> Result<(), String> {
-    let rows: Vec<Row> = entries.iter().map(Row::of).collect();
-    let text = markdown(&rows, rounds);
-    print!("{text}");
-    let keep = |name: &str, text: &str| {
-        let place = out.join(name);
-        std::fs::write(&place, text).map_err(|error| format!("{}: {error}", place.display()))
-    };
-    keep("report.md", &text)?;
-    keep("report.json", &format!("{:#}\n", as_json(&rows, rounds)))?;
-    keep("report.svg", &picture::of(&rows))
-}
-
-fn machine() -> String {
-    let system = rustix::system::uname();
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    format!("Linux {}, {processors} processors", system.release().to_string_lossy())
-}
-
-fn markdown(rows: &[Row], rounds: usize) -> String {
-    let mut text = format!("{rounds} rounds on {}; times in milliseconds.\n", machine());
-    let mut work = "";
-    for row in rows.iter().enumerate().flat_map(|(first, row)| {
+impl Report {
+    /// Of all that was done.
+    pub fn of(entries: &[Entry], facts: Vec<Fact>, rounds: usize, versions: Vec<String>, said: Said) -> Self {
+        let rows: Vec<Row> = entries.iter().map(Row::of).collect();
         // Together what is one work, in the order in which it came first.
-        let is_first = rows[..first].iter().all(|other| other.work != row.work);
-        let same: Vec<&Row> = rows.iter().filter(|other| is_first && other.work == row.work).collect();
-        same
-    }) {
-        if row.work != work {
-            work = row.work;
-            text += &format!(
-                "\n## {work}\n\n| who | median | 90% | CPU | peak memory | of the floor | ours of theirs | failed |\n"
-            );
-            text += "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+        let mut together: Vec<Row> = Vec::new();
+        for row in &rows {
+            if together.iter().all(|other| other.work != row.work) {
+                together.extend(rows.iter().filter(|other| other.work == row.work).cloned());
+            }
         }
-        let Some((median, ninety)) = row.wall else {
-            let why = row.why.as_deref().unwrap_or("it hung");
-            text += &format!("| {} | {why} | | | | | | {} |\n", row.who, row.failed);
-            continue;
-        };
-        let ratio = |other: Option<f64>, up: bool| {
-            let own = milliseconds(median);
-            other
-                .map(|other| format!("{:.2}", if up { own / other } else { other / own }))
-                .unwrap_or_default()
-        };
-        let ours = of_other(rows, row, "devoxx-runtime").or_else(|| of_other(rows, row, "devoxx-container"));
-        text += &format!(
-            "| {} | {:.2} | {:.2} | {:.2} | {:.1} MB | {} | {} | {}{} |\n",
-            row.who,
-            milliseconds(median),
-            milliseconds(ninety),
-            milliseconds(row.cpu),
-            row.peak as f64 / 1e6,
-            ratio(of_other(rows, row, "floor"), true),
-            if row.who.starts_with("devoxx") { String::new() } else { ratio(ours, false) },
-            row.failed,
-            match (&row.why, row.hung) {
-                (Some(why), _) => format!(": {why}"),
-                (None, 0) => String::new(),
-                (None, hung) => format!(" ({hung} hung)"),
-            },
-        );
+        let demands = demand::all(&together, &facts);
+        let system = rustix::system::uname();
+        let machine = format!("Linux {}, {} processors", system.release().to_string_lossy(), processors());
+        Self {
+            machine,
+            versions,
+            rounds,
+            rows: together,
+            facts,
+            demands,
+            notes: said.notes,
+            absent: said.absent,
+        }
     }
-    text
+
+    /// The figures of one at a work.
+    pub fn row(&self, work: &str, who: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.work == work && row.who == who)
+    }
 }
 
-fn as_json(rows: &[Row], rounds: usize) -> Value {
-    let row = |row: &Row| {
-        json!({
-            "work": row.work, "who": row.who, "failed": row.failed, "hung": row.hung, "why": row.why,
-            "medianMilliseconds": row.milliseconds(),
-            "ninetiethMilliseconds": row.wall.map(|(_, ninety)| milliseconds(ninety)),
-            "cpuMilliseconds": milliseconds(row.cpu), "peakBytes": row.peak,
-        })
-    };
-    json!({"machine": machine(), "rounds": rounds, "rows": rows.iter().map(row).collect::<Value>()})
+/// How many this process may use.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

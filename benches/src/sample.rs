@@ -2,15 +2,13 @@
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
 use std::io::{Read, Seek, SeekFrom};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Who takes longer hangs.
-const LONGEST: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
-
 /// What the commands of a work took together.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Sample {
     /// From before the first command to after the end of the last.
     pub wall: Duration,
@@ -20,17 +18,33 @@ pub struct Sample {
     pub peak: u64,
 }
 
+impl Sample {
+    /// [`Self::wall`].
+    pub fn milliseconds(&self) -> f64 {
+        self.wall.as_secs_f64() * 1000.0
+    }
+}
+
 /// Why there is no sample.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
     /// It ended with another code than 0, or did not start; what it said.
     Failed(String),
-    /// It was killed after [`LONGEST`].
+    /// It was killed.
     Hung,
 }
 
-/// Runs commands one after the other, or all at once.
-pub fn take(commands: &[Vec<String>], at_once: bool) -> Result<Sample, Failure> {
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Failed(why) => f.write_str(why),
+            Self::Hung => f.write_str("it hung"),
+        }
+    }
+}
+
+/// Runs commands one after the other, or all at once. Who takes longer than so long hangs, and is killed.
+pub fn take(commands: &[Vec<String>], at_once: bool, longest: Duration) -> Result<Sample, Failure> {
     let began = Instant::now();
     let (mut cpu, mut peak) = (Duration::ZERO, 0);
     let mut account = |usage: sys::resource_usage::Usage| {
@@ -39,13 +53,14 @@ pub fn take(commands: &[Vec<String>], at_once: bool) -> Result<Sample, Failure> 
     };
     if at_once {
         let started: Vec<_> = commands.iter().map(|words| start(words)).collect();
-        let ended: Vec<_> = started.into_iter().map(|child| child.and_then(wait)).collect();
+        let ended: Vec<_> =
+            started.into_iter().map(|child| child.and_then(|child| wait(child, longest))).collect();
         for one in ended {
             account(one?);
         }
     } else {
         for words in commands {
-            account(start(words).and_then(wait)?);
+            account(wait(start(words)?, longest)?);
         }
     }
     Ok(Sample { wall: began.elapsed(), cpu, peak })
@@ -73,12 +88,13 @@ fn start(words: &[String]) -> Result<Started, Failure> {
     Ok(Started { child, said })
 }
 
-fn wait(started: Started) -> Result<sys::resource_usage::Usage, Failure> {
+fn wait(started: Started, longest: Duration) -> Result<sys::resource_usage::Usage, Failure> {
     let Started { child, mut said } = started;
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| failed("no pid"))?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(failed)?;
     let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-    let hung = !matches!(poll(&mut fds, Some(&LONGEST)), Ok(1..));
+    let longest = Timespec::try_from(longest).map_err(failed)?;
+    let hung = !matches!(poll(&mut fds, Some(&longest)), Ok(1..));
     if hung {
         // It may have ended in between.
         let _ended = pidfd_send_signal(&pidfd, Signal::KILL);
@@ -93,12 +109,4 @@ fn wait(started: Started) -> Result<sys::resource_usage::Usage, Failure> {
         }
         Err(error) => Err(failed(error)),
     }
-}
-
-/// Runs commands that are not measured; what they say when one fails.
-pub fn unmeasured(commands: &[Vec<String>]) -> Result<(), String> {
-    take(commands, false).map(drop).map_err(|failure| match failure {
-        Failure::Failed(why) => why,
-        Failure::Hung => "it hung".to_owned(),
-    })
 }
