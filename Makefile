@@ -9,7 +9,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 .DEFAULT_GOAL := build
 # Setup comes before the fixtures, and the style before the tests.
 .NOTPARALLEL:
-.PHONY: build help run test test-vm test-vm-v2 test-vm-systemd bench setup fixtures check fmt clean install
+.PHONY: build help run test test-vm test-vm-v2 test-vm-systemd bench bench-quick bench-docs setup fixtures check fmt clean install
 
 build: export DEVOXX_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 build: ## the release programs, in bin/ (the default)
@@ -39,6 +39,7 @@ test: setup check fixtures ## all that must hold: style, lints, then every test 
 	tests/leaks.sh before "$(TARGET)/testkit/leaks"
 	$(CARGO) test --workspace
 	tests/callers.sh "$(TARGET)/debug/devoxx-runtime"
+	$(MAKE) --no-print-directory bench-quick
 	tests/leaks.sh after "$(TARGET)/testkit/leaks"
 
 test-vm: test-vm-v2 test-vm-systemd ## tests in virtual machines: both of the following
@@ -55,9 +56,18 @@ test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1; with Ap
 	VM_KERNEL_ARGUMENTS="systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1" \
 	    tests/vm-systemd.sh tests/vm-units-v1.sh "$(TARGET)/debug/devoxx-runtime"
 
-bench: build ## every runtime and engine of this machine beside the bare kernel, in target/bench (ROUNDS=50, WORKS=words)
+bench: build fixtures ## every runtime and engine of this machine beside the bare kernel, in target/bench (ROUNDS=50 STARTS=10000 WORKS=words)
 	$(CARGO) build --release -p devoxx-bench
-	$(SUDO) "$(TARGET)/release/bench" --rounds $(or $(ROUNDS),50) --out "$(TARGET)/bench" $(WORKS)
+	$(SUDO) "$(TARGET)/release/bench" --rounds $(or $(ROUNDS),50) --starts $(or $(STARTS),10000) \
+		--debian "$(TARGET)/testkit/debian-12.tar" --out "$(TARGET)/bench" $(WORKS)
+
+bench-docs: ## docs/performance.md and its picture, from the last `make bench`
+	"$(TARGET)/release/bench" --publish "$(TARGET)/bench" docs
+
+bench-quick: fixtures ## the same once, unoptimized, to see that it works: of its figures none means anything
+	$(CARGO) build --workspace --bins
+	$(SUDO) "$(TARGET)/debug/bench" --rounds 1 --alive 10 --starts 10 --pulls 1 --layers 2 --idle 1 \
+		--debian "$(TARGET)/testkit/debian-12.tar" --out "$(TARGET)/bench-quick" >"$(TARGET)/testkit/bench-quick.log"
 
 setup: ## what the tests need and this machine lacks, by apt
 	tests/setup.sh
