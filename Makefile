@@ -56,7 +56,7 @@ test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1; with Ap
 	VM_KERNEL_ARGUMENTS="systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1" \
 	    tests/vm-systemd.sh tests/vm-units-v1.sh "$(TARGET)/debug/devoxx-runtime"
 
-bench: build fixtures ## every runtime and engine of this machine beside the bare kernel, in target/bench (ROUNDS=50 STARTS=10000 WORKS=words)
+bench: setup build fixtures ## every runtime and engine of this machine beside the bare kernel, in target/bench (ROUNDS=50 STARTS=10000 WORKS=words)
 	$(CARGO) build --release -p devoxx-bench
 	$(SUDO) "$(TARGET)/release/bench" --rounds $(or $(ROUNDS),50) --starts $(or $(STARTS),10000) \
 		--debian "$(TARGET)/testkit/debian-12.tar" --out "$(TARGET)/bench" $(WORKS)
