@@ -42,8 +42,6 @@ enum Remedy {
     Supervisor(String),
     /// The addresses and links of a container that does not run.
     Lease(String),
-    /// A bridge without containers.
-    Bridge,
     /// A cgroup without processes.
     Cgroup(PathBuf),
     /// A mount in the engine's directories.
@@ -86,8 +84,6 @@ impl Finding {
             }
             Some(Remedy::Supervisor(id)) => control::remove(paths, id),
             Some(Remedy::Lease(id)) => networks::reap(paths, id).map(drop),
-            // Of a container that never was: what is left is what all of them share.
-            Some(Remedy::Bridge) => network::detach(&paths.network(), "").map_err(of_network),
             Some(Remedy::Cgroup(path)) => remove_cgroup(path),
             Some(Remedy::Mount(path)) => {
                 rustix::mount::unmount(path, rustix::mount::UnmountFlags::DETACH).map_err(called::<

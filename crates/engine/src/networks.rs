@@ -254,7 +254,8 @@ pub fn remove_network(paths: &Paths, wanted: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes the networks that no container is on, running or not; returns their names.
+/// Removes the networks that no container is on, running or not; returns their names. The bridges go of those that stay and have nobody
+/// who runs.
 pub fn prune_networks(paths: &Paths, wanted: &PruneFilter) -> Result<Vec<String>> {
     let used: std::collections::HashSet<String> = record::list(paths)?
         .into_iter()
@@ -267,6 +268,8 @@ pub fn prune_networks(paths: &Paths, wanted: &PruneFilter) -> Result<Vec<String>
             removed.push(definition.name);
         }
     }
+    user_networks::find(paths)?;
+    network::remove_unused(&paths.network()).map_err(of_network)?;
     Ok(removed)
 }
 

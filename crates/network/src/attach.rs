@@ -86,32 +86,19 @@ pub fn way_out(lease: &Lease, netns: BorrowedFd<'_>) -> Result<()> {
     default_routes(&mut inside, lease, index)
 }
 
-/// Sets only the loopback link up, for a container without a network.
-pub fn loopback(netns: BorrowedFd<'_>) -> Result<()> {
-    let mut inside = inside(netns)?;
-    let lo = link::existing(&inside, "lo")?;
-    link::up(&mut inside, "lo", lo)
-}
-
-/// Takes back everything that a container has of any network; what is gone already is fine. It goes on after a
+/// Takes back everything that a container that has ended has of any network; what is gone already is fine. It goes on after a
 /// failure, and a lease stays as long as something else could not be removed.
+///
+/// Bridges and rules stay: the next container finds them, and has nothing to wait for (the kernel takes tens of milliseconds to
+/// hook rules in and out). They go with their network, or by [`remove_unused`].
 pub fn detach(root: &Path, id: &str) -> Result<()> {
     let mut failures = Vec::new();
-    let mut had_one = false;
-    if !pool::lock_file(root).exists() && !root.join("leases").exists() && !root.join("networks").exists() {
+    if !root.join("leases").exists() && !root.join("networks").exists() {
         // Nothing was ever attached from here: no privilege is needed to find that out.
         return Ok(());
     }
     for network in definition::every(root)? {
-        match give_back(root, &network, id) {
-            Ok(had) => had_one |= had,
-            Err(error) => failures.push(error),
-        }
-    }
-    if !had_one && failures.is_empty() && bridges::are_here() && pool::lock_file(root).exists() {
-        // After a run that was killed between two steps of this.
-        failures.extend(delete_outer(&pool::veth(id)).err());
-        failures.extend(remove_shared(root, &Definition::default_bridge()).err());
+        failures.extend(give_back(root, &network, id, Namespace::Ends).err());
     }
     joined(failures).map_or(Ok(()), |error| Err(error.within(format!("network of {id}"))))
 }
@@ -123,21 +110,24 @@ pub fn detach_from(root: &Path, network: &Definition, id: &str, netns: Option<Bo
             link::delete(&mut inside(netns)?, &lease.inside)?;
         }
     }
-    give_back(root, network, id).map(drop).within(|| format!("network of {id}"))
+    give_back(root, network, id, Namespace::Stays).within(|| format!("network of {id}"))
 }
 
-/// Whether it had anything.
-fn give_back(root: &Path, network: &Definition, id: &str) -> Result<bool> {
+/// What becomes of the namespace of a container that gives something back.
+#[derive(Clone, Copy)]
+enum Namespace {
+    Ends,
+    Stays,
+}
+
+fn give_back(root: &Path, network: &Definition, id: &str, namespace: Namespace) -> Result<()> {
     let state = network.state(root);
     let own: Vec<Lease> = pool::all(&state)?.into_iter().filter(|lease| lease.id == id).collect();
     if own.is_empty() {
-        return Ok(false);
+        return Ok(());
     }
     let mut failures = Vec::new();
     let mut note = |result: Result<()>| failures.extend(result.err());
-    if network.driver == Driver::Bridge {
-        note(delete_outer(&pool::veth_in(&network.name, id)));
-    }
     for lease in own.iter().filter(|lease| !lease.ports.is_empty() && bridges::are_here()) {
         note(netfilter().and_then(|mut netfilter| {
             firewall::withdraw(&mut netfilter, lease)?;
@@ -146,20 +136,28 @@ fn give_back(root: &Path, network: &Definition, id: &str) -> Result<bool> {
             own.into_iter().flatten().try_for_each(|address| flows::forget(&mut netfilter, address))
         }));
     }
+    // Last of what the kernel has: it is on its way already, and nothing waits here that could be done meanwhile.
+    if network.driver == Driver::Bridge {
+        note(delete_outer(&pool::veth_in(&network.name, id), namespace));
+    }
     if failures.is_empty() {
         let freed = own.iter().map(|lease| pool::free(&state, lease));
         failures.extend(freed.filter_map(Result::err));
     }
-    // Where bridges are apart, those without a container are in nobody's way: they go with the network, or with their namespace.
-    if network.driver == Driver::Bridge && bridges::are_here() {
-        failures.extend(remove_shared(root, network).err());
-    }
-    joined(failures).map_or(Ok(true), Err)
+    joined(failures).map_or(Ok(()), Err)
 }
 
 /// Deletes the end of a veth pair that hangs on a bridge. Where that cannot be reached, it has gone with the container's.
-fn delete_outer(name: &str) -> Result<()> {
-    bridges::links()?.map_or(Ok(()), |mut links| link::delete(&mut links, name))
+fn delete_outer(name: &str, namespace: Namespace) -> Result<()> {
+    let Some(mut links) = bridges::links()? else { return Ok(()) };
+    if let Namespace::Ends = namespace
+        && link::index(&links, name)?.is_some()
+        && let Some(changes) = bridges::links()?
+        && link::goes_with_namespace(&links, &changes, name)?
+    {
+        return Ok(());
+    }
+    link::delete(&mut links, name)
 }
 
 /// One failure that says all of them.
@@ -174,22 +172,23 @@ fn joined(failures: Vec<Error>) -> Option<Error> {
     Some(first)
 }
 
-/// Removes the bridge, and the table after the last one, unless somebody still uses them, maybe from another state directory.
-fn remove_shared(root: &Path, network: &Definition) -> Result<()> {
-    let state = network.state(root);
-    // Read anew: of two that leave at once, the later one must see that it is the last.
-    if !pool::all(&state)?.is_empty() {
+/// Removes the bridges that no container is on, and the table after the last one; the networks stay, and make theirs anew.
+pub fn remove_unused(root: &Path) -> Result<()> {
+    if !pool::lock_file(root).exists() {
         return Ok(());
     }
-    let _lock = lock(&pool::lock_file(root))?;
     // A lease comes before its bridge, so whoever is about to attach is seen here, or makes the bridge anew.
-    if !pool::all(&state)?.is_empty() {
-        return Ok(());
+    let _lock = lock(&pool::lock_file(root))?;
+    for network in definition::every(root)? {
+        if pool::all(&network.state(root))?.is_empty() {
+            remove_bridge(&network)?;
+        }
     }
-    remove_bridge(network)
+    Ok(())
 }
 
-/// As [`remove_shared`], with the lock held and without a look at leases.
+/// Removes a network's bridge, and the table after the last one, unless somebody still uses them, maybe from another state
+/// directory. With the lock held.
 pub(crate) fn remove_bridge(network: &Definition) -> Result<()> {
     if network.driver != Driver::Bridge {
         return Ok(());
@@ -274,8 +273,6 @@ fn connect(links: &mut Socket, lease: &Lease, netns: BorrowedFd<'_>) -> Result<(
 /// Addresses and routes of a link that is in its namespace.
 fn configure(lease: &Lease, netns: BorrowedFd<'_>) -> Result<()> {
     let mut inside = inside(netns)?;
-    let lo = link::existing(&inside, "lo")?;
-    link::up(&mut inside, "lo", lo)?;
     let index = link::existing(&inside, &lease.inside)?;
     let eth = (lease.inside.as_str(), index);
     if lease.ipv6.is_none() {

@@ -22,7 +22,7 @@ mod socket;
 mod subnet;
 mod wire;
 
-pub use attach::{attach, detach, detach_from, free_inside, loopback, reload, way_out};
+pub use attach::{attach, detach, detach_from, free_inside, reload, remove_unused, way_out};
 pub use definition::{Definition, Driver};
 pub use failure::{Error, Kind, Result};
 pub use forwarding::has_ipv6;

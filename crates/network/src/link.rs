@@ -10,6 +10,7 @@ use crate::wire::{self, Message};
 use rustix::io::Errno;
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::{Duration, Instant};
 use sys::called;
 
 /// The bridge of the network that is always there.
@@ -242,6 +243,27 @@ pub fn delete(socket: &mut Socket, name: &str) -> Result<()> {
         Err(errno) => Err(failed("RTM_DELLINK", name)(errno)),
     }
 }
+
+/// Waits for a link to go whose other end was in a namespace that has just come to its end: the kernel takes both off, sooner than it
+/// does so when it is asked (a deletion by request waits for more grace periods of RCU). False where somebody keeps the namespace.
+///
+/// `changes` is a socket for this alone: what it hears may be more than it can keep.
+pub fn goes_with_namespace(socket: &Socket, changes: &Socket, name: &str) -> Result<bool> {
+    changes.hear_of_links().map_err(failed("bind RTMGRP_LINK", name))?;
+    let until = Instant::now() + NAMESPACE;
+    // After the other one hears of changes: what went before that is seen here.
+    while index(socket, name)?.is_some() {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(false);
+        }
+        changes.wait(left).map_err(failed("poll RTMGRP_LINK", name))?;
+    }
+    Ok(true)
+}
+
+/// How long the kernel has to end a namespace: it takes some milliseconds.
+const NAMESPACE: Duration = Duration::from_millis(100);
 
 /// Whether any link hangs on the bridge.
 pub fn has_ports(socket: &mut Socket, name: &str, bridge: u32) -> Result<bool> {

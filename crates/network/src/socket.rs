@@ -3,6 +3,7 @@
 //! It does NOT know what the messages ask for; whoever sends says so in the error.
 
 use crate::wire::{self, Message};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::sockopt::{self, Timeout};
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 /// `NLMSG_ERROR`.
 const ERROR: u16 = 2;
+/// `RTMGRP_LINK` (rtnetlink(7)).
+const LINKS: u32 = 1;
 /// `NLMSG_DONE`.
 const DONE: u16 = 3;
 /// `NFNL_MSG_BATCH_BEGIN`.
@@ -59,6 +62,27 @@ impl Socket {
     /// The descriptor, for the ioctls that take any socket (netdevice(7)).
     pub fn fd(&self) -> impl AsFd {
         &self.fd
+    }
+
+    /// From now on it hears of every change of a link: [`Socket::wait`].
+    pub fn hear_of_links(&self) -> Result<(), Errno> {
+        rustix::net::bind(&self.fd, &SocketAddrNetlink::new(0, LINKS))
+    }
+
+    /// Waits until something is heard, at most so long.
+    pub fn wait(&self, longest: Duration) -> Result<(), Errno> {
+        let longest = Timespec::try_from(longest).map_err(|_| Errno::INVAL)?;
+        let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
+        match poll(&mut fds, Some(&longest)) {
+            Ok(0) | Err(Errno::INTR) => return Ok(()),
+            other => other.map(drop)?,
+        }
+        let mut buffer = vec![0; BUFFER];
+        match rustix::net::recv(&self.fd, &mut buffer[..], RecvFlags::DONTWAIT) {
+            // More than it could keep: something has changed.
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR | Errno::NOBUFS) => Ok(()),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Sends one request and waits for its acknowledgement.

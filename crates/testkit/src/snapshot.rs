@@ -79,13 +79,19 @@ fn processes(host: &Host) -> BTreeSet<String> {
     host.processes().into_iter().filter_map(named).collect()
 }
 
+/// The bridge of the network that is always there stays for the next container, and so does the table without what is a container's: the
+/// elements of its maps.
+const BRIDGE: &str = "devoxx0";
+const TABLE: &str = "table inet devoxx {";
+
 #[track_caller]
 fn links(host: &Host) -> BTreeSet<String> {
     let text = host.admin("ip -j link").stdout;
     let links: serde_json::Value =
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("ip -j link: {error}"));
     let links = links.as_array().into_iter().flatten();
-    links.filter_map(|link| link["ifname"].as_str()).map(str::to_owned).collect()
+    let names = links.filter_map(|link| link["ifname"].as_str()).map(str::to_owned);
+    names.filter(|name| name != BRIDGE).collect()
 }
 
 #[track_caller]
@@ -99,12 +105,21 @@ fn nft(host: &Host) -> BTreeSet<String> {
             around.pop();
             continue;
         }
-        rules.insert(format!("{} {line}", around.join(" ")));
+        let shared = line == TABLE || (around.first() == Some(&TABLE) && !is_of_a_container(&around, line));
+        if !shared {
+            rules.insert(format!("{} {line}", around.join(" ")));
+        }
         if line.ends_with('{') {
             around.push(line);
         }
     }
     rules
+}
+
+/// Whether a line of our table is an element of a map.
+fn is_of_a_container(around: &[&str], line: &str) -> bool {
+    let in_map = around.get(1).is_some_and(|block| block.starts_with("map "));
+    in_map && !["type ", "typeof ", "flags "].iter().any(|word| line.starts_with(word))
 }
 
 /// Names below a directory; not into the file systems of images and containers, whose files are many and not ours,

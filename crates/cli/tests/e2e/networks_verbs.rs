@@ -543,7 +543,12 @@ fn a_range_is_one_rule_and_the_client_keeps_its_address() {
     world.host.admin(&format!("{outside} ip route add {inner}/32 via 192.0.2.1"));
     assert_eq!(who(&world, &outside, &format!("{inner}:80")), None);
     world.host.run(["rm", "-f", "web"]).ok();
+    // The rules stay for the next container, without anything of this one, until somebody wants them gone.
+    let left = world.host.admin("nft list ruleset").stdout;
+    assert!(left.contains("table inet devoxx") && !left.contains("dvx"), "{left}");
+    world.host.run(["network", "prune", "-f"]).ok();
     assert_eq!(world.host.admin("nft list ruleset").stdout, "");
+    assert!(!world.host.admin("ip -o link").stdout.contains("devoxx0"));
     // As many as there may be, with the limit of descriptors that a process usually has.
     let many = format!("ulimit -Sn 1024; $C run --rm -p 20000-20999:20000-20999 {BUSYBOX} sh -c 'ulimit -n'");
     world.host.sh(&many).ok().prints("1024");

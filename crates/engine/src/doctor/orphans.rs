@@ -131,17 +131,6 @@ fn networks(paths: &Paths, all: &mut Vec<Finding>) -> Result<()> {
             all.push(Finding::orphan(what, Remedy::Lease(lease.id)));
         }
     }
-    // A link that is not there is made with the next container; one without containers is removed with the last.
-    for definition in network::definition::every(&root).map_err(of_network)? {
-        let held = !network::leases_in(&definition.state(&root)).map_err(of_network)?.is_empty();
-        let link = definition.link();
-        let is_there =
-            definition.driver == network::Driver::Bridge && Path::new("/sys/class/net").join(&link).exists();
-        if is_there && !held && definition.is_default() {
-            let what = format!("bridge {link} of network {}, which no container is on", definition.name);
-            all.push(Finding::orphan(what, Remedy::Bridge));
-        }
-    }
     Ok(())
 }
 
