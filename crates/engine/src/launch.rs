@@ -298,7 +298,9 @@ fn connect(
     launch: &mut runtime::Launch,
     local_dns: bool,
 ) -> Result<()> {
-    if matches!(wish.network, Network::Host | Network::Container(_)) {
+    // Loopback is up without anybody's help.
+    let alone = leases.is_empty() && way_out::guest(record, leases).is_none();
+    if alone || matches!(wish.network, Network::Host | Network::Container(_)) {
         return Ok(());
     }
     let namespace = launch.network().map_err(of_runtime)?;
@@ -308,7 +310,6 @@ fn connect(
             let ports = way_out::resolve(host.paths, record)?;
             way_out::open(record, &guest, &ports, namespace.as_fd(), local_dns, host.warn)
         }
-        None if leases.is_empty() => network::loopback(namespace.as_fd()).map_err(of_network),
         None => Ok(()),
     }
 }

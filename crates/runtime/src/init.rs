@@ -31,6 +31,7 @@ use crate::channel::{Channel, Message};
 use crate::error::{Error, Kind, Result, of_cgroup, shortened};
 use crate::gate;
 use crate::namespace::Open;
+use crate::net_devices::route::Route;
 use crate::plan::{Plan, Process};
 use crate::state::{Record, Status};
 use crate::steps::step;
@@ -41,6 +42,9 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::system::{setdomainname, sethostname};
 use sys::clone3::{Namespaces, unshare};
 use sys::{Context, Errno, called};
+
+/// The index of the first link of a network namespace.
+const LOOPBACK: i32 = 1;
 
 /// What init brings from outside.
 #[derive(Clone, Copy)]
@@ -103,6 +107,10 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
             // Before the hooks and the kernel parameters, which may be about them.
             channel.proceed()?;
         }
+    }
+    if plan.namespaces.has(Namespaces::NETWORK) {
+        // A program that speaks to itself works in any container, as with runc; a new namespace has this one link, and it is down.
+        step("loopback: up", "netlink(7)", || Route::open()?.set_up(LOOPBACK)).within(|| "set the loopback up")?;
     }
     // Born in the v2 cgroup, if there is one; into those of v1 we go ourselves. Before anything costs memory, and
     // before the namespace below takes its root from where we are.

@@ -5,7 +5,7 @@
 //! nothing had been tried (runtime.md, "Errors"). What becomes of it at the end of a container is the kernel's affair, as
 //! the specification wants: with the namespace a virtual device goes, and a physical one comes back to the host.
 
-mod route;
+pub(crate) mod route;
 
 use crate::error::{Error, Kind, Result};
 use route::{Address, Link, Path, Route};

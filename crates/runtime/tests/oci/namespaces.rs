@@ -144,7 +144,10 @@ fn what_they_hide() {
     )
     .ok()
     .prints("lo\nbox\n1");
-    oci.run(|_| (), "cat /proc/net/dev | grep -c :; ls /dev/mqueue").ok().prints("1");
+    // It is up (IFF_UP and IFF_LOOPBACK): a program that speaks to itself works.
+    oci.run(|_| (), "cat /proc/net/dev | grep -c :; ls /dev/mqueue; cat /sys/class/net/lo/flags")
+        .ok()
+        .prints("1\n0x9");
     // In the cgroup namespace its own cgroup is the top.
     let tops = "sed 's/.*://' /proc/self/cgroup | sort -u";
     oci.run(|config| namespace(config, "cgroup", None), tops).ok().prints("/");
