@@ -38,6 +38,8 @@ pub struct Launch {
     given: Option<net_devices::Given>,
     /// What keeps its unit of systemd until init is in it.
     held: Held,
+    /// Whether it has a gate.
+    gated: bool,
 }
 
 /// Everything is set up; the command has not been started.
@@ -96,9 +98,10 @@ impl Stdio {
 pub struct Given<'a> {
     /// Its standard descriptors.
     pub stdio: Stdio,
-    /// The text of its config.json, kept for later commands, where they are to come: then there is a gate as well, and
-    /// [`Created::commit`] works.
+    /// The text of its config.json, kept for later commands, where they are to come.
     pub config: Option<&'a [u8]>,
+    /// Whether another process starts it: then there is a gate for that, and [`Created::commit`] works.
+    pub gate: bool,
     /// The directory for its readiness, to be made (`notify`).
     pub notify: Option<PathBuf>,
 }
@@ -165,6 +168,8 @@ fn launch_claimed(
     let mut gate = None;
     if let Some(config) = given.config {
         state::keep_config(run, &plan.id, config)?;
+    }
+    if given.gate {
         gate = Some(gate::make(&state::directory(run, &plan.id))?);
     }
     if let Some(path) = &given.notify {
@@ -192,6 +197,7 @@ fn launch_claimed(
         net_devices: plan.net_devices.clone(),
         given: None,
         held: Held::default(),
+        gated: given.gate,
     })
 }
 
@@ -594,7 +600,7 @@ impl Created {
 
 impl Launch {
     fn poststart(&self) -> Result<()> {
-        if self.record.config_kept {
+        if self.gated {
             gate::remove(&state::directory(&self.run, &self.record.id))?;
         }
         if self.hooks.poststart.is_empty() {

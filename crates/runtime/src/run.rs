@@ -38,7 +38,7 @@ pub fn run(
         rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
             .map_err(called::<Errno>(|| "prctl(PR_SET_CHILD_SUBREAPER)".to_owned()))?;
     }
-    let options = Options { detached: attendance.detached, ..options.clone() };
+    let options = Options { detached: attendance.detached, started_here: true, ..options.clone() };
     let Made { created, warnings, handed_over } = create::create(root, id, &options)?;
     warnings.iter().for_each(|warning| warn(warning));
     // Blocked before the start: a signal that comes early is the container's too.

@@ -26,6 +26,7 @@ fn options(program: &Program, words: &Words) -> Result<Options> {
         preserve_fds: preserve.unwrap_or(0),
         manager: manager(program)?,
         detached: true,
+        started_here: false,
     })
 }
 
