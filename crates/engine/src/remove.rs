@@ -46,7 +46,13 @@ pub fn remove(paths: &Paths, wanted: &str, force: bool, volumes: bool) -> Result
 /// going and says all that failed; then the record stays for the next attempt.
 pub fn discard(paths: &Paths, id: &str, own_volumes: bool) -> Result<()> {
     let record = read(paths, id).ok();
-    let mut failures: Vec<String> = stop_using(paths, id, record.as_ref());
+    let failures = stop_using(paths, id, record.as_ref());
+    forget(paths, id, own_volumes, failures)
+}
+
+/// What [`discard`] does after [`stop_using`], which had these failures.
+pub fn forget(paths: &Paths, id: &str, own_volumes: bool, mut failures: Vec<String>) -> Result<()> {
+    let record = read(paths, id).ok();
     if let Some(record) = &record {
         let name = names::release(paths, &record.name);
         failures.extend(name.err().map(|failure| failure.to_string()));

@@ -227,7 +227,7 @@ impl Attendance<'_> {
             self.life.restarting = again;
             if self.record.wish.remove {
                 // What cannot be removed keeps its record, for whoever removes it next.
-                let _left = remove::discard(self.host.paths, &self.record.id, true);
+                let _left = remove::forget(self.host.paths, &self.record.id, true, failures);
             } else {
                 self.write_life();
             }
