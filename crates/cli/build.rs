@@ -1,7 +1,8 @@
-//! The program is linked at a fixed address: with nothing to relocate at its start, a supervisor (a fork of it) shares with all others
-//! what would else be a megabyte of its own.
+//! How the program is linked.
+
+#[path = "../static_program.rs"]
+mod static_program;
 
 fn main() {
-    println!("cargo::rustc-link-arg-bins=-no-pie");
-    println!("cargo::rerun-if-changed=build.rs");
+    static_program::link();
 }

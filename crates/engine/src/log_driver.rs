@@ -1,13 +1,14 @@
 //! `--log-driver` and `--log-opt`: where what a container writes is kept, read from words and checked.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, of_image};
 use crate::size;
 use crate::template::Template;
 use crate::wish::LogDriver;
 use regex_lite::Regex;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
+use std::time::Duration;
 use supervisor::log::syslog::{Address, Form};
-use sys::{Context, called};
+use sys::Context;
 
 /// The drivers by name, each with the options that are its own.
 const DRIVERS: [(&str, &[&str]); 6] = [
@@ -227,6 +228,9 @@ pub fn facility(options: &Options) -> u8 {
     value(options, "syslog-facility").and_then(facility_of).unwrap_or(3)
 }
 
+/// How long a name is looked up.
+const LOOK_UP: Duration = Duration::from_secs(15);
+
 /// Where the server is, and the words that it is spoken to with; its name is looked up.
 ///
 /// # Errors
@@ -234,8 +238,11 @@ pub fn facility(options: &Options) -> u8 {
 pub fn server(options: &Options) -> Result<(Address, Form)> {
     let text = value(options, "syslog-address").unwrap_or("unix:///dev/log");
     let look_up = |host: &str| -> Result<SocketAddr> {
-        let mut found = host.to_socket_addrs().map_err(called(|| format!("getaddrinfo({host})")))?;
-        found.next().ok_or_else(|| Error::new(Kind::Failed, format!("{host}: no address")))
+        let none = || Error::new(Kind::Failed, format!("{host}: no address"));
+        let (name, port) = host.rsplit_once(':').ok_or_else(none)?;
+        let found = image::host_name::addresses(name, LOOK_UP).map_err(of_image)?;
+        let (address, port) = found.first().copied().zip(port.parse().ok()).ok_or_else(none)?;
+        Ok(SocketAddr::new(address, port))
     };
     let address = match endpoint(text).map_err(|why| wrong(text, why))? {
         Endpoint::Unix(path) => Address::Unix(path.into()),

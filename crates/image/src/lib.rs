@@ -1,12 +1,13 @@
 //! Images: references, registries and their credentials, the store, and layers unpacked as overlayfs wants them.
 //!
-//! It does not mount, does not run anything but credential helpers, does not print, and leaves no thread behind
+//! It does not mount, does not run anything but credential helpers and `getent`, does not print, and leaves no thread behind
 //! when a call returns. What is an image's default command is the engine's question; here is only its configuration.
 
 pub mod archive;
 mod challenge;
 pub mod credentials;
 pub mod digest;
+pub mod host_name;
 mod kind;
 mod layer;
 mod load;

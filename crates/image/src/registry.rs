@@ -3,6 +3,7 @@
 //! It verifies no digest and stores nothing. Credentials go to the registry's own host and to the token realm that
 //! it names, never along a redirect.
 
+mod resolver;
 mod transport;
 mod upload;
 mod url;

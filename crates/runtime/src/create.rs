@@ -76,7 +76,8 @@ fn made(root: &Path, id: &str, options: &Options, bundle: &Path, written: &Writt
     warnings.extend(plan.warnings.iter().cloned());
     let cgroup = place::decide(&plan, &options.manager, &mut warnings)?;
     let notify = notify::given().map(|_| notify::plan(&mut plan, &state::directory(root, id)));
-    let given = Given { stdio: Stdio::default(), config: Some(&written.text), gate: !options.started_here, notify };
+    let given =
+        Given { stdio: Stdio::default(), config: Some(&written.text), gate: !options.started_here, notify };
     let created = launch(root, &plan, cgroup, given)?.ready()?;
     let listening = plan.listener.as_ref();
     match deliver(&created, options, socket, pidfd_socket).and_then(|done| {

@@ -110,7 +110,8 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     }
     if plan.namespaces.has(Namespaces::NETWORK) {
         // A program that speaks to itself works in any container, as with runc; a new namespace has this one link, and it is down.
-        step("loopback: up", "netlink(7)", || Route::open()?.set_up(LOOPBACK)).within(|| "set the loopback up")?;
+        step("loopback: up", "netlink(7)", || Route::open()?.set_up(LOOPBACK))
+            .within(|| "set the loopback up")?;
     }
     // Born in the v2 cgroup, if there is one; into those of v1 we go ourselves. Before anything costs memory, and
     // before the namespace below takes its root from where we are.

@@ -1,6 +1,7 @@
 //! What a process inside sees and may do: docker's defaults, and the options that change them.
 
-use crate::world::{BUSYBOX, World};
+use crate::world::{BUSYBOX, World, program};
+use std::process::Command;
 
 const DEFAULT_CAPABILITIES: &str = "00000000a80425fb";
 const ALL_NAMESPACES: [&str; 6] = ["cgroup", "ipc", "mnt", "net", "pid", "uts"];
@@ -312,4 +313,12 @@ fn the_program_cannot_be_written_to_from_inside() {
     assert!(said.contains("Read-only file system"), "{said}");
     world.host.admin("cmp /tmp/bin/devoxx-container /tmp/home/program");
     program("rm -f it").ok();
+}
+
+/// Each start of it executes it twice, and each time a dynamic loader would take half a millisecond.
+#[test]
+fn the_program_loads_no_library() {
+    let said = Command::new("ldd").arg(program()).output().unwrap();
+    let said = [said.stdout, said.stderr].concat();
+    assert_eq!(String::from_utf8_lossy(&said).trim(), "not a dynamic executable");
 }

@@ -2,6 +2,7 @@
 //!
 //! It knows no tokens: `Authorization` is what it is given, and is left out as soon as a redirect leaves the host.
 
+use super::resolver::HostNames;
 use super::upload::Media;
 use super::url::Url;
 use crate::{Error, Kind, Result};
@@ -11,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use ureq::http::Response;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body};
 
 const REDIRECTS: usize = 5;
@@ -190,7 +192,7 @@ fn agent(tls: Option<TlsConfig>, loopback: bool) -> Agent {
     if loopback {
         config = config.proxy(None);
     }
-    config.build().new_agent()
+    Agent::with_parts(config.build(), DefaultConnector::default(), HostNames)
 }
 
 /// The trust of this machine, and for a registry's own host what an administrator put beside it.

@@ -33,3 +33,11 @@ fn call<S: AsRef<OsStr>>(directory: &Path, words: impl IntoIterator<Item = S>) -
 fn directory() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary directory")
 }
+
+/// Each start of it executes it twice, and each time a dynamic loader would take half a millisecond.
+#[test]
+fn it_loads_no_library() {
+    let said = Command::new("ldd").arg(PROGRAM).output().expect("ldd");
+    let said = [said.stdout, said.stderr].concat();
+    assert_eq!(String::from_utf8_lossy(&said).trim(), "not a dynamic executable");
+}

@@ -1,0 +1,8 @@
+//! How the program is linked.
+
+#[path = "../static_program.rs"]
+mod static_program;
+
+fn main() {
+    static_program::link();
+}
