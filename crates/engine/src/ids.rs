@@ -7,7 +7,7 @@ use crate::mount::VolumeMount;
 use crate::paths::Paths;
 use crate::record::{self, Record};
 use crate::user_namespace;
-use crate::wish::{UserNamespace, Wish};
+use crate::wish::{Source, UserNamespace, Wish};
 use image::Mapped;
 use runtime::id_map::{self, IdMaps, Range};
 use runtime::plan::ByParent;
@@ -47,7 +47,38 @@ pub struct Ids {
 pub fn settle(host: &Host<'_>, wish: &Wish) -> Result<Option<Ids>> {
     let ids = of_wish(host, wish)?;
     check_binds(host, wish, ids.as_ref())?;
+    check_rootfs(wish, ids.as_ref())?;
     Ok(ids)
+}
+
+/// A directory as the root: where no mount changes its owners, a container whose user namespace lacks them can make nothing in it, not
+/// even what /etc/hostname is mounted on.
+fn check_rootfs(wish: &Wish, ids: Option<&Ids>) -> Result<()> {
+    let (Source::Rootfs(rootfs), Some(ids)) = (&wish.source, ids.filter(|ids| !ids.by_mounts)) else {
+        return Ok(());
+    };
+    let has = |ranges: &[Range], id: u32| id != NOBODY && id_map::inside(ranges, id).is_some();
+    let directory = &rootfs.directory;
+    for path in [directory.clone(), directory.join("etc")] {
+        let Ok(stat) = rustix::fs::stat(&path) else { continue };
+        if has(&ids.maps.uid, stat.st_uid) && has(&ids.maps.gid, stat.st_gid) {
+            continue;
+        }
+        let message = format!(
+            "--rootfs {} with --userns {}: {} belongs to a user or group that the container does not have",
+            directory.display(),
+            wish.sharing.userns,
+            path.display(),
+        );
+        let hint = match wish.sharing.userns {
+            UserNamespace::KeepId { .. } => {
+                "chown it to yourself, or make an image of the directory with import"
+            }
+            _ => "--userns keep-id has what is yours; or make an image of the directory with import",
+        };
+        return Err(Error::new(Kind::Failed, message).with_hint(hint));
+    }
+    Ok(())
 }
 
 fn of_wish(host: &Host<'_>, wish: &Wish) -> Result<Option<Ids>> {
