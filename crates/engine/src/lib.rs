@@ -61,6 +61,7 @@ mod remove;
 mod rename;
 mod run;
 mod security;
+mod settling;
 mod share;
 pub mod size;
 mod space;

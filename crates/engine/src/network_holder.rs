@@ -52,7 +52,7 @@ impl Holder {
         }
         crate::supervise::leave(c"devoxx-network")?;
         // What the command that made it has needed so far.
-        sys::heap::trim();
+        sys::memory::give_back();
         // A machine that is shut down ends the containers first, and then this ends by itself.
         let _blocked = sys::signals::SignalFd::block_all()?;
         // One descriptor for each container.

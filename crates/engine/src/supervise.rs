@@ -9,6 +9,7 @@ use crate::oom::MemoryWatch;
 use crate::output::{self, Passed};
 use crate::paths::Paths;
 use crate::record::{self, Record};
+use crate::settling::Settling;
 use crate::wish::Restart;
 use crate::{control, create, events, remove, size, user_networks, volume, way_out};
 use rustix::fd::{AsFd, OwnedFd};
@@ -182,8 +183,6 @@ impl Attendance<'_> {
     fn attend(mut self, mut launched: Launched) {
         let stop_signal = sys::signals::by_name(&self.record.stop_signal).unwrap_or(15);
         let mut pause = FIRST_PAUSE;
-        // What the command line and the start took is free, and lies there as long as the container lives.
-        sys::heap::trim();
         loop {
             let began = Instant::now();
             let Launched { running, streams, .. } = &mut launched;
@@ -198,6 +197,8 @@ impl Attendance<'_> {
             let mut aside: Vec<&mut dyn Aside> = Vec::new();
             aside.extend(checks.as_mut().map(|one| -> &mut dyn Aside { one }));
             aside.extend(memory.as_mut().map(|one| -> &mut dyn Aside { one }));
+            let mut settling = Settling::begin();
+            aside.push(&mut settling);
             let init = running.child.pidfd.as_fd();
             let mut networks = user_networks::Watch::new(self.host.paths, init);
             let mut way_out = way_out::Watch::new(self.host.paths, self.record, init);

@@ -364,8 +364,9 @@ fn a_supervisor_is_small() {
             let line = text.lines().find_map(|line| line.strip_prefix(name)).expect(name);
             line.trim().trim_end_matches(" kB").parse().expect("a number")
         };
-        let own = field("smaps_rollup", "Anonymous:");
-        assert!(own < 800, "{own} kB");
+        // When the container has lived for a moment; a release build has half of it.
+        let small = || (field("smaps_rollup", "Anonymous:") < 450).then_some(());
+        wait_for("its start is given back", small);
         assert_eq!(field("status", "Threads:"), 1);
         world.host.run(["rm", "-f", "long"]).ok();
     }
