@@ -141,6 +141,7 @@ pub fn launch(
         entry: base.layers.as_ref().and_then(|_| ids::entry(record, spec.process().as_ref()?.cwd())),
         groups,
         config,
+        shows_network: has_network(wish, record, &leases),
         reaper: wish.init,
         make_cwd: true,
         fill,
@@ -290,6 +291,12 @@ pub fn hostname(wish: &Wish, id: &str) -> String {
     }
 }
 
+/// Whether more is made in its network namespace than the loopback, which is up without anybody's help.
+fn has_network(wish: &Wish, record: &Record, leases: &[network::Lease]) -> bool {
+    let alone = leases.is_empty() && way_out::guest(record, leases).is_none();
+    !alone && !matches!(wish.network, Network::Host | Network::Container(_))
+}
+
 fn connect(
     host: &Host<'_>,
     wish: &Wish,
@@ -298,9 +305,7 @@ fn connect(
     launch: &mut runtime::Launch,
     local_dns: bool,
 ) -> Result<()> {
-    // Loopback is up without anybody's help.
-    let alone = leases.is_empty() && way_out::guest(record, leases).is_none();
-    if alone || matches!(wish.network, Network::Host | Network::Container(_)) {
+    if !has_network(wish, record, leases) {
         return Ok(());
     }
     let namespace = launch.network().map_err(of_runtime)?;

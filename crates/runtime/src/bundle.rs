@@ -43,6 +43,8 @@ pub struct Beyond {
     pub groups: Vec<String>,
     /// See [`Plan::config`].
     pub config: Option<String>,
+    /// See [`Plan::shows_network`].
+    pub shows_network: bool,
     /// See [`Process::entry`].
     pub entry: Option<String>,
     /// A small init as PID 1.
@@ -166,6 +168,7 @@ pub fn plan(id: &str, spec: &Spec, bundle: &Path, beyond: Beyond) -> Result<Plan
         domainname: spec.domainname().clone().unwrap_or_default(),
         sysctls,
         net_devices,
+        shows_network: beyond.shows_network,
         rdt: rdt::rdt(linux, id)?,
         process,
         cgroup: linux.cgroups_path().as_ref().map(|path| path.display().to_string()).unwrap_or_default(),

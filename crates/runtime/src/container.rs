@@ -30,6 +30,8 @@ use sys::{Context, Errno, called};
 pub struct Launch {
     run: PathBuf,
     record: Record,
+    /// What the record is to say of init, once it may live without its parent.
+    init: Option<Init>,
     child: Child,
     channel: Channel,
     hooks: Hooks,
@@ -188,9 +190,17 @@ fn launch_claimed(
         end(&child)?;
         return Err(error);
     }
+    // While init mounts: when it is ready, nothing is left to look up.
+    let mut record = record;
+    let init = Init::of(child.pid.as_raw_nonzero().get());
+    if record.config_kept && plan.process.terminal.is_none() && rustix::process::geteuid().is_root() {
+        // Most containers are never checkpointed; where it could not be seen, a checkpoint looks for itself.
+        record.streams = descriptors::of_this_process().unwrap_or_default();
+    }
     Ok(Launch {
         run: run.to_owned(),
         record,
+        init,
         child,
         channel,
         hooks: plan.hooks.clone(),
@@ -424,7 +434,7 @@ impl Launch {
         self.child.pid.as_raw_nonzero().get()
     }
 
-    /// The network namespace of its own, which a plan has asked for. To be called once, before [`Launch::ready`].
+    /// Its network namespace, of a plan with [`Plan::shows_network`]. To be called once, before [`Launch::ready`].
     ///
     /// # Errors
     /// The failure of init, if it failed before; the container is still to be discarded.
@@ -465,8 +475,6 @@ impl Launch {
                     self.given = Some(net_devices::give(&self.net_devices, namespace)?);
                     self.channel.send(&Message::Proceed, None)?;
                 }
-                // Nobody has asked for it.
-                Some((Message::Network, _)) => {}
                 Some((Message::Hooks, _)) => {
                     // Init is in its cgroup, and whoever looks at that finds it alone.
                     self.held = Held::default();
@@ -480,7 +488,7 @@ impl Launch {
                 Some((Message::Terminal, master)) => terminal = master,
                 Some((Message::Listener, descriptor)) => listener = descriptor,
                 Some((Message::Ready, _)) => {
-                    self.see_streams();
+                    self.see_terminal(terminal.is_some());
                     self.held = Held::default();
                     self.write_down(Phase::Created)?;
                     return Ok((terminal, listener));
@@ -492,17 +500,17 @@ impl Launch {
         }
     }
 
-    /// Notes what the standard descriptors are, for a checkpoint: later the command may have them elsewhere for a moment.
-    fn see_streams(&mut self) {
-        if self.record.config_kept && rustix::process::geteuid().is_root() {
-            // Most containers are never checkpointed; where it could not be seen, a checkpoint looks for itself.
+    /// Notes what the standard descriptors are, for a checkpoint: later the command may have them elsewhere for a moment. Those of a
+    /// terminal of its own are known now.
+    fn see_terminal(&mut self, is_there: bool) {
+        if is_there && self.record.config_kept && rustix::process::geteuid().is_root() {
             self.record.streams = descriptors::of_process(self.pid()).unwrap_or_default();
         }
     }
 
     /// Writes the record with init in it. Not before: until then init ends with its parent.
     fn write_down(&mut self, phase: Phase) -> Result<()> {
-        self.record.init = Init::of(self.pid());
+        self.record.init = self.init;
         self.record.phase = phase;
         state::write(&self.run, &self.record)
     }

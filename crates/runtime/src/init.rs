@@ -97,7 +97,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG)".to_owned()))?;
     // Given, not looked up by the parent: once we are another user, /proc shows it to root of the host alone. And at once,
     // so that the network is made while we mount.
-    if plan.namespaces.has(Namespaces::NETWORK) || !plan.net_devices.is_empty() {
+    if plan.shows_network || !plan.net_devices.is_empty() {
         let path = "/proc/self/ns/net";
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let own = rustix::fs::open(path, flags, Mode::empty())

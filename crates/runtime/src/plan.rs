@@ -69,6 +69,8 @@ pub struct Plan {
     pub sysctls: Vec<(String, String)>,
     /// Devices of the host that move into its network namespace.
     pub net_devices: Vec<NetDevice>,
+    /// Whether its parent waits for its network namespace, by [`crate::Launch::network`].
+    pub shows_network: bool,
     /// The groups of resctrl that it asks for.
     pub rdt: Option<rdt::Wish>,
     /// What runs in it.

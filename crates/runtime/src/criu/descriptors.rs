@@ -24,6 +24,11 @@ pub fn of_process(pid: i32) -> Result<Vec<String>> {
     (0..3).map(|number| name(&process, number, &mounts)).collect()
 }
 
+/// The same of a container that is about to get this process's own: a file is on none of the mounts that it will have.
+pub fn of_this_process() -> Result<Vec<String>> {
+    (0..3).map(|number| name("self", number, &[])).collect()
+}
+
 /// What they are in a container that was just restored with this process's own in the place of those that lay outside:
 /// `names` are those of its image.
 pub fn of_restored(pid: i32, names: &[String]) -> Result<Vec<String>> {
