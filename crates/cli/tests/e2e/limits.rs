@@ -1,6 +1,6 @@
 //! Limits hold, and are where an administrator looks for them.
 
-use crate::world::{World, await_file};
+use crate::world::{BUSYBOX, World, await_file};
 
 #[test]
 fn memory() {
@@ -102,4 +102,40 @@ fn without_root() {
     check("cpuset", &["--cpuset-cpus", "0"], ":", "cpuset.cpus", "0");
     check("pids", &["--pids-limit", "33"], ":", "pids.max", "33");
     world.sh(&[], "echo unlimited").ok().prints("unlimited");
+}
+
+/// On cgroup v2, as root and in a cgroup that was given to the user: what is changed holds at once, and at the next start.
+#[test]
+fn changed_while_it_runs() {
+    for world in [World::cgroup2(), World::rootless()] {
+        if limit_is_absent_in_v2(&world) {
+            continue;
+        }
+        let run = ["run", "-d", "--net", "none", "--name", "box", "-m", "32m", BUSYBOX, "sleep", "1000"];
+        world.host.run(run).ok();
+        let check = |options: &[&str], file: &str, expected: &str| {
+            world.host.run([&["update"], options, &["box"]].concat()).ok().prints("box");
+            let read = ["exec", "box", "cat", &format!("/sys/fs/cgroup/{file}")];
+            world.host.run(read).ok().prints(expected);
+        };
+        check(&["-m", "64m"], "memory.max", "67108864");
+        check(&["--memory-swap", "96m"], "memory.swap.max", "33554432");
+        check(&["--memory-reservation", "16m"], "memory.low", "16777216");
+        check(&["--cpus", "0.5"], "cpu.max", "50000 100000");
+        check(&["--cpu-shares", "1024"], "cpu.weight", "100");
+        check(&["--cpuset-cpus", "0"], "cpuset.cpus", "0");
+        check(&["--pids-limit", "33"], "pids.max", "33");
+        check(&["--pids-limit", "-1"], "pids.max", "max");
+        world.host.run(["restart", "-t", "0", "box"]).ok();
+        world.host.run(["exec", "box", "cat", "/sys/fs/cgroup/memory.max"]).ok().prints("67108864");
+        world.host.run(["pause", "box"]).ok();
+        world.host.run(["exec", "box", "true"]).refuses(125, &["box", "paused"]);
+        world.host.run(["stop", "-t", "0", "box"]).ok();
+        world.host.run(["rm", "box"]).ok();
+    }
+}
+
+/// Whether some controller that is asked for above is not on v2.
+fn limit_is_absent_in_v2(world: &World) -> bool {
+    !["memory", "cpu", "cpuset", "pids"].iter().all(|controller| world.has_cgroup2(controller))
 }
