@@ -28,6 +28,8 @@ pub struct Arguments {
     pub pulls: usize,
     /// Layers of the image that is pulled.
     pub layers: usize,
+    /// Containers of each engine whose supervisors are looked at.
+    pub kept: usize,
     /// How long a supervisor is looked at.
     pub idle: Duration,
     /// Where the report goes.
@@ -38,7 +40,7 @@ pub struct Arguments {
     works: Vec<String>,
 }
 
-const USAGE: &str = "usage: bench [--rounds N] [--alive N] [--starts N] [--pulls N] [--layers N] [--idle SECONDS] [--out DIRECTORY] \
+const USAGE: &str = "usage: bench [--rounds N] [--alive N] [--starts N] [--pulls N] [--layers N] [--kept N] [--idle SECONDS] [--out DIRECTORY] \
                      [--debian ARCHIVE] [WORD-OF-A-WORK...] | bench --publish DIRECTORY-OF-A-REPORT DIRECTORY";
 
 impl Arguments {
@@ -56,6 +58,7 @@ pub fn read(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
         starts: 1000,
         pulls: 5,
         layers: 6,
+        kept: 20,
         idle: Duration::from_secs(10),
         out: "target/bench".into(),
         debian: "target/testkit/debian-12.tar".into(),
@@ -70,6 +73,7 @@ pub fn read(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
             "--starts" => asked.starts = number(value()?)?,
             "--pulls" => asked.pulls = number(value()?)?,
             "--layers" => asked.layers = number(value()?)?,
+            "--kept" => asked.kept = number(value()?)?,
             "--idle" => asked.idle = Duration::from_secs(number(value()?)? as u64),
             "--out" => asked.out = value()?.into(),
             "--debian" => asked.debian = value()?.into(),

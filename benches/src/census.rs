@@ -82,15 +82,15 @@ fn files(directory: &Path) -> usize {
 pub struct Memory {
     /// What it shares with others divided by their number.
     pub proportional: u64,
-    /// What nobody else has.
-    pub private: u64,
+    /// What no file has.
+    pub anonymous: u64,
 }
 
 /// Of one process (proc_pid_smaps(5), smaps_rollup); none where it has ended.
 pub fn memory(pid: u32) -> Option<Memory> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let of = |name: &str| number(&text, name).unwrap_or(0);
-    Some(Memory { proportional: of("Pss:"), private: of("Private_Clean:") + of("Private_Dirty:") })
+    Some(Memory { proportional: of("Pss:"), anonymous: of("Anonymous:") })
 }
 
 /// How often the threads of a process have waited and been woken (proc_pid_status(5), voluntary_ctxt_switches).

@@ -132,7 +132,6 @@ impl Found<'_> {
         };
         let failures = self.row("32 at once", RUNTIME).map(|row| row.failed as f64);
         let (alive, row) = (alive::SUBJECT, in_a_row::SUBJECT);
-        let supervisor = |what: &str| self.figure(supervisors::SUBJECT, ENGINE, what);
         let left_of =
             |row: &str, who: &str| self.fact(row, who, "left").map(|fact| f64::from(fact.shown != "nothing"));
         vec![
@@ -162,8 +161,20 @@ impl Found<'_> {
                 "",
                 self.figure(alive, ENGINE, "mounts outside"),
             ),
-            ("a supervisor's memory (PSS)", "", 300.0, "kB", supervisor("memory (PSS)")),
-            ("a supervisor's wake-ups while idle", "", 0.0, "", supervisor("wake-ups")),
+            (
+                "a supervisor's memory (PSS), of many",
+                "",
+                300.0,
+                "kB",
+                self.figure(alive, ENGINE, "their memory (PSS)"),
+            ),
+            (
+                "a supervisor's wake-ups while idle",
+                "",
+                0.0,
+                "",
+                self.figure(supervisors::SUBJECT, ENGINE, "wake-ups"),
+            ),
             ("starts in a row", "hung", 0.0, "", self.figure(row, RUNTIME, "hung")),
             ("starts in a row", "leaks", 0.0, "", left_of(row, RUNTIME)),
             (

@@ -81,7 +81,7 @@ fn measure(asked: &Arguments) -> Result<(), String> {
     }
     if asked.wants(supervisors::SUBJECT) {
         say(supervisors::SUBJECT);
-        supervisors::find(asked.idle, &engines, &mut facts);
+        supervisors::find(asked.kept, asked.idle, &engines, &mut facts);
     }
     if asked.wants(alive::SUBJECT) {
         say(alive::SUBJECT);
