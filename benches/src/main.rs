@@ -69,6 +69,7 @@ fn measure(asked: &Arguments) -> Result<(), String> {
     let out = asked.out.canonicalize().map_err(|error| format!("{}: {error}", asked.out.display()))?;
     let machine = Machine::make()?;
     let (mut said, mut facts) = (Said::default(), Facts::default());
+    let busy = load();
     let runtimes = runtimes::runtimes(&machine, &mut said)?;
     let bundles = runtimes::bundles(&machine)?;
     let mut engines = engines::engines(&machine, &mut said)?;
@@ -97,6 +98,10 @@ fn measure(asked: &Arguments) -> Result<(), String> {
         say(pull::WORK);
         entries.extend(pull::measure(&machine, &asked.debian, (asked.pulls, asked.layers), &mut said)?);
     }
+    said.notes.push(format!(
+        "processes that ran or wanted to, over a minute: {busy} at the beginning, {} at the end",
+        load()
+    ));
     let versions = versions::of(entries.iter().map(|entry| entry.who.as_str()));
     let report = Report::of(&entries, facts.all, asked.rounds, versions, said);
     let text = markdown::of(&report);
@@ -105,6 +110,12 @@ fn measure(asked: &Arguments) -> Result<(), String> {
     let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
     keep(&out.join("report.json"), &format!("{json}\n"))?;
     keep(&out.join("report.svg"), &picture::of(&report.rows))
+}
+
+/// Of the whole machine: others may be at work on it (proc_loadavg(5)).
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or_default().to_owned()
 }
 
 fn keep(place: &Path, text: &str) -> Result<(), String> {
