@@ -1,6 +1,6 @@
 //! The examples that `--help` shows: every command has two, and every one of them is understood by this program.
 
-use crate::Arguments;
+use crate::{Arguments, all_commands};
 use clap::{Command, CommandFactory};
 
 /// The words of one command of a line for a shell: up to what it is piped or redirected to.
@@ -55,7 +55,7 @@ fn check(command: &Command, path: &str, wrong: &mut Vec<String>) {
 #[test]
 fn every_command_has_two_that_are_understood() {
     let mut wrong = Vec::new();
-    check(&Arguments::command(), "devoxx-container", &mut wrong);
+    check(&all_commands(), "devoxx-container", &mut wrong);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

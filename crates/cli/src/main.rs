@@ -8,6 +8,7 @@ mod boot;
 mod completion;
 mod confirm;
 mod containers;
+mod deferred;
 mod demo;
 mod doctor;
 mod events;
@@ -46,6 +47,7 @@ mod verbs;
 mod volumes;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use deferred::Deferred;
 use engine::{Error, Kind};
 use std::io::Write;
 
@@ -72,59 +74,65 @@ enum Command {
     #[command(flatten)]
     Verb(verbs::Verb),
     /// Containers
-    Container(verbs::Group),
+    Container(Deferred<verbs::Group>),
     /// Networks that containers share
-    Network(networks::Network),
+    Network(Deferred<networks::Network>),
     /// Pull an image from a registry
-    Pull(images::Pull),
+    Pull(Deferred<images::Pull>),
     /// List images
-    Images(image_list::ListImages),
+    Images(Deferred<image_list::ListImages>),
     /// Push an image to a registry
-    Push(images::Push),
+    Push(Deferred<images::Push>),
     /// Give an image one more name
-    Tag(images::Tag),
+    Tag(Deferred<images::Tag>),
     /// Show the steps that made an image
-    History(image_history::History),
+    History(Deferred<image_history::History>),
     /// Write images into one file
-    Save(image_archives::Save),
+    Save(Deferred<image_archives::Save>),
     /// Load images from a file
-    Load(image_archives::Load),
+    Load(Deferred<image_archives::Load>),
     /// Make an image of an archive with a root
-    Import(image_archives::Import),
+    Import(Deferred<image_archives::Import>),
     /// Images
-    Image(images::Group),
+    Image(Deferred<images::Group>),
     /// Volumes
-    Volume(volumes::Group),
+    Volume(Deferred<volumes::Group>),
     /// The engine as a whole
-    System(system::Group),
+    System(Deferred<system::Group>),
     /// Remove images
-    Rmi(images::RemoveImages),
+    Rmi(Deferred<images::RemoveImages>),
     /// Show everything that is known of something, as JSON
-    Inspect(inspect::Inspect),
+    Inspect(Deferred<inspect::Inspect>),
     /// List containers
-    Ps(ps::ListContainers),
+    Ps(Deferred<ps::ListContainers>),
     /// Show what happens, as it happens
-    Events(events::Events),
+    Events(Deferred<events::Events>),
     /// Show what there is on this machine
-    Info(about::Info),
+    Info(Deferred<about::Info>),
     /// Show the version of this program
-    Version(about::Version),
+    Version(Deferred<about::Version>),
     /// Check credentials at a registry and keep them
-    Login(login::Login),
+    Login(Deferred<login::Login>),
     /// Forget credentials of a registry
-    Logout(login::Logout),
+    Logout(Deferred<login::Logout>),
     /// Print what a shell needs to complete commands, options and names
-    Completion(completion::Completion),
+    Completion(Deferred<completion::Completion>),
     /// Write the man pages into a directory
     #[command(hide = true)]
-    Man(completion::Manual),
+    Man(Deferred<completion::Manual>),
     /// The demonstration's child; started by the program itself
     #[command(hide = true)]
-    Child(demo::ChildArguments),
+    Child(Deferred<demo::ChildArguments>),
+}
+
+/// Every command with its options, for whoever looks through them.
+fn all_commands() -> clap::Command {
+    deferred::make_all_at_once();
+    Arguments::command()
 }
 
 fn main() {
-    completion::answer(Arguments::command);
+    completion::answer(all_commands);
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => std::process::exit(usage(&error)),
@@ -133,8 +141,8 @@ fn main() {
         None => demo::parent(&arguments.demo),
         Some(Command::Verb(verb)) => verbs::act(&verb),
         Some(Command::Container(wanted)) => verbs::group(&wanted),
-        Some(Command::Completion(wanted)) => completion::completion(&wanted, Arguments::command),
-        Some(Command::Man(wanted)) => completion::manual(&wanted, Arguments::command),
+        Some(Command::Completion(wanted)) => completion::completion(&wanted, all_commands),
+        Some(Command::Man(wanted)) => completion::manual(&wanted, all_commands),
         Some(Command::Child(child)) => demo::child(&child),
         Some(Command::Network(wanted)) => networks::network(&wanted),
         Some(Command::Pull(wanted)) => images::pull(&wanted),

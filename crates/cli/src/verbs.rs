@@ -1,54 +1,55 @@
 //! The verbs of containers: each stands alone, and in the group `container`, which docker has beside.
 
+use crate::deferred::Deferred;
 use engine::Result;
 
 /// What can be done with containers.
 #[derive(Debug, clap::Subcommand)]
 pub enum Verb {
     /// Run a command in a new container
-    Run(Box<crate::run_arguments::RunArguments>),
+    Run(Box<Deferred<crate::run_arguments::RunArguments>>),
     /// Make a container without starting it
-    Create(Box<crate::run::Create>),
+    Create(Box<Deferred<crate::run::Create>>),
     /// Start containers
-    Start(crate::containers::Start),
+    Start(Deferred<crate::containers::Start>),
     /// Stop containers and start them again
-    Restart(crate::containers::Restart),
+    Restart(Deferred<crate::containers::Restart>),
     /// Send a signal to containers
-    Kill(crate::containers::Kill),
+    Kill(Deferred<crate::containers::Kill>),
     /// Wait for containers to end, and print their exit codes
-    Wait(crate::containers::Wait),
+    Wait(Deferred<crate::containers::Wait>),
     /// Share the streams of a container that runs
-    Attach(crate::containers::AttachTo),
+    Attach(Deferred<crate::containers::AttachTo>),
     /// Run another command in a container
-    Exec(crate::containers::Exec),
+    Exec(Deferred<crate::containers::Exec>),
     /// Show what a container wrote
-    Logs(crate::containers::Logs),
+    Logs(Deferred<crate::containers::Logs>),
     /// Freeze all processes of containers
-    Pause(crate::containers::Pause),
+    Pause(Deferred<crate::containers::Pause>),
     /// Let the processes of containers go on
-    Unpause(crate::containers::Unpause),
+    Unpause(Deferred<crate::containers::Unpause>),
     /// Give a container another name
-    Rename(crate::containers::Rename),
+    Rename(Deferred<crate::containers::Rename>),
     /// Change the limits and the restart policy of containers
-    Update(crate::update::Update),
+    Update(Deferred<crate::update::Update>),
     /// List the ports of the host that lead to a container
-    Port(crate::networks::Port),
+    Port(Deferred<crate::networks::Port>),
     /// Copy files from a container or to it
-    Cp(crate::files::Copy),
+    Cp(Deferred<crate::files::Copy>),
     /// Show what a container changed of its image
-    Diff(crate::files::Diff),
+    Diff(Deferred<crate::files::Diff>),
     /// Write the root of a container as an archive
-    Export(crate::files::Export),
+    Export(Deferred<crate::files::Export>),
     /// Make an image of what a container changed
-    Commit(crate::files::Commit),
+    Commit(Deferred<crate::files::Commit>),
     /// Show the processes of a container
-    Top(crate::top::Top),
+    Top(Deferred<crate::top::Top>),
     /// Show what containers use
-    Stats(crate::stats::Stats),
+    Stats(Deferred<crate::stats::Stats>),
     /// Stop containers
-    Stop(crate::containers::StopContainers),
+    Stop(Deferred<crate::containers::StopContainers>),
     /// Remove containers
-    Rm(crate::containers::RemoveContainers),
+    Rm(Deferred<crate::containers::RemoveContainers>),
 }
 
 /// Containers
@@ -67,11 +68,11 @@ enum GroupCommand {
     Verb(Verb),
     /// List containers
     #[command(visible_aliases = ["list", "ps"])]
-    Ls(crate::ps::ListContainers),
+    Ls(Deferred<crate::ps::ListContainers>),
     /// Show everything that is known of containers, as JSON
-    Inspect(crate::inspect::Inspect),
+    Inspect(Deferred<crate::inspect::Inspect>),
     /// Remove containers that do not run
-    Prune(crate::space::PruneContainers),
+    Prune(Deferred<crate::space::PruneContainers>),
 }
 
 /// `container ...`.
