@@ -9,7 +9,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 .DEFAULT_GOAL := build
 # Setup comes before the fixtures, and the style before the tests.
 .NOTPARALLEL:
-.PHONY: build help run test test-vm test-vm-v2 test-vm-systemd bench bench-quick bench-docs setup fixtures check fmt clean install
+.PHONY: build help run test test-vm test-vm-v2 test-vm-engine test-vm-systemd bench bench-quick bench-docs setup fixtures check fmt clean install
 
 build: export DEVOXX_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 build: ## the release programs, in bin/ (the default)
@@ -44,9 +44,11 @@ test: setup check fixtures ## all that must hold: style, lints, then every test 
 
 test-vm: test-vm-v2 test-vm-systemd ## tests in virtual machines: both of the following
 
-test-vm-v2: fixtures ## the tests of the programs with cgroup v2 alone and every controller (TESTS=words to choose)
+test-vm-v2: fixtures ## the runtime's tests with cgroup v2 alone and every controller (TESTS=words to choose)
 	VM_PROGRAMS="kernel oci" tests/vm.sh $(TESTS)
-	VM_PROGRAMS=e2e tests/vm.sh $(or $(TESTS),limits:: rootless:: options:: lifecycle:: scenario::)
+
+test-vm-engine: fixtures ## the engine's that depend on the kernel, in the same machine (TESTS=words to choose)
+	VM_PROGRAMS=e2e tests/vm.sh $(or $(TESTS),limits:: rootless:: options:: lifecycle:: scenario:: ends:: userns cdi::)
 
 test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1; with AppArmor and with SELinux; what comes back with the machine
 	$(CARGO) build -p devoxx-runtime -p devoxx-container
