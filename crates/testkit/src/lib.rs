@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod pty;
 pub mod registry;
 pub mod snapshot;
+pub mod stop_killer;
 pub mod web;
 
 pub use bundle::{Bundle, Container, Oci};
@@ -22,4 +23,5 @@ pub use outcome::{Outcome, Running};
 pub use pty::Pty;
 pub use registry::Registry;
 pub use snapshot::Snapshot;
+pub use stop_killer::{Traced, Victim};
 pub use web::{Web, inside};

@@ -1,13 +1,12 @@
 //! Commands, supervisors and inits that are killed at some system call: the next command repairs what they left.
 
 use crate::world::{BUSYBOX, World};
-use testkit::{Host, Snapshot};
+use testkit::stop_killer::trace;
+use testkit::{Snapshot, Traced, Victim};
 
-/// Runs a command whose every process is killed when it makes its `number`th system call, each by its own count; whether the command
-/// itself was. It returns when that has ended; who else is there may be traced a little longer.
-fn is_killed_at(host: &Host, number: u32, command: &str) -> bool {
-    let tracer = format!("strace -DDD -f -qqq -o /dev/null -e inject=all:signal=KILL:when={number}");
-    host.sh(&format!("{tracer} $C {command} >/dev/null 2>&1 </dev/null")).code == 137
+/// The command in a world, killed at a stop of its processes, or counted.
+fn traced(world: &World, command: &str, kill_at: Option<(u64, Victim)>) -> Traced {
+    trace(world.host.command(command.split_whitespace()), "devoxx-container", kill_at)
 }
 
 /// A container that does nothing, and what the commands about it are given.
@@ -15,23 +14,21 @@ fn up(options: &str) -> String {
     format!("run -d --name it --label killed {options} -v data:/data -p 8080:80 {BUSYBOX} sleep 1000")
 }
 
-/// Kills each command at each of these calls; `before` is the host without the container.
-fn check(
-    world: &World,
-    before: &Snapshot,
-    options: &[&str],
-    numbers: &[u32],
-    all: &[(Option<String>, String)],
-) {
+/// How often each command is killed: as DEVOXX_KILLS says, which may be more than it has stops.
+fn kills() -> u64 {
+    std::env::var("DEVOXX_KILLS").map_or(12, |kills| kills.parse().expect("DEVOXX_KILLS is a number"))
+}
+
+/// Kills each command at stops from its first to its last, its processes taking turns; `before` is the host without the container.
+fn check(world: &World, before: &Snapshot, options: &[&str], all: &[(Option<String>, String)]) {
     for (prepared, command) in all {
-        let mut killed = 0;
-        for number in numbers {
+        let prepare = || {
             if let Some(prepared) = prepared {
                 world.host.sh(&format!("$C {prepared}")).ok();
             }
-            killed += u32::from(is_killed_at(&world.host, *number, command));
-            let after = format!("{command}, killed at call {number}");
-            // Whatever its name is now, there is at most one.
+        };
+        // Whatever its name is now, there is at most one.
+        let clean = |after: &str| {
             let left = world.host.run(["ps", "-aq", "-f", "label=killed"]).ok().stdout;
             assert!(left.lines().count() <= 1, "{after}: {left}");
             for id in left.lines() {
@@ -41,9 +38,26 @@ fn check(
             let again = [options, &["--name", "it", "-p", "8080:80", "-v", "data:/data"]].concat();
             world.run(&again, &["true"]).ok();
             world.host.run(["volume", "rm", "data"]).ok();
-            before.assert_same(&world.host, &after);
+            before.assert_same(&world.host, after);
+        };
+        prepare();
+        let whole = traced(world, command, None);
+        assert_eq!((whole.code, whole.hung), (0, false), "{command}");
+        clean(command);
+        let mut killed = 0;
+        let kills = kills().min(whole.stops);
+        for turn in 0..kills {
+            prepare();
+            let stop = 1 + turn * (whole.stops - 1) / kills;
+            // Each victim at early and at late stops.
+            let victim = Victim::ALL[usize::try_from(turn).expect("a few") % Victim::ALL.len()];
+            let one = traced(world, command, Some((stop, victim)));
+            assert!(!one.hung, "{command} hangs when {victim:?} is killed at stop {stop}");
+            killed += u64::from(one.killed);
+            clean(&format!("{command}, {victim:?} killed at stop {stop} of {}", whole.stops));
         }
-        assert!(killed >= 2, "{command} was killed only {killed} times");
+        // There is no child at first, and for some commands never.
+        assert!(killed * 2 > kills, "{command} was killed only {killed} times of {kills}");
     }
 }
 
@@ -64,11 +78,10 @@ fn what_is_killed_is_repaired_by_the_next_command() {
         (Some(up.clone()), "rename it other".to_owned()),
         (Some(up.clone()), "rm -f -v it".to_owned()),
     ];
-    let numbers = [1, 15, 30, 45, 60, 80, 100, 120, 140, 160, 190, 220, 260, 300];
-    check(&world, &before, &[], &numbers, &commands);
+    check(&world, &before, &[], &commands);
 }
 
-/// As an ordinary user on a network. Another container stays on it: newuidmap(1), which the first one needs, cannot be traced.
+/// As an ordinary user on a network, with another container that stays on it.
 #[test]
 fn what_is_killed_on_a_users_network_too() {
     let world = World::rootless();
@@ -86,7 +99,6 @@ fn what_is_killed_on_a_users_network_too() {
         (Some(up.clone()), "network disconnect app it".to_owned()),
         (Some(up.clone()), "rm -f -v it".to_owned()),
     ];
-    let numbers = [1, 12, 24, 40, 60, 90, 120, 160, 210, 280];
-    check(&world, &before, &["--network", "app"], &numbers, &commands);
+    check(&world, &before, &["--network", "app"], &commands);
     world.host.run(["exec", "stays", "ip", "link", "show", "eth0"]).ok();
 }
