@@ -16,6 +16,8 @@ pub(crate) struct HostCgroup {
     pub v1: Vec<(String, PathBuf)>,
     /// Our directory in cgroup v2, and whether it is the machine's only hierarchy.
     pub v2: Option<PathBuf>,
+    /// How many scopes there have been.
+    scopes: AtomicU32,
 }
 
 /// Where the processes of the host are in cgroup v2: not in its top, whose controllers must be given to children.
@@ -33,6 +35,7 @@ impl HostCgroup {
         let made = Self {
             v1: v1.into_iter().map(|(options, mount)| (options, mount.join(&name))).collect(),
             v2: v2.map(|mount| mount.join(&name)),
+            scopes: AtomicU32::new(0),
         };
         for directory in made.tops() {
             if let Some(mount) = directory.parent() {
@@ -73,7 +76,9 @@ impl HostCgroup {
                 writeln!(script, "echo $$ >{}/{SESSION}/cgroup.procs", top.display()).expect("String");
             }
             (Some(top), Some(user)) => {
-                let scope = format!("{}/{SCOPE}$$", top.display());
+                // Not by the id of the process alone: in a long test ids come again, and the scopes stay.
+                let number = self.scopes.fetch_add(1, Ordering::Relaxed);
+                let scope = format!("{}/{SCOPE}{number}-$$", top.display());
                 writeln!(
                     script,
                     "mkdir {scope}; (cd {scope}; chown {user} . cgroup.procs cgroup.threads cgroup.subtree_control)\n\
