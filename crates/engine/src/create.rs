@@ -1,15 +1,15 @@
 //! `create`: a wish becomes a container that can be started; nothing of it runs yet.
 
 use crate::base;
+use crate::birth;
 use crate::error::{Error, Kind, Result, of_network};
 use crate::host::Host;
 use crate::mount::VolumeMount;
-use crate::paths::{Paths, make};
 use crate::record::{self, Record};
 use crate::wish::{LogDriver, Network, Restart, Wish};
 use crate::{
-    bundle, capabilities, cdi, cgroups, connect, control, events, health, ids, names, networks, remove,
-    security, share, way_out,
+    bundle, capabilities, cdi, cgroups, connect, events, health, ids, names, networks, security, share,
+    way_out,
 };
 use oci_spec::image::Config;
 use std::path::{Path, PathBuf};
@@ -80,16 +80,17 @@ pub fn create(host: &Host<'_>, wish: &Wish) -> Result<Record> {
         id,
     };
     record.leased |= record.has_neighbours();
-    make(&host.paths.container(&record.id))?;
-    let done = record::write(host.paths, &record)
-        .and_then(|()| ids::claim(host, &mut record))
-        .and_then(|()| names::claim(host.paths, &name, &record.id));
+    let unborn = birth::begin(host.paths, &record.id)?;
+    let done = record::write_in(unborn.directory(), &record)
+        .and_then(|()| ids::claim(host, &mut record, unborn.directory()))
+        .and_then(|()| names::claim(host.paths, &name, &record.id))
+        .and_then(|()| unborn.finish(host.paths, &record.id));
     match done {
         Ok(()) => {
             events::of_container(host.paths, &record, "create", &[]);
             Ok(record)
         }
-        Err(error) => Err(match discard_unclaimed(host.paths, &record) {
+        Err(error) => Err(match unborn.undo(host.paths, &record) {
             Ok(()) => error,
             Err(left) => error.with_hint(format!("something is left behind: {left}")),
         }),
@@ -152,18 +153,6 @@ fn settled_attachments(host: &Host<'_>, wish: &mut Wish) -> Result<()> {
         return Err(Error::new(Kind::Usage, message));
     }
     Ok(())
-}
-
-/// Removes a container that did not come to be, but not the name when another has it.
-pub fn discard_unclaimed(paths: &Paths, record: &Record) -> Result<()> {
-    let owner = std::fs::read_link(paths.names().join(&record.name));
-    if owner.is_ok_and(|owner| owner != Path::new(&record.id)) {
-        ids::release(paths, record)?;
-        let directory = paths.container(&record.id);
-        std::fs::remove_dir_all(&directory).map_err(called(|| format!("remove {directory:?}")))?;
-        return control::remove(paths, &record.id);
-    }
-    remove::discard(paths, &record.id, true)
 }
 
 /// What this process may do, as bits of `CAP_*`.

@@ -6,6 +6,7 @@
 mod orphans;
 mod settings;
 
+use crate::birth;
 use crate::boot;
 use crate::control;
 use crate::error::{Result, of_network};
@@ -34,6 +35,8 @@ enum Remedy {
     Settle(String),
     /// A container's directory without a record.
     Torn(String),
+    /// The beginning of a container.
+    Unborn(String),
     /// A name without a container.
     Name(String),
     /// The runtime's record without a container.
@@ -74,7 +77,11 @@ impl Finding {
                 delete(&paths.container(id))?;
                 control::remove(paths, id)
             }
-            Some(Remedy::Name(name)) => names::release(paths, name),
+            Some(Remedy::Name(name)) => match names::owner(paths, name) {
+                Some(owner) if birth::is_gone(paths, &owner)? => names::release_left(paths, name, &owner),
+                _ => Ok(()),
+            },
+            Some(Remedy::Unborn(id)) => birth::sweep(paths, id),
             Some(Remedy::State(id)) => {
                 let failures = remove::stop_using(paths, id, None);
                 match failures.is_empty() {

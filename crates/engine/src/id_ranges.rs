@@ -6,6 +6,7 @@
 //! ```
 //! Blocks begin at multiples of their length, whatever range they are cut from: none ever covers a part of another.
 
+use crate::birth;
 use crate::error::{Error, Kind, Result};
 use crate::neighbours;
 use crate::paths::{Paths, make};
@@ -236,7 +237,7 @@ fn sweep(paths: &Paths) -> Result<()> {
     let _lock = neighbours::hold(&directory(paths).join("lock"))?;
     for first in taken(paths)? {
         let Some(id) = owner(paths, first) else { continue };
-        let gone = !paths.container(&id).exists();
+        let gone = birth::is_gone(paths, &id)?;
         // Looked at once more: before a container goes it gives its link back, and from then on that may be another's.
         if gone && owner(paths, first).as_ref() == Some(&id) {
             unlink(&link(paths, first))?;

@@ -212,13 +212,13 @@ pub fn layers(host: &Host<'_>, ids: Option<&Ids>, name: &str, layers: &[PathBuf]
 }
 
 /// Makes the claim of a record that is written down; others may have been faster, then the record is written once more.
-pub fn claim(host: &Host<'_>, record: &mut Record) -> Result<()> {
+pub fn claim(host: &Host<'_>, record: &mut Record, directory: &Path) -> Result<()> {
     while let Some(claim) = record.ids.as_ref().and_then(Ids::own_claim) {
         if id_ranges::claim(host.paths, claim, &record.id)? {
             break;
         }
         record.ids = settle(host, &record.wish)?;
-        record::write(host.paths, record)?;
+        record::write_in(directory, record)?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@
 mod attach;
 mod base;
 mod binds;
+mod birth;
 pub mod boot;
 pub mod bundle;
 mod capabilities;

@@ -1,7 +1,9 @@
 //! Ids and names of containers.
 
+use crate::birth;
 use crate::error::{Error, Kind, Result};
 use crate::paths::Paths;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::rand::{GetRandomFlags, getrandom};
 use sys::{Errno, called};
 
@@ -59,7 +61,12 @@ pub fn check(name: &str) -> Result<()> {
         .with_hint("use letters, digits, _, . and -, at least two, with a letter or digit first"))
 }
 
-/// Gives `name` to container `id`, whose directory is there. One link, made or not: no lock is needed.
+/// The id that a name leads to, be there such a container or not.
+pub fn owner(paths: &Paths, name: &str) -> Option<String> {
+    std::fs::read_link(paths.names().join(name)).ok().map(|owner| owner.display().to_string())
+}
+
+/// Gives `name` to container `id`, which is there or being made. One link, made or not: no lock is needed.
 pub fn claim(paths: &Paths, name: &str, id: &str) -> Result<()> {
     let link = paths.names().join(name);
     loop {
@@ -68,24 +75,44 @@ pub fn claim(paths: &Paths, name: &str, id: &str) -> Result<()> {
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(called::<Errno>(|| format!("symlink({link:?})"))(errno).into()),
         }
-        let owner = std::fs::read_link(&link).map(|owner| owner.display().to_string()).unwrap_or_default();
-        if !owner.is_empty() && paths.container(&owner).is_dir() {
+        let Some(owner) = owner(paths, name) else { continue };
+        if owner == id {
+            // Whoever gave it was killed in the middle of it.
+            return Ok(());
+        }
+        if birth::comes_to_be(paths, &owner)? {
             let message = format!("the name {name:?} is already taken by container {}", short(&owner));
             return Err(Error::new(Kind::Failed, message)
                 .with_hint(format!("remove it with: devoxx-container rm {name}")));
         }
-        // A removal was killed between the container and its name.
-        release(paths, name)?;
+        // Whoever made its container, or removed it, was killed.
+        birth::sweep(paths, &owner)?;
+        release_left(paths, name, &owner)?;
     }
 }
 
-/// Gives a name back.
-pub fn release(paths: &Paths, name: &str) -> Result<()> {
+/// Gives back a name of container `id`, which is there: nobody else takes it away.
+pub fn release(paths: &Paths, name: &str, id: &str) -> Result<()> {
+    if owner(paths, name).as_deref() != Some(id) {
+        return Ok(());
+    }
     let link = paths.names().join(name);
     match rustix::fs::unlink(&link) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(called::<Errno>(|| format!("unlink({link:?})"))(errno).into()),
     }
+}
+
+/// Gives back a name whose container is gone or never was. Several may come to it at once, and the first of them may have the name by
+/// now: so one after the other.
+pub fn release_left(paths: &Paths, name: &str, id: &str) -> Result<()> {
+    let directory = paths.names();
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let lock = rustix::fs::open(&directory, flags, Mode::empty())
+        .map_err(called::<Errno>(|| format!("open({directory:?})")))?;
+    rustix::io::retry_on_intr(|| flock(&lock, FlockOperation::LockExclusive))
+        .map_err(called::<Errno>(|| format!("flock({directory:?})")))?;
+    release(paths, name, id)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::paths::Paths;
 use crate::pause;
 use crate::wish::{Attachment, Wish};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use sys::called;
 
 /// What a container is made of.
@@ -83,10 +83,20 @@ pub fn is_up(one: &Listed) -> bool {
 pub fn write(paths: &Paths, record: &Record) -> Result<()> {
     let directory = paths.container(&record.id);
     let (new, place) = (directory.join("container.json.new"), directory.join("container.json"));
+    put(&new, record)?;
+    std::fs::rename(&new, &place).map_err(called(|| format!("rename({new:?})")))?;
+    Ok(())
+}
+
+/// Writes the record of a container whose directory nobody knows yet.
+pub fn write_in(directory: &Path, record: &Record) -> Result<()> {
+    put(&directory.join("container.json"), record)
+}
+
+fn put(path: &Path, record: &Record) -> Result<()> {
     let text =
         serde_json::to_vec_pretty(record).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
-    std::fs::write(&new, text).map_err(called(|| format!("write {new:?}")))?;
-    std::fs::rename(&new, &place).map_err(called(|| format!("rename({new:?})")))?;
+    std::fs::write(path, text).map_err(called(|| format!("write {path:?}")))?;
     Ok(())
 }
 
@@ -97,7 +107,12 @@ pub fn hold(paths: &Paths, id: &str) -> Result<Option<Held>> {
 
 /// The record of container `id`.
 pub fn read(paths: &Paths, id: &str) -> Result<Record> {
-    let path = paths.container(id).join("container.json");
+    read_in(&paths.container(id))
+}
+
+/// The record in a container's directory.
+pub fn read_in(directory: &Path) -> Result<Record> {
+    let path = directory.join("container.json");
     let text = std::fs::read(&path).map_err(called(|| format!("read {path:?}")))?;
     serde_json::from_slice(&text)
         .map_err(|error| Error::new(Kind::Failed, format!("{}: {error}", path.display())))
@@ -149,9 +164,10 @@ pub fn get(paths: &Paths, wanted: &str) -> Result<Listed> {
 pub fn find(paths: &Paths, wanted: &str) -> Result<String> {
     let missing = || Error::new(Kind::Failed, format!("no such container: {wanted}"));
     if names::check(wanted).is_ok()
-        && let Ok(id) = std::fs::read_link(paths.names().join(wanted))
+        && let Some(id) = names::owner(paths, wanted)
+        && paths.container(&id).exists()
     {
-        return Ok(id.display().to_string());
+        return Ok(id);
     }
     let mut found = ids(paths)?.into_iter().filter(|id| !wanted.is_empty() && id.starts_with(wanted));
     let id = found.next().ok_or_else(missing)?;

@@ -5,7 +5,7 @@ use crate::life::{self, Status};
 use crate::neighbours;
 use crate::paths::Paths;
 use crate::record::{Record, find, list, read};
-use crate::{control, events, ids, names, pause, user_networks};
+use crate::{birth, control, events, ids, names, pause, user_networks};
 use network::pasta::Pasta;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use sys::{Context, called};
 
 /// Removes a container by name or id; one that runs only with `force`, its volumes that have no name only with `volumes`.
 pub fn remove(paths: &Paths, wanted: &str, force: bool, volumes: bool) -> Result<String> {
-    let id = find(paths, wanted)?;
+    let id = find(paths, wanted).inspect_err(|_| sweep(paths))?;
     let running = || {
         Error::new(Kind::Failed, format!("container {wanted} is running"))
             .with_hint(format!("devoxx-container rm --force {wanted}"))
@@ -54,7 +54,7 @@ pub fn discard(paths: &Paths, id: &str, own_volumes: bool) -> Result<()> {
 pub fn forget(paths: &Paths, id: &str, own_volumes: bool, mut failures: Vec<String>) -> Result<()> {
     let record = read(paths, id).ok();
     if let Some(record) = &record {
-        let name = names::release(paths, &record.name);
+        let name = names::release(paths, &record.name, id);
         failures.extend(name.err().map(|failure| failure.to_string()));
         let ids = ids::release(paths, record);
         failures.extend(ids.err().map(|failure| failure.to_string()));
@@ -117,12 +117,16 @@ fn clear_away(paths: &Paths, id: &str) -> Result<()> {
     }
 }
 
-/// Goes on where others were killed in the middle of a removal. What cannot be removed now is left to the next.
-fn sweep(paths: &Paths) {
+/// Goes on where others were killed in the middle of a removal, and undoes what was begun by those that were killed in the middle of a
+/// `create`. What cannot be removed now is left to the next.
+pub fn sweep(paths: &Paths) {
     for entry in std::fs::read_dir(paths.containers()).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let id = name.to_str().and_then(|name| name.strip_prefix(GONE));
-        if let Some(id) = id.filter(|id| !control::is_attended(paths, id)) {
+        let Some(name) = name.to_str() else { continue };
+        if let Some(id) = name.strip_prefix(birth::UNBORN) {
+            let _left = birth::sweep(paths, id);
+        }
+        if let Some(id) = name.strip_prefix(GONE).filter(|id| !control::is_attended(paths, id)) {
             let _left = clear_away(paths, id);
         }
     }

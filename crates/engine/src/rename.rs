@@ -18,6 +18,6 @@ pub fn rename(paths: &Paths, wanted: &str, name: &str) -> Result<()> {
     let old = std::mem::replace(&mut record.name, name.to_owned());
     record::write(paths, &record)?;
     events::of_container(paths, &record, "rename", &[("oldName", &format!("/{old}"))]);
-    names::release(paths, &old)?;
+    names::release(paths, &old, &record.id)?;
     neighbours::tell_all(paths, record.networks.iter().map(|one| one.network.as_str()))
 }

@@ -1,6 +1,6 @@
 //! `run`: from a wish to an exit code.
 
-use crate::create::{create, discard_unclaimed};
+use crate::create::create;
 use crate::error::{Error, Kind, Result};
 use crate::explain::Trace;
 use crate::host::Host;
@@ -8,7 +8,7 @@ use crate::output::Passed;
 use crate::record::Record;
 use crate::start::Attach;
 use crate::wish::Wish;
-use crate::{control, full, start};
+use crate::{control, full, remove, start};
 use runtime::steps::step;
 use supervisor::Visit;
 
@@ -73,7 +73,7 @@ fn begin(
     });
     match lock {
         Ok(lock) => start::start(host, record, lock, passed, attached, true),
-        Err(error) => Err(match discard_unclaimed(host.paths, record) {
+        Err(error) => Err(match remove::discard(host.paths, &record.id, true) {
             Ok(()) => error,
             Err(left) => error.with_hint(format!("something is left behind: {left}")),
         }),

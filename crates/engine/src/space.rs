@@ -174,6 +174,8 @@ pub fn prune_containers(paths: &Paths, wanted: &PruneFilter) -> Result<(Vec<Stri
             }
         }
     }
+    // Also where there was none to be removed.
+    remove::sweep(paths);
     Ok((removed, bytes))
 }
 

@@ -11,7 +11,7 @@ use crate::paths::Paths;
 use crate::record::{self, Record};
 use crate::settling::Settling;
 use crate::wish::Restart;
-use crate::{control, create, events, remove, size, user_networks, volume, way_out};
+use crate::{control, events, remove, size, user_networks, volume, way_out};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use std::cell::RefCell;
@@ -110,7 +110,7 @@ pub fn leave(name: &std::ffi::CStr) -> Result<(), Error> {
 /// What is left of a start that failed: nothing of a container that was made for it.
 fn give_up(host: &Host<'_>, record: &Record, start: Start, error: Error) -> Error {
     let left = if start.fresh {
-        create::discard_unclaimed(host.paths, record).err().map(|left| left.to_string())
+        remove::discard(host.paths, &record.id, true).err().map(|left| left.to_string())
     } else {
         let failures = remove::stop_using(host.paths, &record.id, Some(record));
         (!failures.is_empty()).then(|| failures.join("; "))

@@ -455,3 +455,82 @@ fn input_of_a_passer_by() {
         assert_eq!(child.wait_with_output().expect("it ends").stdout, b"hello\n");
     }
 }
+
+/// Until the container has its record and its name nobody sees anything of it, and what is left of it when its maker is killed goes
+/// with the next command that comes by.
+#[test]
+fn a_create_that_was_killed() {
+    for world in World::both() {
+        // The first of an ordinary user on a network needs newuidmap(1), which cannot be traced.
+        world.host.run(["network", "create", "app"]).ok();
+        world.host.run(["run", "-d", "--name", "stays", "--net", "app", BUSYBOX, "sleep", "1000"]).ok();
+        let before = Snapshot::take(&world.host);
+        let create = ["create", "--net", "app", "--name", "it", "--label", "it", BUSYBOX];
+        let mends: [&[&str]; 4] =
+            [&create, &["rm", "-f", "it"], &["container", "prune", "-f"], &["system", "doctor", "--fix"]];
+        let mut mend = mends.iter().cycle();
+        for call in ["mkdir", "flock", "symlinkat", "rename", "fstat"] {
+            let mut number = 0;
+            loop {
+                number += 1;
+                let inject =
+                    format!("strace -f -qqq -o /dev/null -e inject={call}:signal=KILL:when={number}");
+                let outcome = world.host.sh(&format!("{inject} $C {}", create.join(" ")));
+                if outcome.code != 137 {
+                    outcome.ok();
+                    break;
+                }
+                let after = format!("{call} {number}");
+                let is_there = || {
+                    let listed = world.host.run(["ps", "-aq", "--filter", "label=it"]).ok();
+                    !listed.stdout.is_empty()
+                };
+                // Either it is a container, or it is nothing.
+                if !is_there() {
+                    world.host.run(["start", "it"]).refuses(FAILED, &["no such container: it"]);
+                    let mend = mend.next().expect("without end");
+                    let mended = world.host.run(*mend);
+                    assert!(mended.code == 0 || mend[0] != "create", "{after}: {mended}");
+                }
+                if is_there() {
+                    world.host.run(["rm", "-f", "it"]).ok();
+                }
+                before.assert_same(&world.host, &after);
+            }
+            assert!(number > 1, "{call}");
+            world.host.run(["rm", "it"]).ok();
+        }
+        world.host.run(["rm", "-f", "stays"]).ok();
+    }
+}
+
+/// What is begun is not taken for what was left behind, and of many with one name one has it, also where it was left behind.
+#[test]
+fn many_with_one_name() {
+    for world in World::both() {
+        let before = Snapshot::take(&world.host);
+        for left in [false, true, true] {
+            if left {
+                let gone = "0123456789abcdef".repeat(4);
+                world.host.sh(&format!("ln -s {gone} /tmp/data/containers/by-name/same")).ok();
+            }
+            let all: Vec<_> = (0..10)
+                .map(|_| {
+                    let sweeps = world.host.spawn(["rm", "nobody"]);
+                    (world.host.spawn(["create", "--net", "none", "--name", "same", BUSYBOX]), sweeps)
+                })
+                .collect();
+            let mut made = 0;
+            for (create, sweeps) in all {
+                sweeps.wait().refuses(FAILED, &["no such container"]);
+                match create.wait() {
+                    outcome if outcome.code == 0 => made += 1,
+                    outcome => drop(outcome.refuses(FAILED, &["same", "already taken"])),
+                }
+            }
+            assert_eq!(made, 1);
+            world.host.run(["rm", "same"]).ok();
+            before.assert_same(&world.host, "many of one name");
+        }
+    }
+}

@@ -228,15 +228,16 @@ fn orphans_are_named_and_removed() {
         let id = "0123456789abcdef".repeat(4);
         let user = if rootless { "devoxx-test" } else { "root" };
         world.host.admin(&format!(
-            "cd /tmp/data/containers; mkdir {id}; touch -d '1 hour ago' {id}
+            "cd /tmp/data/containers; mkdir {id} .new-{id}; touch -d '1 hour ago' {id}
              ln -s {} by-name/ghost
              mkdir -p /tmp/run/containers/{id} /tmp/run/supervisors/{id}
              echo 4194304 >/tmp/run/0123456789ab.pasta
-             chown -hR {user}: {id} by-name/ghost /tmp/run",
+             chown -hR {user}: {id} .new-{id} by-name/ghost /tmp/run",
             "e".repeat(64)
         ));
         let mut expected = vec![
             "the directory of a container without a record, 0123456789ab",
+            "the beginning of a container, 0123456789ab",
             "the name ghost",
             "the runtime's record of 0123456789ab",
             "the directory of a supervisor of 0123456789ab",

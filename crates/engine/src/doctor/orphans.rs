@@ -3,11 +3,12 @@
 //! Everything that a container has is found again from its id, so an orphan is what has an id that no container has.
 
 use super::{Finding, Remedy, settings};
+use crate::birth::{self, UNBORN};
 use crate::control;
 use crate::error::{Result, of_network};
 use crate::host::Host;
 use crate::life::Status;
-use crate::names::short;
+use crate::names::{self, short};
 use crate::neighbours::is_up;
 use crate::paths::Paths;
 use crate::record::{self, Listed};
@@ -26,7 +27,7 @@ pub fn orphans(host: &Host<'_>) -> Result<Vec<Finding>> {
     let listed = record::list(paths)?;
     let ids: BTreeSet<String> = listed.iter().map(|one| one.record.id.clone()).collect();
     containers(paths, &listed, &mut all);
-    torn(paths, &ids, &mut all);
+    torn(paths, &ids, &mut all)?;
     all.extend(names_in(&paths.states()).filter(|id| is_id(id) && !ids.contains(id)).map(|id| {
         let what = format!("the runtime's record of {}, which is no container", short(&id));
         Finding::orphan(what, Remedy::State(id))
@@ -98,24 +99,30 @@ fn containers(paths: &Paths, listed: &[Listed], all: &mut Vec<Finding>) {
     }
 }
 
-fn torn(paths: &Paths, ids: &BTreeSet<String>, all: &mut Vec<Finding>) {
+fn torn(paths: &Paths, ids: &BTreeSet<String>, all: &mut Vec<Finding>) -> Result<()> {
     for id in names_in(&paths.containers()).filter(|id| is_id(id) && !ids.contains(id)) {
         if is_old(&paths.container(&id)) && !control::is_attended(paths, &id) {
             let what = format!("the directory of a container without a record, {}", short(&id));
             all.push(Finding::orphan(what, Remedy::Torn(id)));
         }
     }
+    for name in names_in(&paths.containers()) {
+        let Some(id) = name.strip_prefix(UNBORN).filter(|id| birth::is_left_behind(paths, id)) else {
+            continue;
+        };
+        let what = format!("the beginning of a container, {}", short(id));
+        all.push(Finding::orphan(what, Remedy::Unborn(id.to_owned())));
+    }
     for name in names_in(&paths.names()) {
-        let owner = std::fs::read_link(paths.names().join(&name)).unwrap_or_default();
-        if !ids.contains(&owner.display().to_string())
-            && !paths.container(&owner.display().to_string()).exists()
-        {
+        let Some(owner) = names::owner(paths, &name) else { continue };
+        if !ids.contains(&owner) && birth::is_gone(paths, &owner)? {
             all.push(Finding::orphan(
                 format!("the name {name}, whose container is gone"),
                 Remedy::Name(name),
             ));
         }
     }
+    Ok(())
 }
 
 fn networks(paths: &Paths, all: &mut Vec<Finding>) -> Result<()> {
