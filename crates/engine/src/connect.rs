@@ -1,8 +1,8 @@
 //! A container comes to a network or leaves it, also while it runs.
 
 use crate::error::{Error, Kind, Result, of_network, of_runtime};
-use crate::events::{self, Subject};
-use crate::networks::{find_network, name_of};
+use crate::events::Occurrences;
+use crate::networks::{self, ListedNetwork, find_network, name_of};
 use crate::paths::Paths;
 use crate::record::{self, Record};
 use crate::wish::{Attachment, Network};
@@ -104,22 +104,26 @@ pub fn connect(paths: &Paths, wanted: &str, mut attachment: Attachment) -> Resul
     record.networks.push(attachment.clone());
     record.leased |= record.has_neighbours();
     record::write(paths, &record)?;
-    let connected = attach(paths, &before, &record, &attachment);
-    if let Err(error) = connected {
-        // The first failure is the one that tells something.
-        let _ = network::detach_from(&root, &definition, &id, None);
-        record.networks.pop();
-        record::write(paths, &record)?;
-        return Err(error.within(format!("connect {} to {}", record.name, definition.name)));
+    match attach(paths, &before, &record, &attachment) {
+        // Of one that does not run its start says it.
+        Ok(now) if now => said(paths, definition.clone(), &id, true),
+        Ok(_) => {}
+        Err(error) => {
+            // The first failure is the one that tells something.
+            let _ = network::detach_from(&root, &definition, &id, None);
+            record.networks.pop();
+            record::write(paths, &record)?;
+            return Err(error.within(format!("connect {} to {}", record.name, definition.name)));
+        }
     }
-    said(paths, "connect", &definition, &id);
     neighbours::tell(paths, &definition.name)
 }
 
-fn attach(paths: &Paths, before: &Record, record: &Record, attachment: &Attachment) -> Result<()> {
+/// Attaches a container that runs; whether it does.
+fn attach(paths: &Paths, before: &Record, record: &Record, attachment: &Attachment) -> Result<bool> {
     let (root, id) = (paths.network(), &record.id);
     let called = |id: &str| name_of(paths, id);
-    let Some(netns) = namespace_of(paths, id)? else { return Ok(()) };
+    let Some(netns) = namespace_of(paths, id)? else { return Ok(false) };
     let leases = own_leases(paths, id)?;
     if record.pasta.is_none() || attachment.network != network::definition::DEFAULT {
         user_networks::ensure(paths)?;
@@ -139,7 +143,7 @@ fn attach(paths: &Paths, before: &Record, record: &Record, attachment: &Attachme
     let had = way_out::guest(before, &leases);
     way_out::renew(paths, had.as_ref(), record, &own_leases(paths, id)?, netns.as_fd())?;
     if neighbours::is_up(paths, id) {
-        return Ok(());
+        return Ok(true);
     }
     Err(Error::new(Kind::Failed, "it has ended meanwhile"))
 }
@@ -151,8 +155,10 @@ pub fn own_leases(paths: &Paths, id: &str) -> Result<Vec<network::Lease>> {
     Ok(leases)
 }
 
-fn said(paths: &Paths, action: &str, network: &Definition, id: &str) {
-    events::tell(paths, Subject::Network, action, &network.id, &[("container", id), ("name", &network.name)]);
+fn said(paths: &Paths, network: Definition, id: &str, connected: bool) {
+    let mut told = Occurrences::default();
+    networks::tell_connected(&mut told, &ListedNetwork::of(network), id, connected);
+    told.write(paths);
 }
 
 /// Takes a container off a network.
@@ -178,6 +184,7 @@ pub fn disconnect(paths: &Paths, wanted: &str, network: &str) -> Result<()> {
     let root = paths.network();
     user_networks::find(paths)?;
     network::detach_from(&root, &definition, &id, netns.as_ref().map(AsFd::as_fd)).map_err(of_network)?;
+    let runs = netns.is_some();
     if let Some(netns) = netns {
         let left = own_leases(paths, &id)?;
         way_out::renew(paths, had.as_ref(), &record, &left, netns.as_fd())?;
@@ -189,6 +196,8 @@ pub fn disconnect(paths: &Paths, wanted: &str, network: &str) -> Result<()> {
         }
     }
     neighbours::forget(paths, &id, &definition.name)?;
-    said(paths, "disconnect", &definition, &id);
+    if runs {
+        said(paths, definition.clone(), &id, false);
+    }
     neighbours::tell(paths, &definition.name)
 }

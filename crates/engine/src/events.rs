@@ -68,32 +68,60 @@ fn directory(paths: &Paths) -> PathBuf {
     paths.data.join("events")
 }
 
-/// Says that something happened. It has happened whether or not that can be written down, so a full disk is no error here.
-pub fn tell(paths: &Paths, subject: Subject, action: &str, id: &str, attributes: &[(&str, &str)]) {
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let occurrence = Occurrence {
-        time: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
-        subject,
-        action: action.to_owned(),
-        id: id.to_owned(),
-        attributes: attributes.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
-    };
-    if let Ok(mut line) = serde_json::to_vec(&occurrence) {
-        line.push(b'\n');
-        let _unwritten = append(paths, &line);
+/// What happens at once: it is written at once.
+#[derive(Debug, Default)]
+pub struct Occurrences(Vec<u8>);
+
+impl Occurrences {
+    /// Adds what happens to something.
+    pub fn add(&mut self, subject: Subject, action: &str, id: &str, attributes: &[(&str, &str)]) {
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let occurrence = Occurrence {
+            time: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+            subject,
+            action: action.to_owned(),
+            id: id.to_owned(),
+            attributes: attributes
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        };
+        if let Ok(line) = serde_json::to_vec(&occurrence) {
+            self.0.extend(line);
+            self.0.push(b'\n');
+        }
     }
+
+    /// As [`Occurrences::add`], of a container: with its name, its image and its labels.
+    pub fn add_container(&mut self, record: &Record, action: &str, more: &[(&str, &str)]) {
+        let mut attributes: Vec<(&str, &str)> =
+            record.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        attributes.extend([("image", record.image.as_str()), ("name", record.name.as_str())]);
+        attributes.extend(more);
+        self.add(Subject::Container, action, &record.id, &attributes);
+    }
+
+    /// Writes it. It has happened whether or not that can be written down, so a full disk is no error here.
+    pub fn write(self, paths: &Paths) {
+        let _unwritten = append(paths, &self.0);
+    }
+}
+
+/// Says that something happened.
+pub fn tell(paths: &Paths, subject: Subject, action: &str, id: &str, attributes: &[(&str, &str)]) {
+    let mut told = Occurrences::default();
+    told.add(subject, action, id, attributes);
+    told.write(paths);
 }
 
 /// As [`tell`], of a container: with its name, its image and its labels.
 pub fn of_container(paths: &Paths, record: &Record, action: &str, more: &[(&str, &str)]) {
-    let mut attributes: Vec<(&str, &str)> =
-        record.labels.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    attributes.extend([("image", record.image.as_str()), ("name", record.name.as_str())]);
-    attributes.extend(more);
-    tell(paths, Subject::Container, action, &record.id, &attributes);
+    let mut told = Occurrences::default();
+    told.add_container(record, action, more);
+    told.write(paths);
 }
 
-fn append(paths: &Paths, line: &[u8]) -> std::io::Result<()> {
+fn append(paths: &Paths, lines: &[u8]) -> std::io::Result<()> {
     let path = directory(paths).join("log");
     // More often than that nobody rotates at the same time.
     for _ in 0..4 {
@@ -111,7 +139,7 @@ fn append(paths: &Paths, line: &[u8]) -> std::io::Result<()> {
             continue;
         }
         // At once, so that it is in the file whole, or not at all.
-        return file.write_all(line);
+        return file.write_all(lines);
     }
     Ok(())
 }

@@ -7,13 +7,14 @@ use crate::connect::{namespace_of, request};
 use crate::create::own_capabilities;
 use crate::error::{Error, Kind, Result, of_network, of_runtime};
 use crate::host::Host;
+use crate::networks::{self, ListedNetwork};
 use crate::output::Passed;
 use crate::paths::make;
 use crate::record::Record;
 use crate::wish::{Network, Wish};
 use crate::{
-    capabilities, cdi, cgroups, devices, etc, ids, names, neighbours, networks, published, record, security,
-    share, user_networks, way_out,
+    capabilities, cdi, cgroups, devices, etc, ids, names, neighbours, published, record, security, share,
+    user_networks, way_out,
 };
 use runtime::bundle::Beyond;
 use runtime::plan::{Overlay, Root, Upper};
@@ -33,6 +34,8 @@ pub struct Launched {
     pub running: Running,
     /// Our ends of its streams.
     pub streams: Streams,
+    /// The networks that it was connected to.
+    pub networks: Vec<ListedNetwork>,
     /// Its ports, which nobody else may have meanwhile.
     _held: Option<network::Reservation>,
 }
@@ -178,12 +181,13 @@ pub fn launch(
         .map_err(of_runtime)
         .map_err(|error| error.within(format!("create {}", record.name)))?;
     user_networks::stays_for(created.pidfd())?;
+    let networks = networks::of_container(host.paths, record);
     drop(hold);
     // Before its first instruction it knows its neighbours, and they know it.
     neighbours::tell_all(host.paths, leases.iter().map(|lease| lease.network.as_str()))?;
     let mut running = created.start().map_err(of_runtime)?;
     streams.terminal = running.terminal.take();
-    Ok(Launched { running, streams, _held: held })
+    Ok(Launched { running, streams, networks, _held: held })
 }
 
 /// The container whose network another one has.

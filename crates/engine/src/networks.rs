@@ -1,10 +1,12 @@
 //! Networks as a person means them: made, listed, shown, removed, and their rules brought back.
 
 use crate::error::{Error, Kind, Result, of_network};
-use crate::events::{self, Subject};
+use crate::events::{self, Occurrences, Subject};
 use crate::neighbours::is_up;
 use crate::paths::Paths;
+use crate::record::Record;
 use crate::space::PruneFilter;
+use crate::wish::{Attachment, Network};
 use crate::{control, names, record, user_networks};
 use network::{Definition, Driver, Subnet};
 use serde_json::{Value, json};
@@ -110,27 +112,57 @@ pub fn create_network(paths: &Paths, wish: &NetworkWish) -> Result<String> {
     Ok(made.id)
 }
 
+impl ListedNetwork {
+    fn host() -> Self {
+        Self { name: HOST.to_owned(), id: "686f7374".repeat(8), driver: "host", definition: None }
+    }
+
+    fn none() -> Self {
+        Self { name: NONE.to_owned(), id: "6e6f6e65".repeat(8), driver: "null", definition: None }
+    }
+
+    /// One that has a definition.
+    pub fn of(definition: Definition) -> Self {
+        Self {
+            name: definition.name.clone(),
+            id: definition.id.clone(),
+            driver: match definition.driver {
+                Driver::Bridge => "bridge",
+                Driver::Macvlan => "macvlan",
+            },
+            definition: Some(definition),
+        }
+    }
+}
+
 /// Every network, by name.
 pub fn list_networks(paths: &Paths) -> Result<Vec<ListedNetwork>> {
-    let fixed = |name: &str, driver, number: &str| ListedNetwork {
-        name: name.to_owned(),
-        id: number.repeat(8),
-        driver,
-        definition: None,
-    };
-    let mut all = vec![fixed(HOST, "host", "686f7374"), fixed(NONE, "null", "6e6f6e65")];
+    let mut all = vec![ListedNetwork::host(), ListedNetwork::none()];
     let every = network::definition::every(&paths.network()).map_err(of_network)?;
-    all.extend(every.into_iter().map(|definition| ListedNetwork {
-        name: definition.name.clone(),
-        id: definition.id.clone(),
-        driver: match definition.driver {
-            Driver::Bridge => "bridge",
-            Driver::Macvlan => "macvlan",
-        },
-        definition: Some(definition),
-    }));
+    all.extend(every.into_iter().map(ListedNetwork::of));
     all.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(all)
+}
+
+/// The networks that a container is on while it runs; none where it has that of another.
+pub fn of_container(paths: &Paths, record: &Record) -> Vec<ListedNetwork> {
+    match record.wish.network {
+        Network::Host => vec![ListedNetwork::host()],
+        Network::None => vec![ListedNetwork::none()],
+        Network::Container(_) => Vec::new(),
+        Network::Bridge => {
+            let root = paths.network();
+            let read = |one: &Attachment| network::definition::read(&root, &one.network).ok().flatten();
+            record.networks.iter().filter_map(read).map(ListedNetwork::of).collect()
+        }
+    }
+}
+
+/// Says that container `id` has come to a network, or has left it.
+pub fn tell_connected(told: &mut Occurrences, network: &ListedNetwork, id: &str, connected: bool) {
+    let action = if connected { "connect" } else { "disconnect" };
+    let attributes = [("container", id), ("name", network.name.as_str()), ("type", network.driver)];
+    told.add(Subject::Network, action, &network.id, &attributes);
 }
 
 /// One network, by name, id, or the beginning of an id.

@@ -5,7 +5,8 @@ use crate::life::{self, Status};
 use crate::paths::Paths;
 use crate::record::{find, read};
 use crate::remove::stop_using;
-use crate::{control, events, pause};
+use crate::supervise::tell_ended;
+use crate::{control, events, networks, pause};
 use std::time::Duration;
 use sys::Context;
 
@@ -75,6 +76,7 @@ pub fn settle(paths: &Paths, id: &str) -> Result<()> {
     if life::status(paths, id, &life) != Status::Exited || life.exit_code.is_some() {
         return Ok(());
     }
+    let networks = networks::of_container(paths, &record);
     let failures = stop_using(paths, id, Some(&record));
     if !failures.is_empty() {
         return Err(Error::new(Kind::Failed, failures.join("; ")));
@@ -83,7 +85,7 @@ pub fn settle(paths: &Paths, id: &str) -> Result<()> {
     (life.exit_code, life.finished) = (Some(UNKNOWN), Some(runtime::timestamp::now()));
     life.restarting = false;
     life::write(paths, id, &life)?;
-    events::of_container(paths, &record, "die", &[("exitCode", &UNKNOWN.to_string())]);
+    tell_ended(paths, &record, &networks, UNKNOWN);
     Ok(())
 }
 

@@ -1,10 +1,12 @@
 //! What the parent of a container does, in a process of its own, from the start to the end and to the next start.
 
 use crate::error::{Error, Kind, of_runtime};
+use crate::events::Occurrences;
 use crate::health::Checks;
 use crate::host::Host;
 use crate::launch::{Launched, launch};
 use crate::life::{self, Life};
+use crate::networks::{self, ListedNetwork};
 use crate::oom::MemoryWatch;
 use crate::output::{self, Passed};
 use crate::paths::Paths;
@@ -170,14 +172,24 @@ impl Attendance<'_> {
         (self.life.stopped, self.life.restarting, self.life.oom_killed) = (false, false, false);
         (self.life.memory_limit, self.life.memory_peak) = (None, None);
         self.write_life();
-        volume::tell_mounted(self.host.paths, self.record, true);
-        tell(self.host.paths, self.record, "start", &[]);
+        self.tell_started(&launched.networks);
         Ok(launched)
     }
 
     /// Nobody is there who could be told of a disk that is full, and the container runs all the same.
     fn write_life(&self) {
         let _unwritten = life::write(self.host.paths, &self.record.id, &self.life);
+    }
+
+    fn tell_started(&self, networks: &[ListedNetwork]) {
+        let mut told = Occurrences::default();
+        for network in networks {
+            networks::tell_connected(&mut told, network, &self.record.id, true);
+        }
+        volume::tell_mounted(&mut told, self.record, true);
+        let now = record::read(self.host.paths, &self.record.id);
+        told.add_container(now.as_ref().unwrap_or(self.record), "start", &[]);
+        told.write(self.host.paths);
     }
 
     fn attend(mut self, mut launched: Launched) {
@@ -217,12 +229,14 @@ impl Attendance<'_> {
             }
             drop(launched);
             let code = code.unwrap_or(255);
+            // As they are now, and while none of them can be removed.
+            let now = record::read(self.host.paths, &self.record.id).unwrap_or_else(|_| self.record.clone());
+            let networks = networks::of_container(self.host.paths, &now);
             let failures = remove::stop_using(self.host.paths, &self.record.id, Some(self.record));
             self.life.finished = Some(runtime::timestamp::now());
             self.life.exit_code = Some(code);
             self.life.error = (!failures.is_empty()).then(|| failures.join("; "));
-            tell(self.host.paths, self.record, "die", &[("exitCode", &code.to_string())]);
-            volume::tell_mounted(self.host.paths, self.record, false);
+            tell_ended(self.host.paths, &now, &networks, code);
             self.life.stopped = self.supervisor.stopping;
             let again = !self.supervisor.stopping && !self.supervisor.terminated && self.starts_again(code);
             self.life.restarting = again;
@@ -290,6 +304,17 @@ impl Attendance<'_> {
             Restart::Always | Restart::UnlessStopped => true,
         }
     }
+}
+
+/// Says that a container has ended, and what it had is given back.
+pub fn tell_ended(paths: &Paths, record: &Record, networks: &[ListedNetwork], code: i32) {
+    let mut told = Occurrences::default();
+    told.add_container(record, "die", &[("exitCode", &code.to_string())]);
+    for network in networks {
+        networks::tell_connected(&mut told, network, &record.id, false);
+    }
+    volume::tell_mounted(&mut told, record, false);
+    told.write(paths);
 }
 
 /// Memory ran out, and the container may go on.

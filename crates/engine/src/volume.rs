@@ -6,7 +6,7 @@
 //! ```
 
 use crate::error::{Error, Kind, Result};
-use crate::events::{self, Subject};
+use crate::events::{self, Occurrences, Subject};
 use crate::filter::{Filters, Pattern};
 use crate::mount::VolumeMount;
 use crate::paths::{Paths, make};
@@ -166,7 +166,7 @@ pub fn remove(paths: &Paths, name: &str) -> Result<()> {
 }
 
 /// Says of each volume that a container has that it is mounted now, or no more.
-pub fn tell_mounted(paths: &Paths, record: &Record, mounted: bool) {
+pub fn tell_mounted(told: &mut Occurrences, record: &Record, mounted: bool) {
     let mut own = record.own_volumes.iter();
     let typed = record.wish.mounts.iter().filter_map(|mount| match mount {
         VolumeMount::Volume { name, target, read_only, .. } => Some((name.clone(), target, *read_only)),
@@ -181,9 +181,9 @@ pub fn tell_mounted(paths: &Paths, record: &Record, mounted: bool) {
         match mounted {
             true => {
                 let all = [&driver[..], &[("destination", &target), ("read/write", access)]].concat();
-                events::tell(paths, Subject::Volume, "mount", &name, &all);
+                told.add(Subject::Volume, "mount", &name, &all);
             }
-            false => events::tell(paths, Subject::Volume, "unmount", &name, &driver),
+            false => told.add(Subject::Volume, "unmount", &name, &driver),
         }
     }
 }

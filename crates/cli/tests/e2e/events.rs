@@ -36,6 +36,7 @@ fn every_act_is_an_event() {
         let expected = [
             "image pull",
             "container create",
+            "network connect",
             "container start",
             "container exec_create: true",
             "container exec_start: true",
@@ -44,11 +45,14 @@ fn every_act_is_an_event() {
             "container unpause",
             "container rename",
             "container die",
+            "network disconnect",
             "container stop",
+            "network connect",
             "container start",
             "container restart",
             "container kill",
             "container die",
+            "network disconnect",
             "container destroy",
             "image untag",
             "image delete",
@@ -67,9 +71,10 @@ fn every_act_is_an_event() {
         count(&["--filter", "label=team=red"], 15 - fewer);
         count(&["--filter", "label=team=blue"], 0);
         count(&["--filter", "type=container", "--filter", "image=127.0.0.1:5000/busybox"], 15 - fewer);
-        count(&["--filter", "scope=local"], 18 - fewer);
+        count(&["--filter", "scope=local"], 22 - fewer);
         count(&["--filter", "volume=x"], 0);
         count(&["--filter", "network=x"], 0);
+        count(&["--filter", "network=none"], 4);
         let die = world
             .host
             .run(["events", "--since", "1h", "--until", "0s", "--filter", "event=die", "--format", "json"])
@@ -254,10 +259,9 @@ fn health_and_networks_are_heard_of() {
         );
         world.host.run(["network", "create", "app"]).ok();
         world.host.run(["inspect", "--type", "network", "-f", "{{.Name}}", "app"]).ok().prints("app");
-        let id = world.host.run(["create", "--name", "one", BUSYBOX, "true"]).ok().line().to_owned();
-        world.host.run(["network", "connect", "app", "one"]).ok();
-        world.host.run(["network", "disconnect", "app", "one"]).ok();
-        world.host.run(["rm", "one"]).ok();
+        let run = ["run", "-d", "--net", "app", "--name", "one", BUSYBOX, "sleep", "1000"];
+        let id = world.host.run(run).ok().line().to_owned();
+        world.host.run(["rm", "-f", "one"]).ok();
         world.host.run(["network", "rm", "app"]).ok();
         assert_eq!(
             happened(&world, &["--filter", "network=app"]),
@@ -265,5 +269,60 @@ fn health_and_networks_are_heard_of() {
         );
         let on_it = happened(&world, &["--filter", "type=network", "--filter", &format!("container={id}")]);
         assert_eq!(on_it, ["network connect", "network disconnect"]);
+    }
+}
+
+/// A connection is an event when it is made, and when it ends: at starts and ends of its container, and while that runs.
+#[test]
+fn connections_come_and_go() {
+    for world in World::both() {
+        let run = |arguments: &[&str]| drop(world.host.run(arguments).ok());
+        let mut seen = 0;
+        let mut check = |expected: &[&str]| {
+            let format = "{{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.type}}";
+            let words = ["events", "--since", "1h", "--until", "0s", "--filter", "type=network", "--format"];
+            let all = world.host.run([&words[..], &[format]].concat()).ok().stdout;
+            assert_eq!(all.lines().skip(seen).collect::<Vec<_>>(), expected);
+            seen += expected.len();
+        };
+        for (options, expected) in [
+            (&[][..], &["connect bridge bridge", "disconnect bridge bridge"][..]),
+            (&["--net", "host"], &["connect host host", "disconnect host host"]),
+            (&["--net", "none"], &["connect none null", "disconnect none null"]),
+        ] {
+            world.run(options, &["true"]).ok();
+            check(expected);
+        }
+        run(&["network", "create", "app"]);
+        run(&["network", "create", "more"]);
+        check(&["create app bridge", "create more bridge"]);
+        run(&["create", "--net", "app", "--name", "web", BUSYBOX, "sleep", "1000"]);
+        // Nothing is connected before it runs.
+        run(&["network", "connect", "more", "web"]);
+        run(&["network", "disconnect", "app", "web"]);
+        check(&[]);
+        run(&["start", "web"]);
+        check(&["connect more bridge"]);
+        run(&["network", "connect", "app", "web"]);
+        check(&["connect app bridge"]);
+        world.run(&["--net", "container:web"], &["true"]).ok();
+        check(&[]);
+        run(&["restart", "-t", "0", "web"]);
+        let (on, off) = (
+            ["connect more bridge", "connect app bridge"],
+            ["disconnect more bridge", "disconnect app bridge"],
+        );
+        check(&[off, on].concat());
+        run(&["network", "disconnect", "more", "web"]);
+        check(&["disconnect more bridge"]);
+        // Nobody sees its end; the next command says it.
+        let pid = world.host.run(["inspect", "-f", "{{.State.Pid}}", "web"]).ok();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", pid.line())).expect("it runs");
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a parent").trim();
+        world.host.admin(&format!("kill -9 {parent} {}", pid.line()));
+        run(&["stop", "web"]);
+        check(&["disconnect app bridge"]);
+        let of = ["--filter", "event=die", "--filter", "container=web"];
+        assert_eq!(happened(&world, &of).len(), 2);
     }
 }
