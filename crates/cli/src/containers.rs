@@ -160,7 +160,7 @@ pub struct Exec {
     /// Working directory
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<PathBuf>,
-    /// Give it every capability
+    /// Give it every capability, and no filter of system calls
     #[arg(long)]
     privileged: bool,
     /// Name or id

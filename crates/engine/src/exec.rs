@@ -6,6 +6,7 @@ use crate::hold;
 use crate::life::Status;
 use crate::paths::Paths;
 use crate::record;
+use crate::security;
 use runtime::exec::Options;
 use runtime::foreground::Streams;
 use supervisor::Foreground;
@@ -68,6 +69,9 @@ pub fn exec(paths: &Paths, wanted: &str, wish: &ExecWish, warn: &dyn Fn(&str)) -
         } else {
             Vec::new()
         },
+        // It is for what the container itself may not do, and the filter is made of what that may; one that somebody has given to the
+        // container stays.
+        unfiltered: wish.privileged && !security::chooses_filter(&listed.record.wish.security_opt),
         detached: false,
         ..Options::default()
     };

@@ -32,11 +32,7 @@ pub fn of(wish: &Wish, capabilities: &[String]) -> Result<Security> {
     // Who gives up the boundary has no filter, unless he asks for one.
     let mut filter = if wish.privileged { Filter::Unconfined } else { Filter::Default };
     for option in &wish.security_opt {
-        let (name, value) = match option.split_once(['=', ':']) {
-            Some((name, value)) => (name, Some(value)),
-            None => (option.as_str(), None),
-        };
-        match (name, value) {
+        match parts(option) {
             ("no-new-privileges", None | Some("true")) => no_new_privileges = true,
             ("no-new-privileges", Some("false")) => no_new_privileges = false,
             ("seccomp", Some("unconfined")) => filter = Filter::Unconfined,
@@ -57,6 +53,18 @@ pub fn of(wish: &Wish, capabilities: &[String]) -> Result<Security> {
         ),
     };
     Ok(Security { no_new_privileges, seccomp })
+}
+
+fn parts(option: &str) -> (&str, Option<&str>) {
+    match option.split_once(['=', ':']) {
+        Some((name, value)) => (name, Some(value)),
+        None => (option, None),
+    }
+}
+
+/// Whether some option says which filter there is.
+pub fn chooses_filter(options: &[String]) -> bool {
+    options.iter().any(|option| parts(option).0 == "seccomp")
 }
 
 fn unknown(option: &str) -> Error {

@@ -56,15 +56,32 @@ fn one_filter_and_who_has_none() {
     check(&["--security-opt", "seccomp:unconfined"], "0 0 ");
     check(&["--privileged"], "0 0 ");
     check(&["--privileged", "--security-opt", "seccomp=builtin"], "2 1 ");
-    // What is executed later has the container's, whatever else it may do, as with docker.
-    for (options, filter) in [(&[][..], "2"), (&["--privileged"], "0")] {
-        let run = ["run", "-d", "--net", "none", "--name", "up"];
-        world.host.run([&run[..], options, &[BUSYBOX, "sleep", "1000"]].concat()).ok();
-        for privileged in [&["exec"][..], &["exec", "--privileged"]] {
-            let status = ["up", "sed", "-n", "s/^Seccomp:[[:space:]]*//p", "/proc/self/status"];
-            world.host.run([privileged, &status].concat()).ok().prints(filter);
-        }
-        world.host.run(["rm", "-f", "up"]).ok();
+}
+
+/// What is executed later has the container's filter; with --privileged none, unless somebody has chosen the container's (moby#21984).
+#[test]
+fn what_is_executed_later() {
+    for world in World::both() {
+        let check = |options: &[&str], filter: &str, privileged: &str| {
+            let run = ["run", "-d", "--net", "none", "--name", "up"];
+            world.host.run([&run[..], options, &[BUSYBOX, "sleep", "1000"]].concat()).ok();
+            for (exec, expected) in [(&["exec"][..], filter), (&["exec", "--privileged"], privileged)] {
+                let status = ["up", "sed", "-n", "s/^Seccomp:[[:space:]]*//p", "/proc/self/status"];
+                world.host.run([exec, &status].concat()).ok().prints(expected);
+            }
+            if filter != privileged {
+                let mount = ["up", "mount", "-t", "tmpfs", "none", "/tmp"];
+                assert_ne!(world.host.run([&["exec"], &mount[..]].concat()).code, 0);
+                world.host.run([&["exec", "--privileged"], &mount[..]].concat()).ok();
+            }
+            world.host.run(["rm", "-f", "up"]).ok();
+        };
+        check(&[], "2", "0");
+        check(&["--security-opt", "no-new-privileges"], "2", "0");
+        check(&["--privileged"], "0", "0");
+        check(&["--security-opt", "seccomp=unconfined"], "0", "0");
+        check(&["--security-opt", "seccomp=builtin"], "2", "2");
+        check(&["--privileged", "--security-opt", "seccomp=builtin"], "2", "2");
     }
 }
 
