@@ -35,6 +35,10 @@ pub fn link() {
     }
     println!("cargo::rustc-link-arg-bins=-L{}", out.display());
     println!("cargo::rustc-link-arg-bins=-static");
+    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
+        // `sys::early`. A program with an interpreter begins in that, and has its own beginning after it.
+        println!("cargo::rustc-link-arg-bins=-Wl,-e,devoxx_entry");
+    }
 }
 
 /// Where the linker has an archive.

@@ -8,6 +8,7 @@ pub mod bpf;
 pub mod clone3;
 pub mod close_range;
 pub mod command_line;
+mod early;
 pub mod errno;
 pub mod execve;
 pub mod failure;
