@@ -32,9 +32,6 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use sys::{Errno, called};
 
-/// The longest message: an error chain with long paths in it.
-const LONGEST: usize = 64 * 1024;
-
 /// What is said.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Message {
@@ -129,32 +126,43 @@ impl Channel {
 
     /// Waits for the next message; none when the other end is gone.
     pub fn receive(&self) -> Result<Option<(Message, Option<OwnedFd>)>> {
-        let mut bytes = vec![0u8; LONGEST];
+        // A word or two, or an error chain with long paths in it: room for the longest would be sixteen pages, new ones in each process.
+        let Some(length) =
+            self.received(&mut [], &mut RecvAncillaryBuffer::default(), RecvFlags::PEEK | RecvFlags::TRUNC)?
+        else {
+            return Ok(None);
+        };
+        let mut bytes = vec![0u8; length];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let received = loop {
-            match recvmsg(&self.0, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)
-            {
-                Err(Errno::INTR) => {}
-                other => break other,
-            }
-        };
-        let length = match received {
-            Ok(received) => received.bytes,
-            // An end that died with our message unread resets the connection: gone all the same.
-            Err(Errno::CONNRESET) => 0,
-            Err(errno) => return Err(called::<Errno>(|| "recvmsg".to_owned())(errno).into()),
-        };
-        if length == 0 {
+        let Some(length) = self.received(&mut bytes, &mut control, RecvFlags::CMSG_CLOEXEC)? else {
             return Ok(None);
-        }
+        };
         let descriptor = control.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
             _ => None,
         });
-        let message = serde_json::from_slice(&bytes[..length])
+        let message = serde_json::from_slice(&bytes[..length.min(bytes.len())])
             .map_err(|error| Error::new(Kind::Other, format!("message of init: {error}")))?;
         Ok(Some((message, descriptor)))
+    }
+
+    /// Waits for bytes, and says how many there are; none when the other end is gone.
+    fn received(
+        &self,
+        bytes: &mut [u8],
+        control: &mut RecvAncillaryBuffer<'_>,
+        flags: RecvFlags,
+    ) -> Result<Option<usize>> {
+        loop {
+            match recvmsg(&self.0, &mut [IoSliceMut::new(bytes)], control, flags) {
+                Err(Errno::INTR) => {}
+                // An end that died with our message unread resets the connection: gone all the same.
+                Err(Errno::CONNRESET) => return Ok(None),
+                Ok(received) => return Ok(Some(received.bytes).filter(|length| *length > 0)),
+                Err(errno) => return Err(called::<Errno>(|| "recvmsg".to_owned())(errno).into()),
+            }
+        }
     }
 }
 
