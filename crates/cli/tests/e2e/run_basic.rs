@@ -81,6 +81,70 @@ fn user_and_directory() {
     }
 }
 
+/// Users of an image, whose /etc/passwd and /etc/group may say anything.
+#[test]
+fn users_that_an_image_has() {
+    for world in World::both() {
+        let make = |name: &str, script: &str| {
+            let words = ["run", "--net", "none", "--name", name, BUSYBOX, "sh", "-c", script];
+            world.host.run(words).ok();
+            world.host.run(["commit", name, name]).ok();
+            world.host.run(["rm", name]).ok();
+        };
+        let run = |image: &str, user: &str, options: &[&str], script: &str| {
+            let words = ["run", "--rm", "--net", "none", "-u", user];
+            world.host.run([&words, options, &[image, "sh", "-c", script]].concat())
+        };
+        let groups = "grep ^Groups: /proc/self/status | tr -s ' \t' ' '";
+        make(
+            "odd",
+            "cat >>/etc/passwd <<END
+-1:x:0:0:::
++1:x:0:0:::
+ 0:x:0:0:::
+0x0:x:0:0:::
+2147483648:x:0:0:::
+4294967296:x:0:0:::
+ghost:x:4294967295:4294967295:::
+lost:x:1001:4294967295:::
+most:x:2147483647:1000:::
+END
+echo ghosts:x:4294967295:app >>/etc/group",
+        );
+        // CVE-2024-40635; and setresuid(2) takes 2^32-1 for `as it is`, which is root.
+        for user in ["+1", " 0", "0x0", "2147483648", "4294967295", "4294967296", "99999999999", "app:-1"] {
+            run("odd", user, &[], "id -u").refuses(125, &["id \""]);
+        }
+        world
+            .host
+            .run(["run", "--rm", "--net", "none", "--user=-1", "odd", "id"])
+            .refuses(125, &["id \"-1\""]);
+        run("odd", "ghost", &[], "id -u").refuses(125, &["ghost", "no usable id"]);
+        run("odd", "lost", &[], "id -u").refuses(125, &["lost", "no usable group"]);
+        run("odd", "app:ghosts", &[], "id -u").refuses(125, &["ghosts"]);
+        run("odd", "65534", &[], "id -u").ok().prints("65534");
+        if world.host.user() == 0 {
+            run("odd", "most", &[], "id -u; id -g").ok().prints("2147483647\n1000");
+        }
+        // The own group is one of them (CVE-2022-36109), and none of those that the command had.
+        run("odd", "app", &[], groups).ok().prints("Groups: 1000 2000");
+        run("odd", "1000", &[], groups).ok().prints("Groups: 1000 2000");
+        run("odd", "app:2000", &[], groups).ok().prints("Groups: 2000");
+        run("odd", "5000", &[], groups).ok().prints("Groups: 0");
+        run("odd", "app", &["--group-add", "3000"], groups).ok().prints("Groups: 1000 2000 3000");
+        make("fifo", "rm /etc/passwd; mkfifo /etc/passwd");
+        make("device", "rm /etc/group; ln -s /dev/zero /etc/group");
+        make("large", "head -c 11000000 /dev/zero >/etc/passwd");
+        make("linked", "mv /etc/passwd /etc/there; ln -s /etc/there /etc/passwd");
+        make("none", "rm /etc/passwd /etc/group");
+        run("fifo", "app", &[], "id -u").refuses(125, &["/etc/passwd", "no regular file"]);
+        run("device", "app", &[], "id -u").refuses(125, &["/etc/group"]);
+        run("large", "app", &[], "id -u").refuses(125, &["/etc/passwd", "more than"]);
+        run("linked", "app", &[], "id -u").ok().prints("1000");
+        run("none", "1000", &[], "id -u").ok().prints("1000");
+    }
+}
+
 #[test]
 fn image_configuration_and_what_replaces_it() {
     for world in World::both() {

@@ -16,7 +16,10 @@ use std::path::Path;
 use sys::{Context, Errno, called};
 
 /// The longest /etc/passwd or /etc/group that is read.
-const LONGEST: u64 = 16 << 20;
+const LONGEST: u64 = 10 << 20;
+
+/// The highest id that a written user or group may have, as in docker: programs keep ids in signed numbers too.
+const HIGHEST: u32 = i32::MAX.cast_unsigned();
 
 const PASSWD: &str = "/etc/passwd";
 
@@ -33,6 +36,13 @@ pub struct Identity {
     pub home: Option<String>,
 }
 
+impl Identity {
+    /// Whether no group is asked for that the process has not as its own.
+    fn has_own_group_alone(&self) -> bool {
+        self.groups.iter().all(|group| *group == self.gid)
+    }
+}
+
 /// Finds out who the plan means, in the container's own files.
 pub fn identify(root: &OwnedFd, process: &Process) -> Result<Identity> {
     let mut passwd = read(root, PASSWD)?;
@@ -47,7 +57,7 @@ pub fn identify(root: &OwnedFd, process: &Process) -> Result<Identity> {
             let group = read(root, "/etc/group")?;
             let mut identity = written_identity(user, &passwd, &group)?;
             for name in groups {
-                let id = group_id(name, &group)?;
+                let id = id_of_group(name, &group)?;
                 if !identity.groups.contains(&id) {
                     identity.groups.push(id);
                 }
@@ -59,7 +69,7 @@ pub fn identify(root: &OwnedFd, process: &Process) -> Result<Identity> {
 
 /// Whether a file has a user of the number that a line is about.
 fn has_user(passwd: &str, entry: &str) -> bool {
-    let id = |line: &str| line.split(':').nth(2).and_then(|id| id.parse::<u32>().ok());
+    let id = |line: &str| line.split(':').nth(2).and_then(number);
     passwd.lines().any(|line| id(line) == id(entry))
 }
 
@@ -81,17 +91,45 @@ fn add_user(root: &OwnedFd, passwd: &mut String, entry: &str) -> Result<()> {
     Ok(())
 }
 
-/// The id of a group, by name or number.
-fn group_id(name: &str, group: &str) -> Result<u32> {
-    let unknown =
-        || Error::new(Kind::Invalid, format!("unable to find group {name:?} in the container's /etc/group"));
-    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
-        return name.parse().ok().filter(|id| *id != u32::MAX).ok_or_else(unknown);
+/// An id as files and people write it: digits and nothing else. None of them is 2^32-1, with which setresuid(2) and its like change
+/// nothing at all.
+fn number(text: &str) -> Option<u32> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|id| digits && *id <= HIGHEST)
+}
+
+/// What is written for a user or a group. What could be taken for a number is never looked up as a name (CVE-2016-3697,
+/// CVE-2024-40635): a line of that name would make it another's id.
+enum Written<'a> {
+    Id(u32),
+    Name(&'a str),
+}
+
+fn written(text: &str) -> Result<Written<'_>> {
+    let invalid = |why: &str| Err(Error::new(Kind::Invalid, format!("id {text:?} is {why}")));
+    if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
+        return number(text).map_or_else(|| invalid("out of range"), |id| Ok(Written::Id(id)));
     }
-    fields(group)
-        .find(|fields| fields.first() == Some(&name))
-        .and_then(|fields| fields.get(2)?.parse().ok())
-        .ok_or_else(unknown)
+    let hexadecimal = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    if text.starts_with(['-', '+'])
+        || text.contains(|letter: char| letter.is_whitespace() || letter.is_control())
+        || hexadecimal.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    {
+        return invalid("neither a number nor a name");
+    }
+    Ok(Written::Name(text))
+}
+
+/// The id of a group, by name or number.
+fn id_of_group(text: &str, group: &str) -> Result<u32> {
+    let name = match written(text)? {
+        Written::Id(id) => return Ok(id),
+        Written::Name(name) => name,
+    };
+    let line = fields(group).find(|fields| fields.first() == Some(&name));
+    line.and_then(|fields| number(fields.get(2)?)).ok_or_else(|| {
+        Error::new(Kind::Invalid, format!("unable to find group {text:?} in the container's /etc/group"))
+    })
 }
 
 fn read(root: &OwnedFd, path: &str) -> Result<String> {
@@ -101,11 +139,19 @@ fn read(root: &OwnedFd, path: &str) -> Result<String> {
         Err(error) if matches!(error.errno, Errno::NOENT | Errno::NOTDIR) => return Ok(String::new()),
         Err(error) => return Err(error.into()),
     };
+    let refused = |why: &str| Err(Error::new(Kind::Invalid, format!("the container's {path} {why}")));
+    if kind(&file)? != FileType::RegularFile {
+        return refused("is no regular file");
+    }
     let mut text = Vec::new();
     std::fs::File::from(file)
-        .take(LONGEST)
+        .take(LONGEST + 1)
         .read_to_end(&mut text)
         .map_err(called(|| format!("read {path:?}")))?;
+    // Half a file would be another one: who is in it last would have no groups.
+    if text.len() as u64 > LONGEST {
+        return refused(&format!("has more than {LONGEST} bytes"));
+    }
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
@@ -115,65 +161,51 @@ fn fields(file: &str) -> impl Iterator<Item = Vec<&str>> {
 
 fn home_of(passwd: &str, uid: u32) -> Option<String> {
     fields(passwd)
-        .find(|fields| fields.get(2).and_then(|id| id.parse().ok()) == Some(uid))
+        .find(|fields| fields.get(2).and_then(|id| number(id)) == Some(uid))
         .and_then(|fields| fields.get(5).map(|home| (*home).to_owned()))
         .filter(|home| !home.is_empty())
 }
 
-/// `name|uid[:group|gid]`. A number is never a name (CVE-2016-3697).
-fn written_identity(written: &str, passwd: &str, group: &str) -> Result<Identity> {
-    let (user, asked_group) = match written.split_once(':') {
+/// `name|uid[:group|gid]`.
+fn written_identity(text: &str, passwd: &str, group: &str) -> Result<Identity> {
+    let (user, asked_group) = match text.split_once(':') {
         Some((user, group)) => (user, Some(group)),
-        None => (written, None),
+        None => (text, None),
     };
-    let unknown = |what: &str, name: &str| {
-        Error::new(
-            Kind::Invalid,
-            format!(
-                "unable to find {what} {name:?} in the container's /etc/{}",
-                if what == "user" { "passwd" } else { "group" }
-            ),
-        )
+    let unusable = |why: &str| Error::new(Kind::Invalid, format!("user {user:?}: {why}"));
+    let (uid, line) = match written(if user.is_empty() { "0" } else { user })? {
+        Written::Id(uid) => {
+            let line = fields(passwd).find(|fields| fields.get(2).and_then(|id| number(id)) == Some(uid));
+            (uid, line)
+        }
+        Written::Name(name) => {
+            let line = fields(passwd).find(|fields| fields.first() == Some(&name)).ok_or_else(|| {
+                let text = format!("unable to find user {user:?} in the container's /etc/passwd");
+                Error::new(Kind::Invalid, text)
+            })?;
+            let uid = line.get(2).and_then(|id| number(id));
+            (uid.ok_or_else(|| unusable("its line in /etc/passwd has no usable id"))?, Some(line))
+        }
     };
-    let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty();
-    let id = |text: &str| {
-        text.parse::<u32>()
-            .ok()
-            .filter(|id| *id != u32::MAX)
-            .ok_or_else(|| Error::new(Kind::Invalid, format!("id {text} is out of range")))
-    };
-    let user = if user.is_empty() { "0" } else { user };
-    let (uid, default_gid, name) = if number(user) {
-        let uid = id(user)?;
-        let line = fields(passwd).find(|fields| fields.get(2).and_then(|id| id.parse().ok()) == Some(uid));
-        let gid = line.as_ref().and_then(|fields| fields.get(3)?.parse().ok()).unwrap_or(0);
-        (uid, gid, line.map(|fields| fields[0].to_owned()))
-    } else {
-        let line = fields(passwd)
-            .find(|fields| fields.first() == Some(&user))
-            .ok_or_else(|| unknown("user", user))?;
-        let ids = |index: usize| line.get(index).and_then(|id| id.parse::<u32>().ok());
-        let (Some(uid), Some(gid)) = (ids(2), ids(3)) else { return Err(unknown("user", user)) };
-        (uid, gid, Some(user.to_owned()))
+    let own = match line.as_ref().and_then(|fields| fields.get(3)) {
+        None | Some(&"") => Some(0),
+        Some(id) => number(id),
     };
     let gid = match asked_group {
-        None | Some("") => default_gid,
-        Some(asked) if number(asked) => id(asked)?,
-        Some(asked) => fields(group)
-            .find(|fields| fields.first() == Some(&asked))
-            .and_then(|fields| fields.get(2)?.parse().ok())
-            .ok_or_else(|| unknown("group", asked))?,
+        None | Some("") => own.ok_or_else(|| unusable("its line in /etc/passwd has no usable group"))?,
+        Some(asked) => id_of_group(asked, group)?,
     };
+    // The own group is in the list too, as in docker: a program that gives it up as its group must not gain what members are
+    // denied (CVE-2022-36109).
+    let mut groups = vec![gid];
     // A group that is named replaces the user's own list, as in docker.
-    let groups = match (&name, asked_group) {
-        (Some(name), None) => fields(group)
-            .filter(|fields| {
-                fields.get(3).is_some_and(|members| members.split(',').any(|member| member == name))
-            })
-            .filter_map(|fields| fields.get(2)?.parse().ok())
-            .collect(),
-        _ => Vec::new(),
-    };
+    if let (Some(name), None) = (line.as_ref().and_then(|fields| fields.first()), asked_group) {
+        let is_member = |fields: &Vec<&str>| {
+            fields.get(3).is_some_and(|members| members.split(',').any(|member| member == *name))
+        };
+        let theirs = fields(group).filter(is_member).filter_map(|fields| number(fields.get(2)?));
+        groups.extend(theirs.filter(|id| *id != gid));
+    }
     Ok(Identity { uid, gid, groups, home: home_of(passwd, uid) })
 }
 
@@ -218,7 +250,7 @@ fn set_groups(identity: &Identity) -> Result<()> {
     let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     // Without a range of ids a user namespace has no setgroups; there are then no groups to drop either.
     match set_thread_groups(&groups) {
-        Err(Errno::PERM) if groups.is_empty() && setgroups_denied() => Ok(()),
+        Err(Errno::PERM) if identity.has_own_group_alone() && setgroups_denied() => Ok(()),
         other => other.map_err(|errno| refused(format!("setgroups({:?})", identity.groups), errno)),
     }
 }
@@ -265,9 +297,11 @@ fn set_sets(wanted: Capabilities) -> Result<()> {
 mod tests {
     use super::*;
 
-    const PASSWD: &str =
-        "root:x:0:0:root:/root:/bin/sh\n1000:x:0:0::/evil:/bin/sh\nweb:x:33:34:w:/var/www:/bin/sh\nbad\n";
-    const GROUP: &str = "root:x:0:\nweb:x:34:\nextra:x:50:web,other\n";
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n1000:x:0:0::/evil:/bin/sh\nweb:x:33:34:w:/var/www:/bin/sh\nbad\n\
+        -1:x:0:0:::\n+1:x:0:0:::\n 0:x:0:0:::\n0x0:x:0:0:::\n2147483648:x:0:0:::\n4294967296:x:0:0:::\n\
+        ghost:x:4294967295:0:::\nplus:x:+5:0:::\nlost:x:62:4294967295:::\nmember:x:60:50:::\nshort:x:61\n";
+    const GROUP: &str =
+        "root:x:0:\nweb:x:34:\nextra:x:50:web,other,member\nghosts:x:4294967295:web\n-1:x:0:\n+1:x:0:\n";
 
     #[test]
     fn users_as_docker_writes_them() {
@@ -279,15 +313,19 @@ mod tests {
                 "{written}"
             );
         }
-        check("", 0, 0, &[], Some("/root"));
-        check("root", 0, 0, &[], Some("/root"));
-        check("web", 33, 34, &[50], Some("/var/www"));
-        check("33", 33, 34, &[50], Some("/var/www"));
-        check("web:extra", 33, 50, &[], Some("/var/www"));
-        check("web:7", 33, 7, &[], Some("/var/www"));
+        check("", 0, 0, &[0], Some("/root"));
+        check("root", 0, 0, &[0], Some("/root"));
+        check("web", 33, 34, &[34, 50], Some("/var/www"));
+        check("33", 33, 34, &[34, 50], Some("/var/www"));
+        check("web:", 33, 34, &[34], Some("/var/www"));
+        check("web:extra", 33, 50, &[50], Some("/var/www"));
+        check("web:7", 33, 7, &[7], Some("/var/www"));
+        check("member", 60, 50, &[50], None);
+        check("short", 61, 0, &[0], None);
         // CVE-2016-3697: a line named "1000" does not make user 1000 root.
-        check("1000", 1000, 0, &[], None);
-        check("4000:5000", 4000, 5000, &[], None);
+        check("1000", 1000, 0, &[0], None);
+        check("4000:5000", 4000, 5000, &[5000], None);
+        check("2147483647:65534", 2_147_483_647, 65_534, &[65_534], None);
     }
 
     #[test]
@@ -297,9 +335,22 @@ mod tests {
             assert!(error.to_string().contains(message), "{error}");
         }
         check("nobody", "unable to find user \"nobody\"");
-        check("bad", "unable to find user \"bad\"");
+        check("bad", "user \"bad\": its line in /etc/passwd has no usable id");
         check("web:nogroup", "unable to find group \"nogroup\"");
-        check("4294967295", "out of range");
-        check("99999999999", "out of range");
+        // With 2^32-1 setresuid(2) leaves root what it is.
+        check("ghost", "has no usable id");
+        check("plus", "has no usable id");
+        check("lost", "has no usable group");
+        check("62", "has no usable group");
+        check("web:ghosts", "unable to find group");
+        // CVE-2024-40635: each has a line of that name with the id 0.
+        for id in ["2147483648", "4294967295", "4294967296", "99999999999"] {
+            check(id, "out of range");
+            check(&format!("web:{id}"), "out of range");
+        }
+        for id in ["-1", "+1", " 0", "0 ", "0x0", "0x", "\t0"] {
+            check(id, "neither a number nor a name");
+            check(&format!("web:{id}"), "neither a number nor a name");
+        }
     }
 }
