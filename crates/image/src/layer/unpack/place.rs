@@ -9,7 +9,7 @@ use crate::kind::failed;
 use crate::{Error, Kind, Result};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Timestamps, XattrFlags};
 use rustix::io::Errno;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 const OPEN: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -179,12 +179,35 @@ impl Place {
         }
         let parent = self.parent(parent)?;
         self.replacing(&parent, name, || rustix::fs::mknodat(&*parent, name, kind, Mode::empty(), device))?;
-        own(&parent, name, meta)?;
-        // It is what was just made, and no symbolic link: chmod cannot lead elsewhere.
-        rustix::fs::chmodat(&*parent, name, meta.mode, AtFlags::empty())
-            .map_err(failed(|| format!("chmod {}", shown(name))))?;
-        rustix::fs::utimensat(&*parent, name, &meta.times(), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(failed(|| format!("utimensat {}", shown(name))))
+        self.describe_node(&parent, name, kind, device, meta)
+    }
+
+    /// By a descriptor: whoever shares the directory may have put a link under the name meanwhile, or a file that it may not change
+    /// itself.
+    fn describe_node(
+        &self,
+        parent: &OwnedFd,
+        name: &[u8],
+        kind: FileType,
+        device: u64,
+        meta: &Meta,
+    ) -> Result<()> {
+        let call = |call: &'static str| move || format!("{call} {}", shown(name));
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let made = rustix::fs::openat(parent, name, flags, Mode::empty()).map_err(failed(call("open")))?;
+        let stat = rustix::fs::fstat(&made).map_err(failed(call("fstat")))?;
+        let same = FileType::from_raw_mode(stat.st_mode) == kind
+            && (kind == FileType::Fifo || stat.st_rdev == device);
+        if !same || stat.st_nlink != 1 {
+            return Err(Error::new(Kind::Other, format!("{} became another file", shown(name))));
+        }
+        rustix::fs::chownat(&made, c"", Some(meta.owner), Some(meta.group), AtFlags::EMPTY_PATH)
+            .map_err(|errno| unmapped(errno, meta))?;
+        // What an O_PATH descriptor is open on cannot be changed by fchmod(2), nor by fchmodat2(2) before Linux 6.6.
+        let path = format!("/proc/self/fd/{}", made.as_raw_fd());
+        rustix::fs::chmod(&path, meta.mode).map_err(failed(call("chmod")))?;
+        rustix::fs::utimensat(rustix::fs::CWD, &path, &meta.times(), AtFlags::empty())
+            .map_err(failed(call("utimensat")))
     }
 
     /// Hides a name of the layers below. What this layer itself has under the name stays (layer.md#whiteouts).
