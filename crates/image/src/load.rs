@@ -269,7 +269,8 @@ impl Load<'_> {
                 let text = format!("{} layers but {} diff ids", image.layers.len(), diff_ids.len());
                 return Err(Error::new(Kind::Corrupt, text));
             }
-            let names = names(image.repo_tags.unwrap_or_default().iter())?;
+            // Its manifest is made here: no digest of one can be right.
+            let names = names(image.repo_tags.unwrap_or_default().iter(), None)?;
             let mut layers = Vec::new();
             for (path, diff_id) in image.layers.iter().zip(&diff_ids) {
                 layers.push(self.layer(path, None, diff_id)?);
@@ -329,7 +330,6 @@ impl Load<'_> {
             // A word alone is a tag, of nobody knows what.
             let noted = annotations.get("org.opencontainers.image.ref.name");
             let name = named.or_else(|| noted.filter(|name| name.contains(['/', ':'])));
-            let names = names(name.into_iter())?;
             let digest = listed.digest.parse::<Digest>().map_err(|error| error.recast(|_| Kind::Corrupt))?;
             loaded.extend(self.described(digest, &listed.media_type, &names)?);
         }
@@ -340,6 +340,7 @@ impl Load<'_> {
     fn described(&self, mut digest: Digest, media_type: &str, names: &[Reference]) -> Result<Vec<String>> {
         let mut media_type = media_type.to_owned();
         for _ in 0..DEPTH {
+            let names = names(name.into_iter(), Some(&digest))?;
             let bytes = self.blob(&digest)?;
             match manifest::parse(&bytes, &media_type)? {
                 Manifest::Index(entries) => {
@@ -401,8 +402,18 @@ fn diff_ids(config: &[u8]) -> Result<Vec<Digest>> {
     parsed.rootfs().diff_ids().iter().map(parse).collect()
 }
 
-fn names<'a>(texts: impl Iterator<Item = &'a String>) -> Result<Vec<Reference>> {
-    texts.map(|text| Reference::parse(text).map_err(|error| error.recast(|_| Kind::Corrupt))).collect()
+/// Names that an archive gives to what has a digest. One that promises another content would stand for it from then on.
+fn names<'a>(texts: impl Iterator<Item = &'a String>, described: Option<&Digest>) -> Result<Vec<Reference>> {
+    let parse = |text: &String| {
+        let name = Reference::parse(text).map_err(|error| error.recast(|_| Kind::Corrupt))?;
+        match &name.digest {
+            Some(digest) if described != Some(digest) => {
+                Err(Error::new(Kind::Corrupt, format!("the image is named {text}, but has not that digest")))
+            }
+            _ => Ok(name),
+        }
+    };
+    texts.map(parse).collect()
 }
 
 #[cfg(test)]

@@ -76,6 +76,11 @@ impl Reference {
         format!("{}/{}", self.registry, self.repository)
     }
 
+    /// `registry/repository@digest`, by which registries have exactly this content.
+    pub(crate) fn digest_name(&self) -> Option<String> {
+        self.digest.as_ref().map(|digest| format!("{}@{digest}", self.name()))
+    }
+
     /// What a registry is asked for: the digest if there is one, else the tag.
     pub(crate) fn wanted(&self) -> String {
         match (&self.digest, &self.tag) {

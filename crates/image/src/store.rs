@@ -107,11 +107,15 @@ impl Store {
     pub fn find(&self, reference: &Reference, platform: Option<&Platform>) -> Result<Option<Image>> {
         let records = self.records()?;
         let name = reference.to_string();
-        let digest_name = reference.digest.as_ref().map(|digest| format!("{}@{digest}", reference.name()));
         let mut digests = records.references.get(&name).cloned().unwrap_or_default();
-        if let Some(digest_name) = digest_name {
+        if let (Some(wanted), Some(digest_name)) = (&reference.digest, reference.digest_name()) {
             let same = records.images.iter().filter(|(_, record)| record.aliases.contains(&digest_name));
             digests.extend(same.map(|(digest, _)| digest.clone()));
+            // A name is only written beside an image; the digest in it is a promise about the content.
+            digests.retain(|digest| {
+                let aliases = records.images.get(digest).map(|record| &record.aliases);
+                wanted.to_string() == *digest || aliases.is_some_and(|known| known.contains(&digest_name))
+            });
         }
         match records.choose(&digests, platform) {
             Some(digest) => self.load(&records, &digest, &name),

@@ -10,7 +10,6 @@ use crate::pull::{once_each, platform_of};
 use crate::reference::Reference;
 use crate::{Error, Kind, Result};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 
@@ -150,7 +149,8 @@ impl Store {
         self.keep_manifest(&manifest, config, layers, name)
     }
 
-    /// As [`Store::keep_image`], with a manifest that is there already.
+    /// As [`Store::keep_image`], with a manifest that is there already. A digest in the name is that of the manifest, or of an index
+    /// that was found to lead to it.
     pub(crate) fn keep_manifest(
         &self,
         manifest: &[u8],
@@ -179,7 +179,7 @@ impl Store {
             layers: distinct,
             platform: platform_of(&parsed),
             created: parsed.created().clone(),
-            aliases: BTreeSet::new(),
+            aliases: name.into_iter().filter_map(Reference::digest_name).collect(),
         };
         self.change(|records| {
             match name {

@@ -108,6 +108,26 @@ fn a_name_moves_to_the_new_image() {
 }
 
 #[test]
+fn a_digest_in_a_name_is_that_of_the_image() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), Ownership::Root).unwrap();
+    let host = Platform::host().to_string();
+    let real = Digest::of(b"manifest real");
+    let find = |text: &str| store.find_by_name_or_id(text).unwrap().map(|image| image.id);
+    // Whoever wrote the name, and whatever stands there.
+    let pinned = [format!("a@{real}"), format!("a:1@{real}")];
+    for name in &pinned {
+        add(&store, name, "false", &["x"], &host);
+        assert_eq!(find(name), None, "{name}");
+    }
+    let id = add(&store, "a", "real", &["y"], &host);
+    for name in &pinned {
+        assert_eq!(find(name).as_ref(), Some(&id), "{name}");
+    }
+    assert_eq!(find(&format!("b@{real}")), None, "of another repository");
+}
+
+#[test]
 fn removal_by_force_and_by_platform() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path(), Ownership::Root).unwrap();
