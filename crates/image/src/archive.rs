@@ -13,6 +13,7 @@ pub(crate) use ids::changed;
 
 use crate::kind::failed;
 use crate::layer::Ownership;
+use crate::layer::headers::{Gauged, each};
 use crate::layer::unpack::{Meta, Unpacker, What, entry};
 use crate::{Error, Kind, Result};
 use rustix::fs::{Gid, Mode, OFlags, Stat, Timespec, Uid};
@@ -143,17 +144,20 @@ fn archive(stream: Box<dyn Read + '_>, put: &mut dyn FnMut(Item<'_>) -> Result<(
         Error::new(Kind::Corrupt, format!("archive cannot be read: {}", text.escape_debug()))
     };
     let stream = crate::layer::decompressed(stream).map_err(|error| bad(&error))?;
+    let (stream, gauge) = Gauged::new(stream);
     let mut archive = tar::Archive::new(stream);
-    for next in archive.entries().map_err(|error| bad(&error))? {
-        let mut next = next.map_err(|error| bad(&error))?;
+    let entries = archive.entries().map_err(|error| bad(&error))?;
+    each(entries, &gauge, &bad, &mut |next| {
         let path = next.path_bytes().into_owned();
-        let read = entry::read(&mut next).within(|| format!("{:?}", String::from_utf8_lossy(&path)))?;
-        let Some((what, meta)) = read else { continue };
-        let path = path.strip_prefix(b"./").unwrap_or(&path).to_vec();
-        let size = next.size();
-        put(Item { path: &path, what: &what, meta: &meta, size, content: &mut next })?;
-    }
-    Ok(())
+        let read = entry::read(next).within(|| format!("{:?}", String::from_utf8_lossy(&path)))?;
+        if let Some((what, meta)) = read {
+            let path = path.strip_prefix(b"./").unwrap_or(&path).to_vec();
+            let size = next.size();
+            put(Item { path: &path, what: &what, meta: &meta, size, content: next })?;
+        }
+        std::io::copy(next, &mut std::io::sink()).map_err(|error| bad(&error))?;
+        Ok(())
+    })
 }
 
 /// The archive inside a stream that may be compressed.

@@ -4,7 +4,7 @@
 //! it has returned well: the digests are known only at the end.
 
 mod codec;
-mod headers;
+pub(crate) mod headers;
 pub(crate) mod split;
 pub(crate) mod tree;
 pub(crate) mod unpack;

@@ -5,6 +5,8 @@
 
 use crate::digest::Digest;
 use crate::kind::failed;
+use crate::layer::headers::{Gauged, each};
+use crate::layer::unpack::{What, entry};
 use crate::manifest::{self, Manifest};
 use crate::platform::Platform;
 use crate::pull::{Event, STEP, platform_of};
@@ -28,7 +30,7 @@ use sys::Context;
 const ENTRIES: usize = 100_000;
 /// Images of one archive.
 const IMAGES: usize = 1000;
-const DOCUMENT: u64 = 8 << 20;
+const DOCUMENT: u64 = 4 << 20;
 /// Indexes in indexes.
 const DEPTH: usize = 4;
 
@@ -125,31 +127,38 @@ impl Bag {
         file.seek(SeekFrom::Start(0)).map_err(failed(|| "lseek".to_owned()))?;
         let whole = file.metadata().map_err(failed(|| "fstat".to_owned()))?.len();
         let mut places = HashMap::new();
-        let mut archive = tar::Archive::new(BufReader::new(&file));
-        for entry in archive.entries_with_seek().map_err(|error| unreadable(&error))? {
-            let entry = entry.map_err(|error| unreadable(&error))?;
+        let (reader, gauge) = Gauged::new(BufReader::new(&file));
+        let mut archive = tar::Archive::new(reader);
+        let entries = archive.entries_with_seek().map_err(|error| unreadable(&error))?;
+        each(entries, &gauge, &unreadable, &mut |entry| {
             if places.len() >= ENTRIES {
                 return Err(Error::new(Kind::Corrupt, format!("the archive has more than {ENTRIES} files")));
             }
-            let Ok(name) = String::from_utf8(entry.path_bytes().into_owned()) else { continue };
-            let name = normal(&name);
-            let kind = entry.header().entry_type();
+            let path = entry.path_bytes().into_owned();
+            let shown = || format!("{:?}", String::from_utf8_lossy(&path));
+            let Some((what, _)) = entry::read(entry).within(shown)? else { return Ok(()) };
+            let Ok(name) = std::str::from_utf8(&path).map(normal) else { return Ok(()) };
             if entry.raw_file_position().saturating_add(entry.size()) > whole {
                 return Err(unreadable(&io::Error::other("it is cut off")));
             }
-            let place = match entry.link_name_bytes() {
+            let target = |target: &[u8]| String::from_utf8_lossy(target).into_owned();
+            let place = match what {
                 // Docker's of old name a layer that is there twice by a link.
-                Some(target) if kind.is_symlink() || kind.is_hard_link() => {
-                    let target = String::from_utf8_lossy(&target).into_owned();
+                What::Symlink(beside) => {
                     let parent = name.rsplit_once('/').map_or("", |(parent, _)| parent);
-                    let beside = if kind.is_symlink() { format!("{parent}/{target}") } else { target };
-                    Place::Link(normal(&beside))
+                    Place::Link(normal(&format!("{parent}/{}", target(&beside))))
                 }
-                _ if kind.is_file() => Place::At(entry.raw_file_position(), entry.size()),
-                _ => continue,
+                What::Hardlink(name) => Place::Link(normal(&target(&name))),
+                What::File { sparse: false } => Place::At(entry.raw_file_position(), entry.size()),
+                _ => return Ok(()),
             };
-            places.insert(name, place);
-        }
+            // One reader would take the first, another the last.
+            match places.insert(name, place) {
+                Some(_) => Err(Error::new(Kind::Corrupt, format!("{} is in the archive twice", shown()))),
+                None => Ok(()),
+            }
+        })?;
+        drop(archive);
         Ok(Self::Archive { file, places })
     }
 
@@ -331,6 +340,7 @@ impl Load<'_> {
             let noted = annotations.get("org.opencontainers.image.ref.name");
             let name = named.or_else(|| noted.filter(|name| name.contains(['/', ':'])));
             let digest = listed.digest.parse::<Digest>().map_err(|error| error.recast(|_| Kind::Corrupt))?;
+            let names = names(name.into_iter(), Some(&digest))?;
             loaded.extend(self.described(digest, &listed.media_type, &names)?);
         }
         Ok(loaded)
@@ -340,7 +350,6 @@ impl Load<'_> {
     fn described(&self, mut digest: Digest, media_type: &str, names: &[Reference]) -> Result<Vec<String>> {
         let mut media_type = media_type.to_owned();
         for _ in 0..DEPTH {
-            let names = names(name.into_iter(), Some(&digest))?;
             let bytes = self.blob(&digest)?;
             match manifest::parse(&bytes, &media_type)? {
                 Manifest::Index(entries) => {
@@ -430,5 +439,83 @@ mod tests {
         check("a/b/../../../c", "c");
         check("a//layer.tar", "a/layer.tar");
         check("", "");
+    }
+
+    /// An entry of an archive as it stands there, with what follows it.
+    fn entry(kind: tar::EntryType, name: &str, link: &str, data: &[u8]) -> Vec<u8> {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(data.len() as u64);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.as_old_mut().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_link_name_literal(link).unwrap();
+        header.set_cksum();
+        let padding = vec![0; data.len().next_multiple_of(512) - data.len()];
+        [header.as_bytes(), data, &padding].concat()
+    }
+
+    #[test]
+    fn archives_are_listed_in_one_way() {
+        use tar::EntryType as Type;
+        fn check(what: &str, entries: &[Vec<u8>], expected: Result<&[(&str, &str)], &str>) {
+            let mut file = tempfile::tempfile().unwrap();
+            io::Write::write_all(&mut file, &[&entries.concat()[..], &[0; 1024]].concat()).unwrap();
+            let bag = Bag::listed(file);
+            match expected {
+                Err(says) => {
+                    let error = bag.map(drop).unwrap_err();
+                    assert_eq!(error.kind, Kind::Corrupt, "{what}: {error}");
+                    assert!(error.to_string().contains(says), "{what}: {error}");
+                }
+                Ok(documents) => {
+                    let bag = bag.unwrap_or_else(|error| panic!("{what}: {error}"));
+                    for (name, text) in documents {
+                        assert_eq!(bag.needed(name).unwrap(), text.as_bytes(), "{what}: {name}");
+                    }
+                }
+            }
+        }
+        let file = |name: &str, text: &str| entry(Type::Regular, name, "", text.as_bytes());
+        let (one, two) = (file("index.json", "one"), file("index.json", "two"));
+        let long = |name: &str| entry(Type::GNULongName, "././@LongLink", "", name.as_bytes());
+        let pax = |text: &str| entry(Type::XHeader, "x", "", text.as_bytes());
+        check("one", &[one.clone(), file("a/b", "")], Ok(&[("index.json", "one"), ("a/b", "")]));
+        check("two", &[one.clone(), two.clone()], Err("twice"));
+        check("two of one name", &[one.clone(), file("./a/../index.json", "two")], Err("twice"));
+        check("a link beside it", &[one.clone(), entry(Type::Symlink, "index.json", "x", b"")], Err("twice"));
+        let directory = entry(Type::Directory, "a/", "", b"");
+        check(
+            "a directory twice",
+            &[directory.clone(), directory, one.clone()],
+            Ok(&[("index.json", "one")]),
+        );
+        let link = entry(Type::Symlink, "a/l", "../index.json", b"");
+        check("a link", &[one.clone(), link], Ok(&[("a/l", "one")]));
+        check("a link with a size", &[entry(Type::Symlink, "a", "b", &one), two.clone()], Err("no content"));
+        check(
+            "a hard link with a size",
+            &[entry(Type::Link, "a", "b", &one), two.clone()],
+            Err("no content"),
+        );
+        check("a long name", &[long("a/b\0"), one.clone()], Ok(&[("a/b", "one")]));
+        check("two names", &[long("a\0"), pax("9 path=b\n"), one.clone()], Err("two different names"));
+        check(
+            "a size for all",
+            &[entry(Type::XGlobalHeader, "g", "", b"10 size=3\n"), one.clone()],
+            Err("size"),
+        );
+        check(
+            "a long header",
+            &[pax(&"x".repeat(2 << 20)), one.clone()],
+            Err("more than the archive may hold"),
+        );
+        check(
+            "a very long name",
+            &[long(&"x".repeat(2 << 20)), one.clone()],
+            Err("more than the archive may hold"),
+        );
+        check("cut off", &[entry(Type::Regular, "a", "", &[1; 4096])[..512].to_vec()], Err("cut off"));
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 /// Overlayfs takes no more lower directories.
 const LAYERS: usize = 500;
-const CONFIG_LIMIT: u64 = 8 << 20;
+const CONFIG_LIMIT: u64 = 4 << 20;
 
 const INDEXES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];

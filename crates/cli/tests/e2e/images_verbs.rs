@@ -197,6 +197,13 @@ fn bad_archives() {
         &["layers"],
     );
     check(&format!("{unpack} && sed -i 's/busybox:latest/BUSY BOX/' manifest.json && {pack}"), &["BUSY BOX"]);
+    // A digest in a name is a promise that the image does not keep.
+    let pinned = format!("{BUSYBOX}@sha256:{}", "0".repeat(64));
+    let named = format!("sed -i 's,\"{BUSYBOX}:latest\",\"{pinned}\",' manifest.json");
+    check(&format!("{unpack} && {named} && {pack}"), &["is named", &pinned]);
+    world.host.run(["run", "--pull", "never", &pinned, "true"]).refuses(FAILED, &["no such image"]);
+    // Two readers would take two different ones.
+    check(&format!("{unpack} && {pack} && tar -rf bad.tar -C x manifest.json"), &["manifest.json", "twice"]);
     world.host.run(["load", "-i", "/tmp/home/none.tar"]).refuses(FAILED, &["none.tar"]);
     world.host.run(["save", "nothing"]).refuses(FAILED, &["no such image: nothing"]);
     world.host.run(["save"]).refuses(FAILED, &["required"]);

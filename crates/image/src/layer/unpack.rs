@@ -6,7 +6,7 @@
 pub(crate) mod entry;
 mod place;
 
-use super::headers::{BETWEEN, Gauge, Headers};
+use super::headers::{Gauge, Headers, each};
 use super::split::Tape;
 use super::{Ownership, UNPACKED_LIMIT, bad_data};
 use crate::kind::failed;
@@ -19,13 +19,10 @@ use std::os::fd::OwnedFd;
 use sys::Context;
 use tar::Archive;
 
-const ENTRIES: u64 = 2_000_000;
-
 pub(crate) struct Unpacker {
     place: Place,
     /// Directories get their time at the end: what is made in them changes it.
     directories: Vec<(Vec<u8>, Timestamps)>,
-    entries: u64,
     bytes: u64,
     buffer: Vec<u8>,
 }
@@ -42,13 +39,13 @@ enum Name<'a> {
 impl Unpacker {
     pub fn new(root: OwnedFd, ownership: Ownership) -> Self {
         let place = Place::new(root, ownership, false);
-        Self { place, directories: Vec::new(), entries: 0, bytes: 0, buffer: vec![0; 128 << 10] }
+        Self { place, directories: Vec::new(), bytes: 0, buffer: vec![0; 128 << 10] }
     }
 
     /// For files that are copied: nothing is a whiteout, and no file takes the place of a directory.
     pub fn plain(root: OwnedFd, ownership: Ownership) -> Self {
         let place = Place::new(root, ownership, true);
-        Self { place, directories: Vec::new(), entries: 0, bytes: 0, buffer: vec![0; 128 << 10] }
+        Self { place, directories: Vec::new(), bytes: 0, buffer: vec![0; 128 << 10] }
     }
 
     /// Makes one file that is copied.
@@ -69,38 +66,19 @@ impl Unpacker {
         tape: &Tape,
     ) -> Result<Headers<R>> {
         let mut archive = Archive::new(headers);
-        self.all(&mut archive, gauge, tape)?;
-        Ok(archive.into_inner())
-    }
-
-    fn all<R: Read>(&mut self, archive: &mut Archive<R>, gauge: &Gauge, tape: &Tape) -> Result<()> {
-        let mut entries = archive.entries().map_err(|error| bad_data(&error))?;
-        loop {
-            gauge.set(BETWEEN);
-            let Some(entry) = entries.next() else { break };
-            let mut entry = entry.map_err(|error| bad_data(&error))?;
-            self.entries += 1;
-            if self.entries > ENTRIES {
-                return Err(Error::new(Kind::Corrupt, format!("layer has more than {ENTRIES} entries")));
-            }
-            self.bytes = self.bytes.saturating_add(entry.size());
-            if self.bytes > UNPACKED_LIMIT {
-                return Err(Error::new(
-                    Kind::Corrupt,
-                    format!("layer unpacks to more than {UNPACKED_LIMIT} bytes"),
-                ));
-            }
-            gauge.set(u64::MAX);
+        let entries = archive.entries().map_err(|error| bad_data(&error))?;
+        each(entries, gauge, &bad_data, &mut |entry| {
             let path = entry.path_bytes().into_owned();
-            self.one(&path, &mut entry, tape).within(|| {
+            self.one(&path, entry, tape).within(|| {
                 let shown: String = String::from_utf8_lossy(&path).chars().take(300).collect();
                 format!("layer entry {shown:?}")
             })?;
             // What this entry carries beyond need is read here, so that only headers are read between entries.
-            std::io::copy(&mut entry, &mut std::io::sink()).map_err(|error| bad_data(&error))?;
+            std::io::copy(entry, &mut std::io::sink()).map_err(|error| bad_data(&error))?;
             tape.borrow_mut().end();
-        }
-        Ok(())
+            Ok(())
+        })?;
+        Ok(archive.into_inner())
     }
 
     /// The last touches; how many bytes the files have.
@@ -112,6 +90,11 @@ impl Unpacker {
     }
 
     fn one<R: Read>(&mut self, path: &[u8], entry: &mut tar::Entry<'_, R>, tape: &Tape) -> Result<()> {
+        self.bytes = self.bytes.saturating_add(entry.size());
+        if self.bytes > UNPACKED_LIMIT {
+            let text = format!("layer unpacks to more than {UNPACKED_LIMIT} bytes");
+            return Err(Error::new(Kind::Corrupt, text));
+        }
         let Some((what, meta)) = entry::read(entry)? else { return Ok(()) };
         self.layered(path, &what, &meta, entry, Some(tape))
     }

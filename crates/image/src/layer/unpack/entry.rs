@@ -6,7 +6,7 @@
 use crate::{Error, Kind, Result};
 use rustix::fs::{FileType, Gid, Mode, Timespec, Timestamps, Uid};
 use std::io::Read;
-use tar::EntryType;
+use tar::{EntryType, PaxExtensions};
 
 /// What is to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,9 @@ impl Meta {
     }
 }
 
+/// The longest global header: git(1) writes a hundred bytes.
+const GLOBAL: u64 = 64 << 10;
+
 fn corrupt(text: impl Into<String>) -> Error {
     Error::new(Kind::Corrupt, text)
 }
@@ -51,7 +54,7 @@ fn corrupt(text: impl Into<String>) -> Error {
 pub(crate) fn read<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Option<(What, Meta)>> {
     let kind = entry.header().entry_type();
     if kind == EntryType::XGlobalHeader {
-        return Ok(None);
+        return global(entry).map(|()| None);
     }
     let extended = Extended::read(entry)?;
     let bad = |error: std::io::Error| corrupt(error.to_string().escape_debug().to_string());
@@ -83,6 +86,10 @@ pub(crate) fn read<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Option<(Wha
     // A name that ends in a slash is a directory to readers of old archives.
     let slash = entry.path_bytes().ends_with(b"/");
     let what = match kind {
+        // Some readers skip that much, others look for the next header there.
+        _ if entry.size() != 0 && (slash || !is_file(kind)) => {
+            return Err(corrupt(format!("{} bytes of something that has no content", entry.size())));
+        }
         EntryType::Regular | EntryType::Continuous if slash => What::Directory,
         EntryType::Regular | EntryType::Continuous => What::File { sparse: false },
         EntryType::GNUSparse => What::File { sparse: true },
@@ -101,6 +108,40 @@ pub(crate) fn read<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Option<(Wha
     Ok(Some((what, meta)))
 }
 
+fn is_file(kind: EntryType) -> bool {
+    matches!(kind, EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse)
+}
+
+/// A header for all entries that follow. Some readers heed it and others do not, so it may say nothing that makes other files of them.
+fn global<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<()> {
+    if entry.size() > GLOBAL {
+        return Err(corrupt(format!("a global header of {} bytes", entry.size())));
+    }
+    // To some readers what stands before it is meant for it, to others for the next file.
+    let stray = || corrupt("a header for one file before a global one");
+    if entry.path_bytes() != entry.header().path_bytes() {
+        return Err(stray());
+    }
+    let mut text = Vec::new();
+    entry.read_to_end(&mut text).map_err(|error| corrupt(error.to_string().escape_debug().to_string()))?;
+    for record in PaxExtensions::new(&text) {
+        let record = record.map_err(|_| corrupt("a malformed PAX record"))?;
+        let key = record.key_bytes();
+        let matters = matches!(key, b"path" | b"linkpath" | b"size" | b"uid" | b"gid" | b"mtime");
+        if matters || key.starts_with(b"GNU.sparse.") || key.starts_with(b"SCHILY.xattr.") {
+            let key = String::from_utf8_lossy(key).escape_debug().to_string();
+            return Err(corrupt(format!("a global header with {key}")));
+        }
+    }
+    // All of its own is read; these would be another's.
+    let others = entry.pax_extensions().map_err(|error| corrupt(error.to_string()))?;
+    if others.into_iter().flatten().next().is_some_and(|record| record.is_ok()) {
+        Err(stray())
+    } else {
+        Ok(())
+    }
+}
+
 /// The records of a PAX header (pax(1)) that matter here; path, link, size and owner the crate has applied.
 #[derive(Default)]
 struct Extended {
@@ -112,6 +153,8 @@ impl Extended {
     fn read<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Self> {
         let plain = entry.header().entry_size().unwrap_or_default();
         let (size, sparse) = (entry.size(), entry.header().entry_type() == EntryType::GNUSparse);
+        let path = entry.path_bytes().into_owned();
+        let link = entry.link_name_bytes().map(std::borrow::Cow::into_owned);
         let mut this = Self::default();
         let Some(records) = entry.pax_extensions().map_err(|error| corrupt(error.to_string()))? else {
             return Ok(this);
@@ -127,6 +170,15 @@ impl Extended {
                     }
                     seen.push(key);
                     this.field(key, value)?;
+                    // GNU's headers for long names stand against it.
+                    let others = match key {
+                        b"path" => path != value,
+                        b"linkpath" => link.as_deref().is_some_and(|link| link != value),
+                        _ => false,
+                    };
+                    if others {
+                        return Err(corrupt("two different names"));
+                    }
                     // A reader without PAX would find the next entry elsewhere.
                     if key == b"size" && !sparse && plain != 0 && plain != size {
                         return Err(corrupt("two different sizes"));
@@ -148,6 +200,8 @@ impl Extended {
             b"size" | b"uid" | b"gid" if text()?.parse::<u64>().is_err() => {
                 return Err(corrupt("a PAX number that is none"));
             }
+            // Without a value it would mean that of the plain header, to some.
+            _ if value.is_empty() => return Err(corrupt("a PAX name that is none")),
             _ if value.contains(&0) => return Err(corrupt("a name has a NUL byte")),
             _ => (),
         }

@@ -1,14 +1,18 @@
 //! Layers on a real file system: like tar(1) where they are ordinary, inside their root where they are not.
 
 use super::super::{Expected, Ownership, receive};
+use super::{Meta, Unpacker, What};
 use crate::digest::Digest;
 use crate::{Kind, Result};
 use proptest::prelude::*;
+use rustix::fs::{FileType, Gid, Mode, RenameFlags, Timespec, Uid};
+use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tar::{Builder, EntryType, Header};
 
 /// An archive in the making; names go in as they are.
@@ -53,6 +57,11 @@ impl Layer {
 
     fn hardlink(self, name: &str, target: &str) -> Self {
         self.entry(EntryType::Link, name, target, b"")
+    }
+
+    /// GNU's header for a name of the next entry.
+    fn long(self, name: &str) -> Self {
+        self.entry(EntryType::GNULongName, "././@LongLink", "", format!("{name}\0").as_bytes())
     }
 
     fn pax(mut self, records: &[(&str, &[u8])]) -> Self {
@@ -168,7 +177,92 @@ fn malicious_layers_stay_inside() {
         |l, _| l.pax(&[("SCHILY.xattr.trusted.overlay.opaque", b"y")]).directory("d"),
         None,
     );
+    check("a symbolic link with a size", |l, _| l.entry(EntryType::Symlink, "s", "x", &[0; 512]), corrupt);
+    check(
+        "a hard link with a size",
+        |l, _| l.file("x", "").entry(EntryType::Link, "h", "x", b"data"),
+        corrupt,
+    );
+    check("a directory with a size", |l, _| l.entry(EntryType::Directory, "d", "", &[0; 512]), corrupt);
+    check("a directory of old with a size", |l, _| l.file("d/", "data"), corrupt);
+    check("a device with a size", |l, _| l.entry(EntryType::Char, "c", "", &[0; 512]), corrupt);
+    check("a FIFO with a size", |l, _| l.entry(EntryType::Fifo, "p", "", &[0; 512]), corrupt);
+    check(
+        "a FIFO with a size of PAX",
+        |l, _| l.pax(&[("size", b"512")]).entry(EntryType::Fifo, "p", "", b""),
+        corrupt,
+    );
+    check("two names", |l, _| l.long("a").pax(&[("path", b"b")]).file("x", ""), corrupt);
+    check("two names the other way", |l, _| l.pax(&[("path", b"b")]).long("a").file("x", ""), corrupt);
+    check("the same name twice", |l, _| l.long("a").pax(&[("path", b"a")]).file("x", ""), None);
+    check(
+        "two targets",
+        |l, _| l.entry(EntryType::GNULongLink, "", "", b"a\0").pax(&[("linkpath", b"b")]).symlink("x", "c"),
+        corrupt,
+    );
+    check("no name", |l, _| l.pax(&[("path", b"")]).file("x", ""), corrupt);
+    let global =
+        |l: Layer, text: &str| l.entry(EntryType::XGlobalHeader, "pax_global_header", "", text.as_bytes());
+    check(
+        "a comment of git",
+        |l, _| global(l, "52 comment=e83c5163316f89bfbde7d9ab23ca2e25604af290\n").file("x", ""),
+        None,
+    );
+    for (key, text) in [
+        ("path", "11 path=ab\n"),
+        ("linkpath", "14 linkpath=a\n"),
+        ("size", "12 size=512\n"),
+        ("uid", "8 uid=0\n"),
+        ("gid", "8 gid=0\n"),
+        ("mtime", "11 mtime=1\n"),
+        ("an attribute", "23 SCHILY.xattr.user.a=b\n"),
+        ("a sparse file", "20 GNU.sparse.size=1\n"),
+        ("a broken record", "99 comment=x\n"),
+    ] {
+        check(&format!("{key} for all"), |l, _| global(l, text).file("x", ""), corrupt);
+    }
+    let comment = "12 comment=\n";
+    check("a name before a comment", |l, _| global(l.pax(&[("path", b"a")]), comment).file("x", ""), corrupt);
+    check("a long name before a comment", |l, _| global(l.long("a"), comment).file("x", ""), corrupt);
+    check("a long comment", |l, _| global(l, &"x".repeat(2 << 20)).file("x", ""), corrupt);
     check("socket type", |l, _| l.entry(EntryType::new(b's'), "s", "", b""), corrupt);
+}
+
+/// Whoever shares a directory puts a link in the place of what was just made there.
+#[test]
+fn a_node_is_described_and_nothing_else() {
+    let ground = Ground::new();
+    let (root, canary) = (ground.root(), ground.0.path().join("canary"));
+    std::os::unix::fs::symlink(&canary, root.join("link")).unwrap();
+    fs::set_permissions(&canary, fs::Permissions::from_mode(0o600)).unwrap();
+    let directory: std::os::fd::OwnedFd = File::open(&root).unwrap().into();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                let swapped =
+                    rustix::fs::renameat_with(&directory, "p", &directory, "link", RenameFlags::EXCHANGE);
+                assert!(matches!(swapped, Ok(()) | Err(Errno::NOENT)));
+            }
+        });
+        let what = What::Node { kind: FileType::Fifo, device: 0 };
+        let meta = Meta {
+            owner: Uid::from_raw(1),
+            group: Gid::from_raw(1),
+            mode: Mode::from_raw_mode(0o777),
+            time: Timespec { tv_sec: 1, tv_nsec: 0 },
+            attributes: Vec::new(),
+        };
+        let mut unpacker = Unpacker::plain(directory.try_clone().unwrap(), Ownership::Root);
+        for _ in 0..3000 {
+            // It may fail; what it makes is another's by then.
+            drop(unpacker.put(b"p", &what, &meta, &mut std::io::empty()));
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    let found = fs::metadata(&canary).unwrap();
+    assert_eq!((found.mode() & 0o7777, found.uid()), (0o600, 0));
+    ground.intact();
 }
 
 #[test]
