@@ -10,7 +10,7 @@ type Question = (DeviceKind, u32, u32, u32);
 
 /// Runs a program; panics on what the kernel's verifier would refuse.
 fn run(program: &[u64], (kind, major, minor, rights): Question) -> bool {
-    let mut registers = [None::<u64>; 6];
+    let mut registers = [None::<u64>; 7];
     let words = [rights << 16 | kind as u32, major, minor];
     let mut at = 0_usize;
     // Jumps go forwards, so each instruction is run at most once.
@@ -30,6 +30,15 @@ fn run(program: &[u64], (kind, major, minor, rights): Question) -> bool {
                 registers[to] = Some(u64::from(low() & operand));
                 false
             }
+            OR32_REGISTER => {
+                let other = registers[from].expect("a register that was never set") as u32;
+                registers[to] = Some(u64::from(low() | other));
+                false
+            }
+            SHIFT_LEFT32 => {
+                registers[to] = Some(u64::from(low() << operand));
+                false
+            }
             SHIFT_RIGHT32 => {
                 registers[to] = Some(u64::from(low() >> operand));
                 false
@@ -42,6 +51,7 @@ fn run(program: &[u64], (kind, major, minor, rights): Question) -> bool {
                 registers[to] = Some(registers[from].expect("a register that was never set") & 0xffff_ffff);
                 false
             }
+            JUMP_IF_EQUAL32 => low() == operand,
             JUMP_UNLESS_EQUAL32 => low() != operand,
             JUMP_IF_SET32 => low() & operand != 0,
             JUMP => true,
@@ -78,7 +88,7 @@ fn unreached(program: &[u64]) -> usize {
         match program[at] as u8 {
             EXIT => {}
             JUMP => pending.push(over),
-            JUMP_UNLESS_EQUAL32 | JUMP_IF_SET32 => pending.extend([at + 1, over]),
+            JUMP_IF_EQUAL32 | JUMP_UNLESS_EQUAL32 | JUMP_IF_SET32 => pending.extend([at + 1, over]),
             _ => pending.push(at + 1),
         }
     }
@@ -135,6 +145,29 @@ fn the_last_rule_decides() {
         &[(Character, u32::MAX, 1 << 31, ALL)],
         &[(Character, u32::MAX, 0, ALL)],
     );
+}
+
+#[test]
+fn many_rules_are_within_reach() {
+    use DeviceKind::Character;
+    let many: Vec<Rule> = (0..5000).map(|minor| rule(true, C, Some(7), Some(minor), READ)).collect();
+    let program = compile(&many);
+    assert_eq!(unreached(&program), 0);
+    assert!(run(&program, (Character, 7, 0, READ)) && run(&program, (Character, 7, 4999, READ)));
+    assert!(!run(&program, (Character, 7, 5000, READ)) && !run(&program, (Character, 7, 0, ALL)));
+}
+
+#[test]
+fn the_rules_of_every_container_are_few_comparisons() {
+    let numbers = [(1, 3), (1, 8), (1, 7), (5, 0), (1, 5), (1, 9), (5, 2)];
+    let both = [Some(DeviceKind::Block), C].map(|kind| rule(true, kind, None, None, MKNOD));
+    let usual = numbers.map(|(major, minor)| rule(true, C, Some(major), Some(minor), ALL));
+    let mut rules = vec![rule(false, None, None, None, ALL)];
+    rules.extend(both.into_iter().chain(usual));
+    let program = compile(&rules);
+    let compares =
+        |one: &&u64| [JUMP_IF_EQUAL32, JUMP_UNLESS_EQUAL32, JUMP_IF_SET32].contains(&(**one as u8));
+    assert_eq!(program.iter().filter(compares).count(), 12);
 }
 
 fn any_kind() -> impl Strategy<Value = DeviceKind> {
