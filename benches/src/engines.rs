@@ -97,7 +97,7 @@ impl Drop for Daemon {
 pub fn ours(place: &Path) -> Result<String, String> {
     let (data, run) = (place.join("data"), place.join("run"));
     let program = beside(OURS)?;
-    Ok(format!("env DEVOXX_ROOT={} DEVOXX_RUN={} {}", data.display(), run.display(), program.display()))
+    Ok(format!("DEVOXX_ROOT={} DEVOXX_RUN={} {}", data.display(), run.display(), program.display()))
 }
 
 /// Those of this machine, ours first. Who cannot be started is absent, and it is said why.

@@ -3,6 +3,7 @@
 
 use crate::sample::{Failure, Sample};
 use crate::surroundings::Surroundings;
+use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 /// A command, word by word.
@@ -107,16 +108,49 @@ pub fn words(text: &str) -> Words {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
+/// A command to be started. Words before the program that have a `=` are its environment, as in a shell: env(1) as a launcher would be
+/// measured along, and takes a millisecond where the C library of every program asks the processor what it is.
+pub fn command(words: &[String]) -> Result<Command, String> {
+    let is_variable = |word: &&String| !word.starts_with('/') && word.contains('=');
+    let variables: Vec<&String> = words.iter().take_while(is_variable).collect();
+    let (program, arguments) = words[variables.len()..].split_first().ok_or("no command")?;
+    let mut command = Command::new(program);
+    command.envs(variables.into_iter().filter_map(|word| word.split_once('='))).args(arguments);
+    Ok(command)
+}
+
 /// What a command prints; it is not measured.
-pub fn printed(command: &[String]) -> Result<String, String> {
-    let (program, arguments) = command.split_first().ok_or("no command")?;
-    let said = std::process::Command::new(program)
-        .args(arguments)
-        .stdin(std::process::Stdio::null())
-        .output()
-        .map_err(|error| format!("{program}: {error}"))?;
+pub fn printed(words: &[String]) -> Result<String, String> {
+    let mut command = command(words)?;
+    let program = command.get_program().display().to_string();
+    let said = command.stdin(Stdio::null()).output().map_err(|error| format!("{program}: {error}"))?;
     if !said.status.success() {
         return Err(format!("{program}: {}", String::from_utf8_lossy(&said.stderr).trim()));
     }
     Ok(String::from_utf8_lossy(&said.stdout).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_environment_stands_before_its_program() {
+        fn check(text: &str, variables: &[&str], program: &str, arguments: &[&str]) {
+            let command = command(&words(text)).expect("a command");
+            let set: Vec<String> = command
+                .get_envs()
+                .filter_map(|(name, value)| Some(format!("{}={}", name.display(), value?.display())))
+                .collect();
+            let given: Vec<&std::ffi::OsStr> = command.get_args().collect();
+            assert_eq!(
+                (set, command.get_program()),
+                (variables.iter().map(|one| (*one).to_owned()).collect(), program.as_ref())
+            );
+            assert_eq!(given, arguments);
+        }
+        check("/bin/true", &[], "/bin/true", &[]);
+        check("A=1 B=/x=y /bin/run --env C=3", &["A=1", "B=/x=y"], "/bin/run", &["--env", "C=3"]);
+        assert!(command(&words("A=1")).is_err());
+    }
 }

@@ -1,10 +1,11 @@
 //! One measurement: some commands, one after the other, each waited for.
 
+use crate::entry::command;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use std::io::{Read, Seek, SeekFrom};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// What the commands of a work took together.
@@ -77,14 +78,14 @@ fn failed(why: impl std::fmt::Display) -> Failure {
 }
 
 fn start(words: &[String]) -> Result<Started, Failure> {
-    let (program, arguments) = words.split_first().ok_or_else(|| failed("no command"))?;
     // Not a pipe: a container that is made has it as well, and keeps it open.
     let said = rustix::fs::memfd_create("said", rustix::fs::MemfdFlags::CLOEXEC).map_err(failed)?;
     let said = std::fs::File::from(said);
     let theirs = said.try_clone().map_err(failed)?;
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(theirs);
-    let child = command.spawn().map_err(|error| failed(format!("{program}: {error}")))?;
+    let mut command = command(words).map_err(failed)?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(theirs);
+    let child =
+        command.spawn().map_err(|error| failed(format!("{}: {error}", command.get_program().display())))?;
     Ok(Started { child, said })
 }
 

@@ -17,7 +17,7 @@ pub fn command(place: &Path) -> Result<String, String> {
     let runtime = if program("crun").is_some() { "crun" } else { "runc" };
     let at = place.display();
     Ok(format!(
-        "env CONTAINERS_CONF={at}/containers.conf podman --runtime {runtime} --root {at}/root --runroot {at}/run --tmpdir {at}/tmp"
+        "CONTAINERS_CONF={at}/containers.conf podman --runtime {runtime} --root {at}/root --runroot {at}/run --tmpdir {at}/tmp"
     ))
 }
 
