@@ -168,9 +168,6 @@ fn launch_claimed(
 ) -> Result<Launch> {
     let entry = limit_cgroup(plan, &record)?;
     let mut gate = None;
-    if let Some(config) = given.config {
-        state::keep_config(run, &plan.id, config)?;
-    }
     if given.gate {
         gate = Some(gate::make(&state::directory(run, &plan.id))?);
     }
@@ -190,7 +187,11 @@ fn launch_claimed(
         end(&child)?;
         return Err(error);
     }
-    // While init mounts: when it is ready, nothing is left to look up.
+    // While init mounts: when it is ready, nothing is left to write or to look up.
+    if let Some(Err(error)) = given.config.map(|config| state::keep_config(run, &plan.id, config)) {
+        end(&child)?;
+        return Err(error);
+    }
     let mut record = record;
     let init = Init::of(child.pid.as_raw_nonzero().get());
     if record.config_kept && plan.process.terminal.is_none() && rustix::process::geteuid().is_root() {

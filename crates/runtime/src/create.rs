@@ -59,12 +59,12 @@ pub fn create(root: &Path, id: &str, options: &Options) -> Result<Made> {
     let bundle = absolute(&options.bundle)?;
     let path = options.config.clone().unwrap_or_else(|| bundle.join("config.json"));
     let written = bundle::read(&path)?;
-    made(root, id, options, &bundle, &written)
+    made(root, id, options, &bundle, written)
 }
 
 /// Out of line, as [`planned`]: while a configuration is read, nothing of what follows lies on the stack.
 #[inline(never)]
-fn made(root: &Path, id: &str, options: &Options, bundle: &Path, written: &Written) -> Result<Made> {
+fn made(root: &Path, id: &str, options: &Options, bundle: &Path, mut written: Written) -> Result<Made> {
     let mut plan = planned(id, &written.spec, bundle, options)?;
     console::check(plan.process.terminal.is_some(), options.detached, options.console_socket.as_deref())?;
     let socket = options.console_socket.as_deref().map(console::connect).transpose()?;
@@ -72,13 +72,16 @@ fn made(root: &Path, id: &str, options: &Options, bundle: &Path, written: &Writt
     let annotated = plan.annotations.get("run.oci.pidfd_receiver").map(Path::new);
     let pidfd_socket = options.pidfd_socket.as_deref().or(annotated).map(console::connect).transpose()?;
     make_root(root)?;
-    let mut warnings = written.warnings.clone();
+    let mut warnings = std::mem::take(&mut written.warnings);
     warnings.extend(plan.warnings.iter().cloned());
     let cgroup = place::decide(&plan, &options.manager, &mut warnings)?;
     let notify = notify::given().map(|_| notify::plan(&mut plan, &state::directory(root, id)));
     let given =
         Given { stdio: Stdio::default(), config: Some(&written.text), gate: !options.started_here, notify };
-    let created = launch(root, &plan, cgroup, given)?.ready()?;
+    let launch = launch(root, &plan, cgroup, given)?;
+    // While init mounts: a profile of system calls is hundreds of names to give back.
+    drop(written);
+    let created = launch.ready()?;
     let listening = plan.listener.as_ref();
     match deliver(&created, options, socket, pidfd_socket).and_then(|done| {
         if let (Some(descriptor), Some(to)) = (&created.listener, listening) {

@@ -376,8 +376,9 @@ fn process_of(entering: &Entering, child: Child, ours: Channel) -> Result<(Child
     let made = match ours.receive() {
         Ok(Some((Message::Init, Some(pidfd)))) => {
             pid_of(&pidfd).map(|pid| Child { pid, pidfd }).and_then(|init| {
-                wait(&child)?;
+                // The stage ends while the process becomes what it is to be.
                 ours.send(&Message::Proceed, None)?;
+                wait(&child)?;
                 Ok(init)
             })
         }

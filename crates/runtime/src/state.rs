@@ -223,10 +223,12 @@ pub struct Init {
 impl Init {
     /// Looks a process up; none when it is gone.
     pub fn of(pid: i32) -> Option<Self> {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // In one read, of what is needed: the line is longer, and its name need not be UTF-8.
+        let mut line = [0; 1024];
+        let length = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
         // The second field is the name and may hold anything but ends at the last parenthesis.
-        let after = stat.rsplit_once(')')?.1;
-        let mut fields = after.split_ascii_whitespace();
+        let after = line[..length].rsplit(|byte| *byte == b')').next()?;
+        let mut fields = std::str::from_utf8(after).ok()?.split_ascii_whitespace();
         let state = fields.next()?;
         let start_time = fields.nth(18)?.parse().ok()?;
         (!state.starts_with(['Z', 'X'])).then_some(Self { pid, start_time })
