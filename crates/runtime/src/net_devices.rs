@@ -56,7 +56,9 @@ struct Moved {
 /// When a device is not there, or its name is taken in the container. Then all are where they were.
 pub fn give(devices: &[NetDevice], namespace: OwnedFd) -> Result<Given> {
     let mut host = Route::open()?;
-    let mut inside = within(&namespace)?;
+    let first =
+        || format!("config.json: linux.netDevices.{}", devices.first().map_or("", |device| &device.host));
+    let mut inside = within(&namespace).within(first)?;
     let (outside, there) = (host.links()?, inside.links()?);
     let mut moves = Vec::new();
     for device in devices {
@@ -178,6 +180,10 @@ fn within(namespace: &OwnedFd) -> Result<Route> {
         move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
             .map_err(called::<Errno>(|| "setns(net)".to_owned()))
     };
+    // First of all, whether there is a way back: an ordinary user comes into a namespace of his own, and not into the host's.
+    enter(&ours).map_err(|error| {
+        Error::from(error).with_hint("only root of the host gives its network devices away")
+    })?;
     enter(namespace).within(|| "enter the container's network namespace")?;
     let opened = Route::open();
     // Nothing may go on in the wrong namespace, whatever became of the socket.

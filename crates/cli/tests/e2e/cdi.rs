@@ -137,12 +137,23 @@ fn an_interface_moves_in() {
     }
     world.host.admin("ip link delete vendor1 2>/dev/null || :");
     run(&world, &["--device", "vendor.com/nic=0"], "true").refuses(125, &["vendor0"]);
+    // An ordinary user has none of the host's to give away.
+    let world = World::rootless();
+    specs(&world, "/tmp/cdi", &[("nic.json", text)]);
+    world.host.admin("ip link add vendor0 type veth peer name vendor1");
+    run(&world, &["--device", "vendor.com/nic=0"], "true").refuses(125, &["vendor0", "only root"]);
+    world.host.admin("ip link show vendor0");
 }
 
 #[test]
 fn devices_outlive_a_restart_and_are_shown() {
-    let world = World::root();
-    specs(&world, "/tmp/cdi", &[("vendor.yaml", VENDOR)]);
+    for world in World::both() {
+        devices_outlive_a_restart_and_are_shown_of(&world);
+    }
+}
+
+fn devices_outlive_a_restart_and_are_shown_of(world: &World) {
+    specs(world, "/tmp/cdi", &[("vendor.yaml", VENDOR)]);
     world.host.sh(&format!("DEVOXX_CDI_DIRS=/tmp/cdi $C create --name web --net none --device vendor.com/thing=0 {BUSYBOX} sh -c 'echo $DEVICE'")).ok();
     // Where it was made is where its specs are; what they say is read again.
     world.host.run(["start", "-a", "web"]).ok().prints("zero");
@@ -228,47 +239,54 @@ fn gpus() {
             device.to_uppercase().replace('-', "_")
         )
     };
-    let world = World::root();
-    let mut devices = spec("\"0\"", "");
-    for name in ["\"1\"", "all", "GPU-3f"] {
-        let one = spec(name, "");
-        devices += one.split_once("devices:\n").expect("devices").1;
+    for world in World::both() {
+        let mut devices = spec("\"0\"", "");
+        for name in ["\"1\"", "all", "GPU-3f"] {
+            let one = spec(name, "");
+            devices += one.split_once("devices:\n").expect("devices").1;
+        }
+        let devices =
+            devices.replace('"', "").replace("name: 0", "name: '0'").replace("name: 1", "name: '1'");
+        specs(&world, "/tmp/cdi", &[("nvidia.yaml", &devices)]);
+        let check = |option: &str, expected: &str| {
+            run(&world, &["--gpus", option], "env | grep ^GPU_ | sort").ok().prints(expected);
+        };
+        check("all", "GPU_ALL=yes");
+        check("2", "GPU_0=yes\nGPU_1=yes");
+        check("device=0", "GPU_0=yes");
+        check("\"device=0,GPU-3f\"", "GPU_0=yes\nGPU_GPU_3F=yes");
+        check("all,capabilities=utility", "GPU_ALL=yes");
+        run(&world, &["--gpus", "3"], "true")
+            .refuses(125, &["nvidia.com/gpu=2", "/tmp/cdi and /tmp/cdi2", "0, 1, GPU-3f, all"]);
+        run(&world, &["--gpus", "driver=amd,count=all"], "true")
+            .refuses(125, &["amd.com/gpu=all", "nvidia.com/gpu"]);
+        for (value, words) in [
+            ("", &["--gpus", "write all"][..]),
+            ("0", &["--gpus"]),
+            ("none", &["--gpus"]),
+            ("all,1", &["--gpus", "two numbers"]),
+            ("device=", &["--gpus", "device"]),
+            ("all,driver=mine", &["--gpus", "driver"]),
+            ("all,capabilities=fly", &["--gpus", "fly"]),
+        ] {
+            run(&world, &["--gpus", value], "true").refuses(125, words);
+        }
+        // Without any spec it says where it looked, and how there comes to be one.
+        world.run(&["--gpus", "all"], &["true"]).refuses(
+            125,
+            &["no CDI spec in /etc/cdi and /var/run/cdi has nvidia.com/gpu=all", "nvidia-ctk cdi generate"],
+        );
     }
-    let devices = devices.replace('"', "").replace("name: 0", "name: '0'").replace("name: 1", "name: '1'");
-    specs(&world, "/tmp/cdi", &[("nvidia.yaml", &devices)]);
-    let check = |option: &str, expected: &str| {
-        run(&world, &["--gpus", option], "env | grep ^GPU_ | sort").ok().prints(expected);
-    };
-    check("all", "GPU_ALL=yes");
-    check("2", "GPU_0=yes\nGPU_1=yes");
-    check("device=0", "GPU_0=yes");
-    check("\"device=0,GPU-3f\"", "GPU_0=yes\nGPU_GPU_3F=yes");
-    check("all,capabilities=utility", "GPU_ALL=yes");
-    run(&world, &["--gpus", "3"], "true")
-        .refuses(125, &["nvidia.com/gpu=2", "/tmp/cdi and /tmp/cdi2", "0, 1, GPU-3f, all"]);
-    run(&world, &["--gpus", "driver=amd,count=all"], "true")
-        .refuses(125, &["amd.com/gpu=all", "nvidia.com/gpu"]);
-    for (value, words) in [
-        ("", &["--gpus", "write all"][..]),
-        ("0", &["--gpus"]),
-        ("none", &["--gpus"]),
-        ("all,1", &["--gpus", "two numbers"]),
-        ("device=", &["--gpus", "device"]),
-        ("all,driver=mine", &["--gpus", "driver"]),
-        ("all,capabilities=fly", &["--gpus", "fly"]),
-    ] {
-        run(&world, &["--gpus", value], "true").refuses(125, words);
-    }
-    // Without any spec it says where it looked, and how there comes to be one.
-    world.run(&["--gpus", "all"], &["true"]).refuses(
-        125,
-        &["no CDI spec in /etc/cdi and /var/run/cdi has nvidia.com/gpu=all", "nvidia-ctk cdi generate"],
-    );
 }
 
 #[test]
 fn which_spec_counts() {
-    let world = World::root();
+    for world in World::both() {
+        which_spec_counts_of(&world);
+    }
+}
+
+fn which_spec_counts_of(world: &World) {
     let spec = |version: &str, value: &str| {
         format!(
             "{{\"cdiVersion\": \"{version}\", \"kind\": \"vendor.com/c\", \"devices\": [{{\"name\": \"d\", \"containerEdits\": {{\"env\": [\"V={value}\"]}}}}]}}"
@@ -276,24 +294,24 @@ fn which_spec_counts() {
     };
     let (one, two) = (spec("0.3.0", "one"), spec("0.8.0", "two"));
     let says =
-        |expected: &str| drop(run(&world, &["--device", "vendor.com/c=d"], "echo $V").ok().prints(expected));
+        |expected: &str| drop(run(world, &["--device", "vendor.com/c=d"], "echo $V").ok().prints(expected));
     // A later directory takes precedence; files of other names do not count.
-    specs(&world, "/tmp/cdi", &[("a.json", &one), ("b.txt", "{"), ("c.yml", "{")]);
+    specs(world, "/tmp/cdi", &[("a.json", &one), ("b.txt", "{"), ("c.yml", "{")]);
     says("one");
-    specs(&world, "/tmp/cdi2", &[("a.yaml", &two)]);
+    specs(world, "/tmp/cdi2", &[("a.yaml", &two)]);
     says("two");
     // In one directory they contradict each other.
-    specs(&world, "/tmp/cdi2", &[("a.json", &one), ("b.json", &two)]);
-    run(&world, &["--device", "vendor.com/c=d"], "true")
+    specs(world, "/tmp/cdi2", &[("a.json", &one), ("b.json", &two)]);
+    run(world, &["--device", "vendor.com/c=d"], "true")
         .refuses(125, &["vendor.com/c=d", "/tmp/cdi2/a.json", "/tmp/cdi2/b.json"]);
     // What is broken does not keep others from being found, but is told where nothing is.
-    specs(&world, "/tmp/cdi2", &[("a.json", "{\"cdiVersion\": "), ("b.json", &two)]);
+    specs(world, "/tmp/cdi2", &[("a.json", "{\"cdiVersion\": "), ("b.json", &two)]);
     says("two");
-    run(&world, &["--device", "vendor.com/c=e"], "true")
+    run(world, &["--device", "vendor.com/c=e"], "true")
         .refuses(125, &["vendor.com/c=e", "/tmp/cdi2/a.json", "line 1"]);
     // Links, as packages have them.
-    specs(&world, "/tmp/cdi2", &[]);
-    specs(&world, "/tmp/cdi", &[]);
+    specs(world, "/tmp/cdi2", &[]);
+    specs(world, "/tmp/cdi", &[]);
     std::fs::write(world.host.path("/tmp/vendor/real"), &one).expect("written");
     world.host.admin("ln -s /tmp/vendor/real /tmp/cdi/link.json");
     says("one");
@@ -305,16 +323,21 @@ fn which_spec_counts() {
 
 #[test]
 fn bad_specs_and_names_are_refused() {
-    let world = World::root();
+    for world in World::both() {
+        bad_specs_and_names_are_refused_of(&world);
+    }
+}
+
+fn bad_specs_and_names_are_refused_of(world: &World) {
     let spec = |version: &str, kind: &str, rest: &str| {
         format!("{{\"cdiVersion\": \"{version}\", \"kind\": \"{kind}\", {rest}}}")
     };
     let devices = |edits: &str| format!("\"devices\": [{{\"name\": \"d\", \"containerEdits\": {edits}}}]");
     let env = r#"{"env": ["A=1"]}"#;
     let refused = |text: &str, words: &[&str]| {
-        specs(&world, "/tmp/cdi", &[("bad.json", text)]);
+        specs(world, "/tmp/cdi", &[("bad.json", text)]);
         let options = ["--device", "vendor.com/c=d"];
-        run(&world, &options, "true")
+        run(world, &options, "true")
             .refuses(125, &[&["vendor.com/c=d", "/tmp/cdi/bad.json"], words].concat());
     };
     for version in ["", "0", "0.3", "9.9.9", "0.3.1", "0.03.0", "1.1.0-rc", "latest"] {
@@ -372,8 +395,8 @@ fn bad_specs_and_names_are_refused() {
     }
     // Found, but not to be had.
     let missing = |edits: &str, words: &[&str]| {
-        specs(&world, "/tmp/cdi", &[("bad.json", &spec("1.1.0", "vendor.com/c", &devices(edits)))]);
-        run(&world, &["--device", "vendor.com/c=d"], "true").refuses(125, words);
+        specs(world, "/tmp/cdi", &[("bad.json", &spec("1.1.0", "vendor.com/c", &devices(edits)))]);
+        run(world, &["--device", "vendor.com/c=d"], "true").refuses(125, words);
     };
     missing(r#"{"deviceNodes": [{"path": "/dev/no-such"}]}"#, &["/dev/no-such", "ENOENT"]);
     missing(
@@ -398,7 +421,7 @@ fn bad_specs_and_names_are_refused() {
         ("c=d", &["--device", "absolute"]),
         ("other.com/c=d", &["other.com/c=d", "/tmp/cdi"]),
     ] {
-        run(&world, &["--device", name], "true").refuses(125, words);
+        run(world, &["--device", name], "true").refuses(125, words);
     }
     world.host.run(["ps", "-aq"]).ok().prints("");
 }
