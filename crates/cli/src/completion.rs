@@ -146,9 +146,20 @@ pub fn completion(arguments: &Completion, command: fn() -> Command) -> Result<i3
     shell
         .write_registration(VARIABLE, &name, &name, &name, &mut text)
         .map_err(called(|| "write the script".to_owned()))?;
+    if arguments.shell == "zsh" {
+        // From a directory of functions zsh runs it with the first press of the key: it has to answer that one too.
+        text.extend_from_slice(AUTOLOADED.as_bytes());
+    }
     crate::place::print(String::from_utf8_lossy(&text).trim_end())?;
     Ok(0)
 }
+
+/// What the script of zsh ends with.
+const AUTOLOADED: &str = "
+if [[ $funcstack[1] == _devoxx-container ]]; then
+    _clap_dynamic_completer_devoxx_container \"$@\"
+fi
+";
 
 /// `man`.
 pub fn manual(arguments: &Manual, command: fn() -> Command) -> Result<i32> {

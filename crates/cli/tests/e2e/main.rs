@@ -38,6 +38,7 @@ mod rootless;
 mod run_basic;
 mod scenario;
 mod seccomp;
+mod shells;
 mod show;
 mod signals;
 mod system;
