@@ -11,6 +11,7 @@ mod copy;
 mod demo;
 mod ends;
 mod events;
+mod examples;
 mod exec;
 mod explain;
 mod formats;
