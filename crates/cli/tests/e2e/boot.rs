@@ -84,7 +84,12 @@ fn fifty_containers_after_a_power_cut() {
 
 #[test]
 fn a_container_that_cannot_come_back() {
-    let world = World::root();
+    for world in World::both() {
+        a_container_that_cannot_come_back_of(&world);
+    }
+}
+
+fn a_container_that_cannot_come_back_of(world: &World) {
     world.run(&[], &["true"]).ok();
     let stays: BTreeSet<i32> = world.host.processes().into_iter().collect();
     world.host.admin("mkdir /tmp/home/data");
@@ -93,18 +98,23 @@ fn a_container_that_cannot_come_back() {
         let run = ["run", "-d", "--restart", "always", "--name", name];
         world.host.run([&run[..], options, &[BUSYBOX, "sleep", "1000"]].concat()).ok();
     }
-    power_cut(&world, &stays);
+    power_cut(world, &stays);
     world.host.admin("rmdir /tmp/home/data");
     let boot = world.host.run(["system", "boot"]);
     assert!(boot.stderr.contains("start lost: bind source /tmp/home/data does not exist"), "{boot}");
     assert_eq!((boot.code, boot.line()), (FAILED, "found"), "{boot}");
-    assert_eq!(states(&world)["lost"], "exited");
+    assert_eq!(states(world)["lost"], "exited");
     world.host.run(["rm", "-f", "lost", "found"]).ok();
 }
 
 #[test]
 fn without_systemd() {
-    let world = World::root();
+    for world in World::both() {
+        without_systemd_of(&world);
+    }
+}
+
+fn without_systemd_of(world: &World) {
     let before = Snapshot::take(&world.host);
     world.host.run(["system", "enable"]).refuses(FAILED, &["not run by systemd", "system boot"]);
     world.host.run(["system", "disable"]).refuses(FAILED, &["nothing is enabled"]);

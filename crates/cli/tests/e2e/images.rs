@@ -126,8 +126,13 @@ fn a_platform_can_be_asked_for() {
 
 #[test]
 fn login_and_logout() {
-    let host = Host::root(&program());
-    let registry = Registry::settings(&host).port(5001).login().start();
+    for host in [Host::root(&program()), Host::rootless(&program())] {
+        login_and_logout_of(&host);
+    }
+}
+
+fn login_and_logout_of(host: &Host) {
+    let registry = Registry::settings(host).port(5001).login().start();
     let (name, password) = LOGIN;
     let image = registry.image("busybox");
     let login = |password: &str| {

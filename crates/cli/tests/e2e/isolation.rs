@@ -126,7 +126,12 @@ fn capabilities_are_dockers() {
 
 #[test]
 fn forbidden_acts_fail() {
-    let world = World::root();
+    for world in World::both() {
+        forbidden_acts_fail_of(&world);
+    }
+}
+
+fn forbidden_acts_fail_of(world: &World) {
     let check = |options: &[&str], script: &str, allowed: bool| {
         let outcome = world.sh(options, &format!("({script}) >/dev/null 2>&1"));
         assert_eq!(outcome.code == 0, allowed, "{options:?} {script}: {outcome}");

@@ -349,7 +349,7 @@ fn many_at_once_know_each_other() {
 }
 
 fn many_at_once(world: &World) {
-    const MANY: usize = 20;
+    const MANY: usize = 50;
     world.host.run(["network", "create", "app"]).ok();
     detached(world, "warm", &["--network", "app"], WAIT);
     world.host.run(["rm", "-f", "warm"]).ok();
@@ -369,7 +369,7 @@ fn many_at_once(world: &World) {
         .host
         .sh(&format!("$C stop -t 0 $(seq -f c%g {MANY}) >/dev/null && $C rm $(seq -f c%g {MANY}) >/dev/null"))
         .ok();
-    before.assert_same(&world.host, "twenty containers");
+    before.assert_same(&world.host, "50 containers");
 }
 
 #[test]

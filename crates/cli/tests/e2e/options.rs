@@ -218,36 +218,51 @@ fn files_of_ids_and_labels() {
 
 #[test]
 fn shut_as_far_as_it_goes() {
-    let world = World::root();
-    let script = "awk '/^(CapBnd|CapEff|NoNewPrivs)/ {print $2}' /proc/self/status; touch /x 2>/dev/null || echo read-only";
-    world
-        .sh(&["--net", "none", "--hardened"], script)
-        .ok()
-        .prints("0000000000000000\n0000000000000000\n1\nread-only");
-    let ids = "awk '{print ($2 > 65536), $3}' /proc/self/uid_map";
-    let hardened = |options: &[&str], script: &str, expected: &str| {
-        drop(world.sh(&[&["--net", "none", "--hardened"], options].concat(), script).ok().prints(expected));
-    };
-    hardened(&[], ids, "1 65536");
-    hardened(&[], "stat -c %u / /bin/busybox; cat /etc/hostname >/dev/null && id -u", "0\n0\n0");
-    // Each part can be taken back by its own option.
-    hardened(&["--userns", "host"], ids, "0 4294967295");
-    hardened(&["--userns", "auto:size=1000"], ids, "1 1000");
-    hardened(&["--read-only=false"], "touch /x && echo writable", "writable");
-    hardened(
-        &["--tmpfs", "/t"],
-        "touch /t/x && echo writable; touch /x 2>/dev/null || echo read-only",
-        "writable\nread-only",
-    );
-    hardened(&["-v", "kept:/data"], "touch /data/x && stat -c %u /data/x", "0");
-    let capabilities = "awk '/^(CapBnd|NoNewPrivs)/ {print $2}' /proc/self/status";
-    hardened(&["--cap-add", "CHOWN", "--cap-add", "NET_BIND_SERVICE"], capabilities, "0000000000000401\n1");
-    hardened(&["--security-opt", "no-new-privileges=false"], capabilities, "0000000000000000\n0");
-    world.sh(&["--hardened", "--privileged"], "true").refuses(125, &["--hardened", "--cap-add"]);
-    world.host.run(["create", "--hardened", "--name", "shut", BUSYBOX]).ok();
-    let shown = "{{.HostConfig.UsernsMode}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}";
-    world.host.run(["inspect", "--format", shown, "shut"]).ok().prints("auto true [ALL] [no-new-privileges]");
-    world.host.run(["rm", "shut"]).ok();
+    for world in World::both() {
+        let rootless = world.host.is_rootless();
+        let script = "awk '/^(CapBnd|CapEff|NoNewPrivs)/ {print $2}' /proc/self/status; touch /x 2>/dev/null || echo read-only";
+        world
+            .sh(&["--net", "none", "--hardened"], script)
+            .ok()
+            .prints("0000000000000000\n0000000000000000\n1\nread-only");
+        let ids = "awk '{print ($2 > 65536), $3}' /proc/self/uid_map";
+        let hardened = |options: &[&str], script: &str, expected: &str| {
+            drop(
+                world.sh(&[&["--net", "none", "--hardened"], options].concat(), script).ok().prints(expected),
+            );
+        };
+        // An ordinary user's containers are in a user namespace as it is.
+        let usual = world.sh(&["--net", "none"], ids).ok();
+        hardened(&[], ids, if rootless { &usual.stdout } else { "1 65536" });
+        hardened(&[], "stat -c %u / /bin/busybox; cat /etc/hostname >/dev/null && id -u", "0\n0\n0");
+        // Each part can be taken back by its own option.
+        hardened(&["--userns", "host"], ids, &usual.stdout);
+        hardened(&["--userns", "auto:size=1000"], ids, if rootless { "0 1000" } else { "1 1000" });
+        hardened(&["--read-only=false"], "touch /x && echo writable", "writable");
+        hardened(
+            &["--tmpfs", "/t"],
+            "touch /t/x && echo writable; touch /x 2>/dev/null || echo read-only",
+            "writable\nread-only",
+        );
+        hardened(&["-v", "kept:/data"], "touch /data/x && stat -c %u /data/x", "0");
+        let capabilities = "awk '/^(CapBnd|NoNewPrivs)/ {print $2}' /proc/self/status";
+        hardened(
+            &["--cap-add", "CHOWN", "--cap-add", "NET_BIND_SERVICE"],
+            capabilities,
+            "0000000000000401\n1",
+        );
+        hardened(&["--security-opt", "no-new-privileges=false"], capabilities, "0000000000000000\n0");
+        world.sh(&["--hardened", "--privileged"], "true").refuses(125, &["--hardened", "--cap-add"]);
+        world.host.run(["create", "--hardened", "--name", "shut", BUSYBOX]).ok();
+        let mode = if rootless { "" } else { "auto" };
+        let shown = "{{.HostConfig.UsernsMode}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}";
+        world
+            .host
+            .run(["inspect", "--format", shown, "shut"])
+            .ok()
+            .prints(&format!("{mode} true [ALL] [no-new-privileges]"));
+        world.host.run(["rm", "shut"]).ok();
+    }
 }
 
 #[test]
@@ -410,18 +425,27 @@ fn which_streams_are_shared() {
 
 #[test]
 fn every_port_that_is_named() {
-    let world = World::root();
-    let server = world
-        .start(&["-P", "--expose", "80", "--expose", "9000-9001/udp", "--name", "web"], "httpd -f -p 80");
-    let ports = testkit::deadline::wait_for("a lease", || {
-        let leases =
-            world.host.admin("cat $(find /tmp/data/network -type f -path '*lease*') 2>/dev/null || :").stdout;
-        leases.contains("9001").then_some(leases)
-    });
-    assert!(ports.contains("9000") && ports.contains("80"), "{ports}");
-    world.host.run(["stop", "-t", "0", "web"]).ok();
-    drop(server);
-    world.sh(&["--expose", "many"], "true").refuses(125, &["--expose", "many"]);
+    for world in World::both() {
+        let server = world
+            .start(&["-P", "--expose", "80", "--expose", "9000-9001/udp", "--name", "web"], "httpd -f -p 80");
+        let ports = testkit::deadline::wait_for("its ports", || {
+            let ports = world.host.run(["port", "web"]);
+            (ports.code == 0 && ports.stdout.contains("9001/udp")).then_some(ports.stdout)
+        });
+        assert!(ports.contains("9000/udp -> ") && ports.contains("80/tcp -> 0.0.0.0:"), "{ports}");
+        // A free one of the host's leads there.
+        let web = world.host.run(["port", "web", "80"]).ok();
+        let port = web.stdout.lines().next().and_then(|line| line.rsplit(':').next()).expect("a port");
+        testkit::deadline::wait_for("the published port answers", || {
+            // 404: there is a server, and nothing to serve.
+            let asked =
+                world.host.sh(&format!("curl -s -o /dev/null -w '%{{http_code}}' http://127.0.0.1:{port}/"));
+            (asked.stdout == "404").then_some(())
+        });
+        world.host.run(["stop", "-t", "0", "web"]).ok();
+        drop(server);
+        world.sh(&["--expose", "many"], "true").refuses(125, &["--expose", "many"]);
+    }
 }
 
 #[test]

@@ -85,10 +85,15 @@ fn login(host: &Host, registry: &Registry, password: &str) -> testkit::Outcome {
 
 #[test]
 fn tokens() {
-    let host = Host::root(&program());
-    certificates(&host);
-    let realm = realm(&host);
-    let registry = with_tokens(&host, &format!("http://{}/token", realm.address));
+    for host in [Host::root(&program()), Host::rootless(&program())] {
+        tokens_of(&host);
+    }
+}
+
+fn tokens_of(host: &Host) {
+    certificates(host);
+    let realm = realm(host);
+    let registry = with_tokens(host, &format!("http://{}/token", realm.address));
     let (open, closed) = (registry.image("busybox"), registry.image("team/docker:1"));
 
     host.run(["pull", &open]).ok();
@@ -99,9 +104,9 @@ fn tokens() {
     assert_eq!(asked[0].header("authorization"), None, "nobody is nobody: {asked:?}");
 
     host.run(["pull", &closed]).refuses(FAILED, &["team/docker", "log in"]);
-    let wrong = login(&host, &registry, "wrong").code(FAILED);
+    let wrong = login(host, &registry, "wrong").code(FAILED);
     assert!(wrong.stderr.contains("wrong password"), "the realm's words: {wrong}");
-    assert!(login(&host, &registry, LOGIN.1).ok().stdout.contains("Login Succeeded"));
+    assert!(login(host, &registry, LOGIN.1).ok().stdout.contains("Login Succeeded"));
     realm.requests();
     host.run(["pull", &closed]).ok();
     let asked = realm.requests();
@@ -123,17 +128,22 @@ fn tokens() {
 
 #[test]
 fn realms_that_are_not_trusted() {
-    let host = Host::root(&program());
-    certificates(&host);
+    for host in [Host::root(&program()), Host::rootless(&program())] {
+        realms_that_are_not_trusted_of(&host);
+    }
+}
+
+fn realms_that_are_not_trusted_of(host: &Host) {
+    certificates(host);
     let check = |realm: &str, words: &[&str]| {
-        let registry = with_tokens(&host, realm);
-        assert!(login(&host, &registry, LOGIN.1).code(FAILED).stdout.is_empty());
+        let registry = with_tokens(host, realm);
+        assert!(login(host, &registry, LOGIN.1).code(FAILED).stdout.is_empty());
         host.run(["pull", &registry.image("busybox")]).refuses(FAILED, words);
     };
     check("http://198.51.100.9/token", &["token realm", "not https"]);
     check("ftp://127.0.0.1/token", &["token realm"]);
     check("http://127.0.0.1:9/token", &["127.0.0.1:9", "refused"]);
-    let odd = Web::start(&host, 5002, |request| match request.target.as_str() {
+    let odd = Web::start(host, 5002, |request| match request.target.as_str() {
         target if target.starts_with("/lines") => (200, br#"{"token": "a\r\nx-evil: 1"}"#.to_vec()),
         target if target.starts_with("/empty") => (200, b"{}".to_vec()),
         target if target.starts_with("/long") => (200, vec![b' '; 2 << 20]),
@@ -166,8 +176,13 @@ chmod +x $HOME/bin/*"#;
 
 #[test]
 fn credential_helpers() {
-    let host = Host::rootless(&program());
-    let registry = Registry::settings(&host).port(5001).login().start();
+    for host in [Host::root(&program()), Host::rootless(&program())] {
+        credential_helpers_of(&host);
+    }
+}
+
+fn credential_helpers_of(host: &Host) {
+    let registry = Registry::settings(host).port(5001).login().start();
     host.sh(HELPER).ok();
     let config = |text: &str| {
         host.sh(&format!("mkdir -p $HOME/.docker; printf %s '{text}' >$HOME/.docker/config.json")).ok();
@@ -206,15 +221,20 @@ fn credential_helpers() {
 
 #[test]
 fn authorities() {
-    let host = Host::root(&program());
-    certificates(&host);
+    for host in [Host::root(&program()), Host::rootless(&program())] {
+        authorities_of(&host);
+    }
+}
+
+fn authorities_of(host: &Host) {
+    certificates(host);
     // A place to put an authority that is not the machine's own.
     host.admin(
         "mkdir /tmp/etc /tmp/etc/upper /tmp/etc/work
         mount -t overlay -o lowerdir=/etc,upperdir=/tmp/etc/upper,workdir=/tmp/etc/work overlay /etc
         rm -rf /etc/docker /etc/containers",
     );
-    let registry = Registry::settings(&host).port(5003).tls().start();
+    let registry = Registry::settings(host).port(5003).tls().start();
     let image = registry.image("busybox");
     let check = |prepare: &str, trusted: bool| {
         host.admin(prepare);
@@ -247,18 +267,23 @@ fn authorities() {
 /// Blobs lie elsewhere: the one who has them gets no credential, and what comes is verified as ever.
 #[test]
 fn redirects() {
-    let host = Host::root(&program());
-    certificates(&host);
+    for host in [Host::root(&program()), Host::rootless(&program())] {
+        redirects_of(&host);
+    }
+}
+
+fn redirects_of(host: &Host) {
+    certificates(host);
     let storage = host.path("/tmp/fixtures/registry");
-    let store = Web::start(&host, 5002, move |request| {
+    let store = Web::start(host, 5002, move |request| {
         let path = request.target.split('?').next().unwrap_or_default().trim_start_matches('/');
         (200, std::fs::read(storage.join(path)).expect("a blob of the fixtures"))
     });
-    let liar = Web::start(&host, 5012, |_| (200, b"something else".to_vec()));
-    let empty = Web::start(&host, 5022, |_| (404, Vec::new()));
+    let liar = Web::start(host, 5012, |_| (200, b"something else".to_vec()));
+    let empty = Web::start(host, 5022, |_| (404, Vec::new()));
     let redirecting = |port: u16, to: &str, tls: bool| {
         let line = format!("middleware: {{storage: [{{name: redirect, options: {{baseurl: '{to}'}}}}]}}");
-        let settings = Registry::settings(&host).port(port).login().also(&line);
+        let settings = Registry::settings(host).port(port).login().also(&line);
         let registry = if tls { settings.tls() } else { settings }.start();
         let config = format!(
             r#"{{"auths": {{"{}": {{"auth": "{}"}}}}}}"#,
@@ -290,17 +315,22 @@ fn redirects() {
 /// One layer is held back: the others arrive and are unpacked meanwhile, and are there for the next pull.
 #[test]
 fn layers_arrive_side_by_side_and_are_kept() {
-    let host = Host::root(&program());
+    for host in [Host::root(&program()), Host::rootless(&program())] {
+        layers_arrive_side_by_side_and_are_kept_of(&host);
+    }
+}
+
+fn layers_arrive_side_by_side_and_are_kept_of(host: &Host) {
     let storage = host.path("/tmp/fixtures/registry");
     let held = Arc::new(AtomicBool::new(true));
     let base = {
-        let registry = Registry::start(&host);
+        let registry = Registry::start(host);
         let manifest = registry.manifest(&registry.digest("debian", "12"));
         let digest = manifest["layers"][0]["digest"].as_str().expect("a layer has a digest").to_owned();
         digest.trim_start_matches("sha256:").to_owned()
     };
     let (holds, big) = (Arc::clone(&held), base.clone());
-    let store = Web::start(&host, 5002, move |request| {
+    let store = Web::start(host, 5002, move |request| {
         while request.target.contains(&big) && holds.load(Ordering::Relaxed) {
             std::thread::yield_now();
         }
@@ -310,7 +340,7 @@ fn layers_arrive_side_by_side_and_are_kept() {
         "middleware: {{storage: [{{name: redirect, options: {{baseurl: 'http://{}'}}}}]}}",
         store.address
     );
-    let registry = Registry::settings(&host).port(5001).also(&to).start();
+    let registry = Registry::settings(host).port(5001).also(&to).start();
     let image = registry.image("debian:12");
     let pull = host.spawn(["pull", &image]);
     wait_for("three of four layers are unpacked", || {
