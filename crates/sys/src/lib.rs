@@ -2,8 +2,11 @@
 //!
 //! The only crate with `unsafe`. Each module is named after the call it wraps; each block says which invariant
 //! makes it sound. It does not decide anything: what a container is stands in `runtime`.
+//!
+//! Two modules are no calls: `early`, where a program begins, and [`arena`], what it takes its memory from.
 
 pub mod affinity;
+pub mod arena;
 pub mod bpf;
 pub mod clone3;
 pub mod close_range;
