@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::wish::Wish;
-use cgroup::{Cgroup, Layout, Scope};
+use cgroup::{Cgroup, Delegation, Layout, Scope};
 
 /// Where a container's cgroup goes, and which of its limits hold there.
 #[derive(Debug)]
@@ -47,10 +47,23 @@ pub fn place(id: &str, rootless: bool, wish: &Wish) -> Result<Placed> {
             given.make_room(&layout).map_err(of_cgroup)?;
         }
     }
-    let parent = wish.limits.cgroup_parent.as_deref().unwrap_or("/devoxx").trim_end_matches('/');
-    let path = format!("/{}/{id}", parent.trim_start_matches('/'));
-    let cgroup = Cgroup::plan(&layout, &path, &scope).map_err(of_cgroup)?;
+    let cgroup = Cgroup::plan(&layout, &path(wish, id), &scope).map_err(of_cgroup)?;
     Ok(Placed { cgroup: Some(cgroup), warning, wish: enforced })
+}
+
+/// Where a container's cgroup is in that of whoever makes it.
+fn path(wish: &Wish, id: &str) -> String {
+    let parent = wish.limits.cgroup_parent.as_deref().unwrap_or("/devoxx").trim_end_matches('/');
+    format!("/{}/{id}", parent.trim_start_matches('/'))
+}
+
+/// Before a container that runs gets limits which it did not have from the start: the cgroup that was given to its user has to hand the
+/// controllers down, and does not as long as processes are right in it.
+pub fn make_room(cgroup: &Cgroup, wish: &Wish, id: &str) -> Result<()> {
+    let given = cgroup.name.strip_suffix(&path(wish, id)).filter(|name| !name.is_empty());
+    let (Some(name), false) = (given, needed(wish).is_empty()) else { return Ok(()) };
+    let given = Delegation { name: name.to_owned(), controllers: Vec::new() };
+    given.make_room(&Layout::detect().map_err(of_cgroup)?).map_err(of_cgroup)
 }
 
 /// Without root and without a cgroup that was given to us.

@@ -110,6 +110,10 @@ pub fn update(paths: &Paths, wanted: &str, changes: &Changes) -> Result<Vec<Stri
     let mut warnings = Vec::new();
     let limits = resources.as_object().is_some_and(|all| !all.is_empty());
     if limits && matches!(status, Status::Running | Status::Paused) {
+        let state = runtime::state::read(&paths.states(), &record.id).map_err(of_runtime)?;
+        if let Some(cgroup) = &state.cgroup {
+            cgroups::make_room(cgroup, &record.wish, &record.id)?;
+        }
         let change = Change { resources, ..Change::default() };
         warnings = runtime::update::update(&paths.states(), &record.id, &change)
             .map_err(of_runtime)
