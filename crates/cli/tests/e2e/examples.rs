@@ -129,6 +129,8 @@ fn prepared(host: &Host) -> Registry {
     host.admin(
         "mount -t tmpfs run /run; mkdir -p /run/systemd/system /tmp/etc.upper /tmp/etc.work /tmp/shims
         mount -t overlay -o lowerdir=/etc,upperdir=/tmp/etc.upper,workdir=/tmp/etc.work overlay /etc
+        mkdir -p /etc/bash_completion.d; chmod 777 /etc/bash_completion.d
+        echo 0 >/proc/sys/net/ipv4/ip_unprivileged_port_start
         echo '127.0.0.1 localhost registry-1.docker.io registry.example.com' >/etc/hosts
         printf '#!/bin/sh\\necho secret\\n' >/tmp/shims/pass; printf '#!/bin/sh\\n' >/tmp/shims/systemctl
         chmod 755 /tmp/shims/*
@@ -204,9 +206,20 @@ fn every_example_does_what_it_says() {
     let mut seen = BTreeSet::new();
     all.retain(|line| seen.insert(line.clone()));
     assert!(all.len() > 100, "{all:?}");
-    let host = Host::root(&program());
-    let _registry = prepared(&host);
-    let wrong: Vec<String> = all.iter().filter_map(|line| run(&host, line)).collect();
+    for host in [Host::root(&program()), Host::rootless(&program())] {
+        every_example_of(&host, &all);
+    }
+}
+
+/// What an ordinary user cannot do, or not on a host whose cgroups are those of v1, where `system doctor` finds just that.
+const OF_ROOT: [&str; 6] =
+    ["pause", "unpause", "image mount", "image unmount", "update --memory", "system doctor"];
+
+fn every_example_of(host: &Host, all: &[String]) {
+    let _registry = prepared(host);
+    let left_out = |line: &str| host.is_rootless() && OF_ROOT.iter().any(|beginning| fits(line, beginning));
+    let wrong: Vec<String> =
+        all.iter().filter(|line| !left_out(line)).filter_map(|line| run(host, line)).collect();
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), all.len(), wrong.join("\n---\n"));
     host.sh("PATH=/tmp/bin:$PATH; devoxx-container rm -f $(devoxx-container ps -aq); devoxx-container image unmount --all");
 }
