@@ -17,6 +17,7 @@ use std::fs;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use sys::called;
@@ -84,17 +85,26 @@ pub fn start(
     if held != ports {
         return Err(Error::new(Kind::Usage, "a published port has no host port"));
     }
-    let mut child = Command::new("pasta")
+    // The intent: empty until pasta writes its id there. Should this process be killed meanwhile, whoever cleans up after it knows
+    // that there may be a pasta, see `Pasta::processes`.
+    let pasta = Pasta { pid_file: pid_file.to_owned() };
+    fs::File::create(pid_file).map_err(called::<std::io::Error>(|| format!("create {pid_file:?}")))?;
+    let started = Command::new("pasta")
         .args(arguments(guest, ports, pid_file, dns))
         .stdin(copy)
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
-        .spawn()
-        .map_err(not_started)?;
+        .spawn();
+    let mut child = match started {
+        Ok(child) => child,
+        Err(error) => {
+            pasta.forget()?;
+            return Err(not_started(error));
+        }
+    };
     let complaints = child.stderr.take();
     let status = child.wait().map_err(called::<std::io::Error>(|| "wait for pasta".into()))?;
     if status.success() {
-        let pasta = Pasta { pid_file: pid_file.to_owned() };
         if let Err(error) = configure(guest, netns) {
             // The first failure is the one that tells something.
             let _ = pasta.stop();
@@ -102,6 +112,7 @@ pub fn start(
         }
         return Ok(pasta);
     }
+    pasta.forget()?;
     let said = complaints.map(|pipe| what_it_said(pipe.into())).unwrap_or_default();
     let kind = match said.as_str() {
         said if said.contains("in use") => Kind::PortInUse,
@@ -241,15 +252,48 @@ impl Pasta {
 
     /// Its process, if it is there: by descriptor, because the number may belong to somebody else by now.
     pub fn process(&self) -> Result<Option<OwnedFd>> {
-        let Some(pid) = self.pid() else { return Ok(None) };
-        let process = match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(process) => process,
-            Err(Errno::SRCH) => return Ok(None),
-            Err(errno) => return Err(called::<Errno>(|| "pidfd_open of pasta".into())(errno).into()),
+        Ok(self.processes()?.pop())
+    }
+
+    fn processes(&self) -> Result<Vec<OwnedFd>> {
+        let mut text = String::new();
+        match fs::File::open(&self.pid_file) {
+            Ok(file) => file
+                .take(16)
+                .read_to_string(&mut text)
+                .map_err(called::<std::io::Error>(|| format!("read {:?}", self.pid_file)))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(called(|| format!("open {:?}", self.pid_file))(error).into()),
         };
-        let comm = fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).unwrap_or_default();
-        let is_pasta = comm.starts_with("pasta") || comm.starts_with("passt");
-        Ok(Some(process).filter(|process| is_pasta && !has_ended(process)))
+        let text = text.trim();
+        let candidates =
+            if text.is_empty() { self.by_arguments() } else { text.parse().into_iter().collect() };
+        let mut found = Vec::new();
+        for pid in candidates.into_iter().filter(|pid| *pid > 1).filter_map(Pid::from_raw) {
+            let process = match pidfd_open(pid, PidfdFlags::empty()) {
+                Ok(process) => process,
+                Err(Errno::SRCH) => continue,
+                Err(errno) => return Err(called::<Errno>(|| "pidfd_open of pasta".into())(errno).into()),
+            };
+            let comm = fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).unwrap_or_default();
+            let is_pasta = comm.starts_with("pasta") || comm.starts_with("passt");
+            if is_pasta && !has_ended(&process) {
+                found.push(process);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Who was told to write to the pid file, and has not done so yet.
+    fn by_arguments(&self) -> Vec<i32> {
+        let ids = fs::read_dir("/proc").into_iter().flatten().flatten();
+        ids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .filter(|pid: &i32| {
+                let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                let words: Vec<&[u8]> = words.split(|byte| *byte == 0).collect();
+                words.windows(2).any(|two| two == [b"--pid", self.pid_file.as_os_str().as_bytes()])
+            })
+            .collect()
     }
 
     /// Whether nobody has ended it on purpose.
@@ -259,21 +303,21 @@ impl Pasta {
 
     /// Sends it the signal that ends it. That takes the kernel a while, in which the caller may do something else.
     pub fn kill(&self) -> Result<Ending<'_>> {
-        let Some(process) = self.process()? else { return Ok(Ending { pasta: self, process: None }) };
-        // It is the first process of a PID namespace that it made: SIGTERM does not reach it (pid_namespaces(7)), and
-        // it holds nothing that it would have to put away.
-        match pidfd_send_signal(&process, Signal::KILL) {
-            Ok(()) => Ok(Ending { pasta: self, process: Some(process) }),
-            Err(Errno::SRCH) => Ok(Ending { pasta: self, process: None }),
-            Err(errno) => Err(called::<Errno>(|| "kill pasta".into())(errno).into()),
-        }
-    }
-
-    /// Its process, when the pid file has one.
-    fn pid(&self) -> Option<Pid> {
-        let mut text = String::new();
-        fs::File::open(&self.pid_file).ok()?.take(16).read_to_string(&mut text).ok()?;
-        text.trim().parse().ok().filter(|pid| *pid > 1).and_then(Pid::from_raw)
+        let mut processes = self.processes()?;
+        let mut failed = Ok(());
+        processes.retain(|process| {
+            // It is the first process of a PID namespace that it made: SIGTERM does not reach it (pid_namespaces(7)), and
+            // it holds nothing that it would have to put away.
+            match pidfd_send_signal(process, Signal::KILL) {
+                Ok(()) => true,
+                Err(Errno::SRCH) => false,
+                Err(errno) => {
+                    failed = Err(called::<Errno>(|| "kill pasta".into())(errno).into());
+                    false
+                }
+            }
+        });
+        failed.map(|()| Ending { pasta: self, processes })
     }
 
     fn forget(&self) -> Result<()> {
@@ -296,13 +340,13 @@ fn has_ended(process: &OwnedFd) -> bool {
 #[must_use = "its ports are free when it has ended"]
 pub struct Ending<'a> {
     pasta: &'a Pasta,
-    process: Option<OwnedFd>,
+    processes: Vec<OwnedFd>,
 }
 
 impl Ending<'_> {
     /// Waits for its end, and removes its pid file.
     pub fn wait(self) -> Result<()> {
-        if let Some(process) = &self.process {
+        for process in &self.processes {
             let mut ended = [PollFd::new(process, PollFlags::IN)];
             // A Ctrl-C in the middle of the removal must not stop it.
             rustix::io::retry_on_intr(|| poll(&mut ended, Some(&PATIENCE)))

@@ -8,11 +8,13 @@ use crate::failure::{Error, Kind, Result};
 use crate::link;
 use crate::publish::{MOST, PortMapping};
 use crate::reserve::{Purpose, Reservation};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -283,28 +285,63 @@ fn made(root: &Path, network: &Definition, id: &str, number: u32, request: &Requ
 
 /// Writes a lease's file, `false` when somebody else has the address.
 fn create(directory: &Path, lease: &Lease) -> Result<bool> {
-    static UNIQUE: AtomicU64 = AtomicU64::new(0);
     let content = serde_json::to_vec(lease)
         .map_err(|error| Error::new(Kind::Other, format!("encode the lease: {error}")))?;
+    let target = directory.join(lease.ipv4.to_string());
+    let linked = match without_a_name(directory, &content)? {
+        // By its link in /proc: for AT_EMPTY_PATH an ordinary user lacks CAP_DAC_READ_SEARCH (open(2), "O_TMPFILE").
+        Some(file) => {
+            let own = format!("/proc/self/fd/{}", file.as_raw_fd());
+            rustix::fs::linkat(CWD, own, CWD, &target, AtFlags::SYMLINK_FOLLOW)
+        }
+        None => by_a_draft(directory, lease, &content, &target)?,
+    };
+    match linked {
+        Ok(()) => Ok(true),
+        Err(Errno::EXIST) => Ok(false),
+        Err(errno) => Err(called::<Errno>(|| format!("link {}", target.display()))(errno).into()),
+    }
+}
+
+/// A file that has its content before it has a name: should this process be killed, nothing of it stays. None where the file
+/// system has no such files.
+fn without_a_name(directory: &Path, content: &[u8]) -> Result<Option<fs::File>> {
+    let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = match rustix::fs::open(directory, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => file,
+        // A kernel that does not know the flag takes it for one to write to a directory.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => return Ok(None),
+        Err(errno) => {
+            let call = || format!("open {}, O_TMPFILE", directory.display());
+            return Err(called::<Errno>(call)(errno).into());
+        }
+    };
+    let mut file = fs::File::from(file);
+    file.write_all(content).map_err(called(|| format!("write to {}", directory.display())))?;
+    Ok(Some(file))
+}
+
+fn by_a_draft(
+    directory: &Path,
+    lease: &Lease,
+    content: &[u8],
+    target: &Path,
+) -> Result<std::result::Result<(), Errno>> {
+    static UNIQUE: AtomicU64 = AtomicU64::new(0);
     let unique = UNIQUE.fetch_add(1, Ordering::Relaxed);
     let draft = directory.join(format!(".{}-{}-{unique}", lease.veth, std::process::id()));
-    let target = directory.join(lease.ipv4.to_string());
     let written = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(true)
         .mode(0o600)
         .open(&draft)
-        .and_then(|mut file| file.write_all(&content))
+        .and_then(|mut file| file.write_all(content))
         .map_err(called(|| format!("write {}", draft.display())));
-    let linked = written.map(|()| fs::hard_link(&draft, &target));
+    let linked = written.map(|()| rustix::fs::link(&draft, target));
     // The lease is the link: a draft that stays is overwritten by the next one and means nothing.
     let _ = fs::remove_file(&draft);
-    match linked? {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(called::<std::io::Error>(|| format!("link {}", target.display()))(error).into()),
-    }
+    Ok(linked?)
 }
 
 /// All leases. A file that is gone by the time it is read, or is none of ours, is passed over.
@@ -382,6 +419,24 @@ mod tests {
 
     fn get_lease(root: &Path, id: &str, ports: Vec<PortMapping>) -> Result<(Lease, Reservation)> {
         take(root, &Definition::default_bridge(), id, Request { ports, ..Request::default() })
+    }
+
+    #[test]
+    fn a_file_by_either_way_is_there_whole_and_alone() {
+        let state = tempfile::tempdir().unwrap();
+        let lease = get_lease(state.path(), "one", Vec::new()).unwrap().0;
+        let directory = directory(&Definition::default_bridge().state(state.path()));
+        let names =
+            || fs::read_dir(&directory).unwrap().flatten().map(|entry| entry.file_name()).collect::<Vec<_>>();
+        assert_eq!(names(), [lease.ipv4.to_string().as_str()]);
+        let target = directory.join(lease.ipv4.to_string());
+        let again = by_a_draft(&directory, &lease, b"{}", &target).unwrap();
+        assert_eq!(again, Err(Errno::EXIST));
+        free(&Definition::default_bridge().state(state.path()), &lease).unwrap();
+        let content = serde_json::to_vec(&lease).unwrap();
+        assert_eq!(by_a_draft(&directory, &lease, &content, &target).unwrap(), Ok(()));
+        assert_eq!(read(&target), Some(lease));
+        assert_eq!(names().len(), 1, "no draft stays");
     }
 
     #[test]

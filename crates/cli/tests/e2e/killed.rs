@@ -36,7 +36,8 @@ fn check(world: &World, before: &Snapshot, options: &[&str], all: &[(Option<Stri
             }
             // The name, the port and the volume can be had at once.
             let again = [options, &["--name", "it", "-p", "8080:80", "-v", "data:/data"]].concat();
-            world.run(&again, &["true"]).ok();
+            let ran = world.run(&again, &["true"]);
+            assert_eq!(ran.code, 0, "after {after}: {ran}");
             world.host.run(["volume", "rm", "data"]).ok();
             before.assert_same(&world.host, after);
         };
