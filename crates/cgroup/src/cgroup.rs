@@ -6,6 +6,7 @@ mod devices;
 mod entry;
 mod freeze;
 mod kill;
+mod membership;
 mod notice;
 mod owner;
 mod path;

@@ -29,7 +29,8 @@ pub fn binds(host: &Host<'_>, wish: &Wish, base: &Base, record: &Record) -> Resu
     let mut binds: Binds = Vec::new();
     let mut fill = Vec::new();
     let mut own = record.own_volumes.iter();
-    let access = |read_only: bool| if read_only { "ro" } else { "rw" }.to_owned();
+    // With what is mounted in it, whatever that is.
+    let access = |read_only: bool| if read_only { "rro" } else { "rw" }.to_owned();
     let mut beneath = Vec::new();
     let mut volume_at =
         |name: &str, target: &PathBuf, read_only: bool, fills: bool, part: Option<&Path>| -> Result<()> {

@@ -10,6 +10,8 @@ use crate::channel::{Channel, Message, pair};
 use crate::criu::descriptors;
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::hooks::Hooks;
+use crate::init::Seen;
+use crate::init::host_proc::HostProc;
 use crate::init::mounts::{Opened, open_in_parent};
 use crate::net_devices::{self, NetDevice};
 use crate::plan::Plan;
@@ -175,7 +177,17 @@ fn launch_claimed(
         notify::make_directory(path)?;
     }
     let opened = step("mounts that only the caller may open", "open_tree(2)", || open_in_parent(plan))?;
-    let inside = Inside { plan, joined, entry: &entry, opened: &opened, gate: gate.as_ref() };
+    let host_proc = HostProc::open()?;
+    let inside = Inside {
+        plan,
+        joined,
+        entry: &entry,
+        opened: &opened,
+        gate: gate.as_ref(),
+        namespaces: Seen::now(&host_proc)?,
+        host_proc,
+        cgroup: record.cgroup.as_ref(),
+    };
     if let (Some(wish), Some(place)) = (&plan.rdt, &record.rdt) {
         wish.make(place)?;
     }
@@ -269,6 +281,10 @@ struct Inside<'a> {
     entry: &'a Entry,
     opened: &'a Opened,
     gate: Option<&'a OwnedFd>,
+    /// Of the host, opened here: a mount namespace that is joined is somebody else's.
+    host_proc: HostProc,
+    namespaces: Seen,
+    cgroup: Option<&'a Cgroup>,
 }
 
 impl Inside<'_> {
@@ -279,6 +295,9 @@ impl Inside<'_> {
             joined: self.joined,
             opened: self.opened,
             gate: self.gate,
+            host_proc: &self.host_proc,
+            namespaces: &self.namespaces,
+            cgroup: self.cgroup,
         };
         crate::init::run(self.plan, channel, &outside)
     }
@@ -290,6 +309,7 @@ impl Inside<'_> {
         kept.extend(self.gate.iter().map(|gate| gate.as_fd()));
         kept.extend(self.entry.tasks.iter().map(AsFd::as_fd));
         kept.extend(self.joined.iter().map(AsFd::as_fd));
+        kept.push(self.host_proc.as_fd());
         kept.extend(self.opened.descriptors());
         kept.extend(crate::steps::descriptors());
         sys::close_range::close_inherited(3 + self.plan.process.preserved_fds, &kept)

@@ -4,6 +4,7 @@
 //! to come from the host (bind sources, new file systems, device nodes to bind) is opened before, as detached
 //! mounts, and then only moved.
 
+mod attest;
 mod attributes;
 mod devices;
 mod diagnosis;
@@ -11,6 +12,7 @@ pub mod enter;
 mod exec;
 mod fill;
 mod hook_place;
+pub mod host_proc;
 pub mod label;
 mod masks;
 pub mod mounts;
@@ -24,6 +26,7 @@ mod target;
 mod terminal;
 mod user;
 
+pub use attest::Seen;
 pub use overlay::follows_marks;
 pub(crate) use target::{Missing, target};
 
@@ -36,6 +39,7 @@ use crate::plan::{Plan, Process};
 use crate::state::{Record, Status};
 use crate::steps::step;
 use cgroup::Entry;
+use host_proc::HostProc;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -57,6 +61,12 @@ pub struct Outside<'a> {
     pub opened: &'a mounts::Opened,
     /// Where `start` comes to, when it is another process.
     pub gate: Option<&'a OwnedFd>,
+    /// /proc of the host.
+    pub host_proc: &'a HostProc,
+    /// The parent's namespaces.
+    pub namespaces: &'a attest::Seen,
+    /// Its cgroup.
+    pub cgroup: Option<&'a cgroup::Cgroup>,
 }
 
 /// Opens the root that this process is in.
@@ -89,7 +99,7 @@ pub fn report(channel: &Channel, failure: Error) -> i32 {
 }
 
 fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>) -> Result<i32> {
-    let Outside { entry, joined, gate, opened } = *outside;
+    let Outside { entry, joined, gate, opened, host_proc, namespaces, cgroup } = *outside;
     let process = &plan.process;
     crate::steps::play(2);
     // Before anything is made: a parent that is killed takes this process along, and the kernel all that it holds.
@@ -116,6 +126,9 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     // Born in the v2 cgroup, if there is one; into those of v1 we go ourselves. Before anything costs memory, and
     // before the namespace below takes its root from where we are.
     step("cgroups of v1 are entered from within", "write(2)", || entry.enter().map_err(of_cgroup))?;
+    if let Some(cgroup) = cgroup {
+        attest::cgroup(host_proc, cgroup)?;
+    }
     // Not at clone3: there it would take the parent's cgroup as its root, not ours (cgroup_namespaces(7)).
     if plan.cgroup_namespace {
         step("cgroup namespace: it sees its own as the root", "unshare(2), cgroup_namespaces(7)", || {
@@ -134,10 +147,10 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         rustix::process::setsid().map_err(called::<Errno>(|| "setsid".to_owned()))
     })?;
     // While /proc of the host is in reach, and privileges are there to lower the score.
-    set_oom_score(process)?;
-    let host_proc = label::host_proc(&process.attributes)?;
-    label::label_keys(host_proc.as_ref(), &process.attributes)?;
-    attributes::join_keyring(process.attributes.keyring.as_deref())?;
+    set_oom_score(host_proc, process)?;
+    label::check(&process.attributes)?;
+    label::label_keys(host_proc, &process.attributes)?;
+    let keyring = attributes::join_keyring(process.attributes.keyring.as_deref())?;
 
     step("mount namespace: what is mounted in here stays in here", "mount(2), mount_namespaces(7)", || {
         root::set_host_propagation(plan)
@@ -155,10 +168,13 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     )?;
     let empty = step("an empty directory for all that is masked", "fsmount(2)", || masks::prepare(plan))?;
     // Inside the new root, by descriptor: the hooks below are to find it as the container will.
-    let late = step("mounts: moved into the new root, by descriptor", "openat2(2), move_mount(2)", || {
-        mounts::attach(&new_root, sources)
+    let mut late =
+        step("mounts: moved into the new root, by descriptor", "openat2(2), move_mount(2)", || {
+            mounts::attach(&new_root, sources)
+        })?;
+    step("devices: the few that every container has", "mknod(2)", || {
+        devices::attach(&new_root, plan, &mut late.attached)
     })?;
-    step("devices: the few that every container has", "mknod(2)", || devices::attach(&new_root, plan))?;
     run_create_hooks(plan, channel, &new_root)?;
     step("the new root is entered, and the host's is gone", "pivot_root(2), umount2(2)", || {
         root::enter(&new_root, plan)
@@ -169,7 +185,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     root::set_propagation(&root, plan)?;
     // After /dev/pts is there and before descriptors 0 to 2 are the container's.
     let pty = step("a terminal of its own, where one is wanted", "openpty(3)", || {
-        terminal::open(&root, process, channel)
+        terminal::open(&root, process, channel, &mut late.attached)
     })?;
 
     if !plan.hostname.is_empty() {
@@ -187,11 +203,12 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     // Before /proc/sys is made read-only, after the namespaces they belong to are ours.
     step("kernel parameters of its namespaces", "proc_sys(5)", || masks::write_sysctls(&root, plan))?;
     // After every mount and write: nothing below may change any more.
-    step("mounts that are read-only become so", "mount_setattr(2)", || mounts::finish(late))?;
+    let mut attached =
+        step("mounts that are read-only become so", "mount_setattr(2)", || mounts::finish(late))?;
     step(
         "paths of the kernel that tell or change too much are masked",
         "mount_setattr(2), move_mount(2)",
-        || masks::attach(&root, plan, empty),
+        || masks::attach(&root, plan, empty, &mut attached),
     )?;
     // The working directory is made while the root can still be written.
     let identity = step("its user, looked up in the container's own files", "openat2(2), passwd(5)", || {
@@ -201,12 +218,24 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     if plan.root_read_only {
         root::make_read_only(&root)?;
     }
+    // After the last mount, and while it may be looked at: the user may not see everything.
+    step(
+        "what was set is read again: names, mounts, namespaces",
+        "statx(2), statfs(2), namespaces(7)",
+        || {
+            attest::names(plan)?;
+            attest::mounts(&root, plan, &attached)?;
+            namespaces.compare(host_proc, plan.namespaces.and(own_cgroup(plan)), joined)
+        },
+    )?;
 
     let given = process::Given {
         identity: &identity,
         terminal: pty,
         seccomp: &plan.seccomp,
-        host_proc: host_proc.as_ref(),
+        host_proc,
+        keyring,
+        enters: false,
     };
     let command = step(
         "limits, user, capabilities, label, filter of system calls",
@@ -214,6 +243,8 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         || process::take_on(process, given, channel),
     )?;
 
+    drop((root, new_root));
+    let_go(plan, channel, gate)?;
     channel.send(&Message::Ready, None)?;
     if !proceeds(channel, gate)? {
         return Ok(0);
@@ -229,10 +260,29 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     Err(exec::execute(process, &command))
 }
 
-fn set_oom_score(process: &Process) -> Result<()> {
+/// The cgroup namespace is not made with the others.
+fn own_cgroup(plan: &Plan) -> Namespaces {
+    if plan.cgroup_namespace { Namespaces::CGROUP } else { Namespaces::NONE }
+}
+
+fn set_oom_score(host_proc: &HostProc, process: &Process) -> Result<()> {
     if let Some(score) = process.oom_score_adj {
-        std::fs::write("/proc/self/oom_score_adj", score.to_string())
-            .map_err(called(|| format!("write \"/proc/self/oom_score_adj\" {score}")))?;
+        host_proc.write("oom_score_adj", &score.to_string())?;
+    }
+    Ok(())
+}
+
+/// Nothing of the host is in reach from here on: a command that is looked up by a descriptor, a process that comes in before the
+/// start, and a small init that stays would find it.
+fn let_go(plan: &Plan, channel: &Channel, gate: Option<&OwnedFd>) -> Result<()> {
+    let mut kept = vec![channel.as_fd()];
+    kept.extend(gate.map(AsFd::as_fd));
+    kept.extend(crate::steps::descriptors());
+    sys::close_range::close_inherited(3 + plan.process.preserved_fds, &kept)?;
+    if !plan.has_user_namespace() {
+        // Its memory is a copy of the runtime's. In a user namespace of its own the parent, who may be no more than its owner, could not
+        // look after it then, and what comes in there has its own capabilities alone.
+        crate::stage::set_dumpable(false)?;
     }
     Ok(())
 }

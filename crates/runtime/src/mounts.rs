@@ -42,7 +42,7 @@ pub fn add(root: &Path, id: &str, file: &Path) -> Result<Vec<String>> {
 fn attach(plan: &Plan, opened: &steps::Opened) -> Result<()> {
     let root = init::open_root()?;
     let prepared = steps::prepare(plan, opened)?;
-    steps::finish(steps::attach(&root, prepared)?)
+    steps::finish(steps::attach(&root, prepared)?).map(drop)
 }
 
 /// Unmounts what is at the destinations that `file` lists.
@@ -145,7 +145,8 @@ impl Inside {
                 .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG)".to_owned()))
         };
         die_with_the_parent()?;
-        // What runs in the container must not read nor trace this process (CVE-2016-9962).
+        // What runs in the container must not read nor trace this process (CVE-2016-9962), nor read what was typed on the host.
+        sys::command_line::replace(c"mounts")?;
         stage::set_dumpable(false)?;
         move_into_thread_name_spaces(self.pidfd.as_fd(), self.types)
             .map_err(called::<Errno>(|| format!("setns(init, {:?})", self.types)))?;

@@ -34,6 +34,23 @@ const KINDS: [(Namespaces, &str, LinkNameSpaceType, ThreadNameSpaceType); 8] = [
     (Namespaces::MOUNT, "mnt", LinkNameSpaceType::Mount, ThreadNameSpaceType::MOUNT),
 ];
 
+/// Every kind with its file in /proc/PID/ns.
+pub const FILES: [(Namespaces, &str); 8] = {
+    let mut files = [(Namespaces::NONE, ""); 8];
+    let mut at = 0;
+    while at < KINDS.len() {
+        files[at] = (KINDS[at].0, KINDS[at].1);
+        at += 1;
+    }
+    files
+};
+
+/// The same kinds as a set.
+pub fn kinds(types: ThreadNameSpaceType) -> Namespaces {
+    let of = |one: &&(Namespaces, _, _, ThreadNameSpaceType)| types.contains(one.3);
+    KINDS.iter().filter(of).fold(Namespaces::NONE, |all, one| all.and(one.0))
+}
+
 /// A namespace, open: what its path leads to can no longer change.
 #[derive(Debug)]
 pub struct Open {

@@ -159,6 +159,8 @@ fn carry_out(program: &mut Program, verb: &str, words: &Words) -> Result<i32> {
 fn change_mounts(program: &mut Program, words: &Words) -> Result<i32> {
     let [what, id, file] = &words.arguments[..] else { return Err(invalid("mounts: add|remove ID FILE")) };
     let file = Path::new(file);
+    // It goes into the container (CVE-2019-5736).
+    runtime::own_program::protect()?;
     match what.as_str() {
         "add" => {
             for warning in runtime::mounts::add(&program.root, id, file)? {

@@ -41,6 +41,13 @@ fn close(first: u32, last: u32) -> Result<(), CallError> {
     Err(called(|| format!("close_range({first}, {last})"))(std::io::Error::last_os_error()))
 }
 
+/// Whether an execve(2) would keep a descriptor. One that is not open it does not keep.
+pub fn stays_open(fd: i32) -> bool {
+    // SAFETY: takes integers only; a number that is no descriptor answers EBADF.
+    let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    flags >= 0 && flags & libc::FD_CLOEXEC == 0
+}
+
 /// Closes every descriptor from `first` up that whoever started this program left open: those that an execve(2) would keep. This
 /// program opens none of that kind.
 pub fn close_left_over(first: i32) -> Result<(), CallError> {
@@ -50,12 +57,9 @@ pub fn close_left_over(first: i32) -> Result<(), CallError> {
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .filter(|fd| *fd >= first)
         .collect();
-    for fd in fds {
-        // SAFETY: takes integers only; a number that is no descriptor (that of the directory just read) answers EBADF.
-        let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
-        if flags >= 0 && flags & libc::FD_CLOEXEC == 0 {
-            close(fd.cast_unsigned(), fd.cast_unsigned())?;
-        }
+    // That of the directory just read is none any more.
+    for fd in fds.into_iter().filter(|fd| stays_open(*fd)) {
+        close(fd.cast_unsigned(), fd.cast_unsigned())?;
     }
     Ok(())
 }

@@ -42,6 +42,13 @@ fn install(program: &[Instruction], flags: u32) -> Result<i64, CallError> {
     Err(called(shown)(std::io::Error::last_os_error()))
 }
 
+/// Whether this thread has a filter already, from whoever started it (`PR_GET_SECCOMP`).
+pub fn has_filter() -> bool {
+    // SAFETY: takes integers only.
+    let mode = unsafe { libc::prctl(libc::PR_GET_SECCOMP, 0, 0, 0, 0) };
+    mode == libc::SECCOMP_MODE_FILTER as libc::c_int
+}
+
 /// Whether this kernel knows a flag of filters (`SECCOMP_FILTER_FLAG_*`).
 pub fn has_flag(flag: u32) -> Result<bool, CallError> {
     // This one has a meaning only beside another.

@@ -36,14 +36,14 @@ pub fn set_affinity(list: Option<&Vec<usize>>) -> Result<()> {
     sys::affinity::set(list).within(|| "process.execCPUAffinity: set the affinity")
 }
 
-/// A session keyring of its own: keys of the caller are not for the container (keyrings(7)).
-pub fn join_keyring(name: Option<&str>) -> Result<()> {
-    let Some(name) = name else { return Ok(()) };
+/// A session keyring of its own: keys of the caller are not for the container (keyrings(7)). Its serial number, where one is made.
+pub fn join_keyring(name: Option<&str>) -> Result<Option<i64>> {
+    let Some(name) = name else { return Ok(None) };
     let name = CString::new(name).map_err(|_| Error::new(Kind::Invalid, "the keyring's name has a NUL"))?;
     match sys::keyring::join_session(&name) {
         // A kernel without keys has none to leak. EDQUOT: a user with too many keyrings keeps the one he has, as with
         // the peers; it is not the host's, which the namespaces of users keep apart.
-        Err(error) if matches!(error.errno, Errno::NOSYS) => Ok(()),
-        other => other.within(|| "make a session keyring"),
+        Err(error) if matches!(error.errno, Errno::NOSYS) => Ok(None),
+        other => other.map(Some).within(|| "make a session keyring"),
     }
 }

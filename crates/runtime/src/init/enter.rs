@@ -1,10 +1,12 @@
 //! The order of a process that is executed in a container that runs. An order of its own: nothing is mounted, nothing is
 //! made, and it shares the steps with init that make a process what it is.
 
-use super::{Message, attributes, exec, label, process, report, terminal, user};
+use super::host_proc::HostProc;
+use super::{Message, attest, attributes, exec, label, process, report, terminal, user};
 use crate::channel::Channel;
 use crate::container::be_brought;
 use crate::error::{Error, Kind, Result, of_cgroup};
+use crate::namespace::kinds;
 use crate::plan::Process;
 use crate::stage;
 use cgroup::Entry;
@@ -45,9 +47,13 @@ fn stage(entering: &Entering, channel: &mut Channel, entry: &Entry) -> Result<i3
     // Before the cgroup namespace is joined, and before anything costs memory.
     entry.enter().map_err(of_cgroup)?;
     // While /proc of the host is in reach, and privileges are there to lower the score.
-    super::set_oom_score(&entering.process)?;
+    let host_proc = HostProc::open()?;
+    super::set_oom_score(&host_proc, &entering.process)?;
     attributes::set_affinity(entering.process.attributes.final_affinity.as_ref())?;
-    let host_proc = label::host_proc(&entering.process.attributes)?;
+    label::check(&entering.process.attributes)?;
+    let before = attest::Seen::now(&host_proc)?;
+    // What was typed on the host is not for there, and anybody there may read it until the execve.
+    sys::command_line::replace(c"exec")?;
     // Processes of the container are to come: they must not read nor trace this one (CVE-2016-9962).
     stage::set_dumpable(false)?;
     let types = entering.namespaces;
@@ -60,19 +66,26 @@ fn stage(entering: &Entering, channel: &mut Channel, entry: &Entry) -> Result<i3
         stage::become_root(entering.process.keep_groups).within(|| "become root of the user namespace")?;
     }
     if !types.contains(ThreadNameSpaceType::PROCESS_ID) {
-        return Ok(set_up_and_execute(entering, channel, host_proc.as_ref())
+        return Ok(set_up_and_execute(entering, channel, &host_proc, &before)
             .unwrap_or_else(|failure| report(channel, failure)));
     }
     let child = clone3_sibling(Namespaces::NONE, || {
-        let done = channel.proceed().and_then(|()| set_up_and_execute(entering, channel, host_proc.as_ref()));
+        let done =
+            channel.proceed().and_then(|()| set_up_and_execute(entering, channel, &host_proc, &before));
         done.unwrap_or_else(|failure| report(channel, failure))
     })?;
     channel.send(&Message::Init, Some(child.pidfd.as_fd()))?;
     Ok(0)
 }
 
-fn set_up_and_execute(entering: &Entering, channel: &Channel, host_proc: Option<&OwnedFd>) -> Result<i32> {
+fn set_up_and_execute(
+    entering: &Entering,
+    channel: &Channel,
+    host_proc: &HostProc,
+    before: &attest::Seen,
+) -> Result<i32> {
     let process = &entering.process;
+    before.compare(host_proc, kinds(entering.namespaces), &[])?;
     // Not inherited from a stage.
     set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG)".to_owned()))?;
@@ -81,8 +94,15 @@ fn set_up_and_execute(entering: &Entering, channel: &Channel, host_proc: Option<
     let pty = terminal::pair(&root, process, channel)?;
     let identity = user::identify(&root, process)?;
     label::label_keys(host_proc, &process.attributes)?;
-    attributes::join_keyring(process.attributes.keyring.as_deref())?;
-    let given = process::Given { identity: &identity, terminal: pty, seccomp: &entering.seccomp, host_proc };
+    let keyring = attributes::join_keyring(process.attributes.keyring.as_deref())?;
+    let given = process::Given {
+        identity: &identity,
+        terminal: pty,
+        seccomp: &entering.seccomp,
+        host_proc,
+        keyring,
+        enters: true,
+    };
     let command = process::take_on(process, given, channel)?;
     channel.send(&Message::Ready, None)?;
     match channel.receive()? {

@@ -1,5 +1,6 @@
 //! Paths that a container must not read or write, and kernel parameters it is given.
 
+use super::attest::Attached;
 use super::mounts::{clone_tree, file_system};
 use super::root::resolve;
 use crate::error::{Error, Kind, Result};
@@ -29,11 +30,11 @@ struct Cover {
 }
 
 impl Cover {
-    fn put(&mut self, at: &OwnedFd) -> Result<()> {
+    fn put(&mut self, at: &OwnedFd, attached: &mut Attached) -> Result<()> {
         if self.attached {
-            return cover(&clone(self.tree.as_fd(), false)?, at);
+            return cover(&clone(self.tree.as_fd(), false)?, at, attached);
         }
-        cover(&self.tree, at)?;
+        cover(&self.tree, at, attached)?;
         self.attached = true;
         Ok(())
     }
@@ -60,20 +61,23 @@ fn null() -> Result<OwnedFd> {
     let stat = rustix::fs::fstat(&tree).map_err(called::<Errno>(|| "fstat(\"/dev/null\")".to_owned()))?;
     let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;
     if is_device && stat.st_rdev == rustix::fs::makedev(1, 3) {
+        // It is the host's own node: its mode and owner are not for a container to change, and only a mount that is read-only says so.
+        let attributes = MountAttributes { set: RDONLY | NOSUID | NOEXEC, ..MountAttributes::default() };
+        mount_setattr(tree.as_fd(), false, attributes)?;
         return Ok(tree);
     }
     Err(Error::new(Kind::Invalid, "/dev/null of the host is not the null device"))
 }
 
 /// Covers the masked paths and makes the read-only ones so. A path that is not there needs neither.
-pub fn attach(root: &OwnedFd, plan: &Plan, empty: Option<Empty>) -> Result<()> {
+pub fn attach(root: &OwnedFd, plan: &Plan, empty: Option<Empty>, attached: &mut Attached) -> Result<()> {
     for path in &plan.read_only {
         let Some(found) = existing(root, path)? else { continue };
         let again = clone(found.as_fd(), true).within(|| format!("make {} read-only", path.display()))?;
         let attributes = MountAttributes { set: RDONLY, ..MountAttributes::default() };
         mount_setattr(again.as_fd(), true, attributes)
             .within(|| format!("make {} read-only", path.display()))?;
-        cover(&again, &found).within(|| format!("make {} read-only", path.display()))?;
+        cover(&again, &found, attached).within(|| format!("make {} read-only", path.display()))?;
     }
     let Some(mut empty) = empty else { return Ok(()) };
     for path in &plan.masked {
@@ -83,7 +87,7 @@ pub fn attach(root: &OwnedFd, plan: &Plan, empty: Option<Empty>) -> Result<()> {
             FileType::Directory => &mut empty.directory,
             _ => &mut empty.null,
         };
-        with.put(&found).within(|| format!("mask {}", path.display()))?;
+        with.put(&found, attached).within(|| format!("mask {}", path.display()))?;
     }
     Ok(())
 }
@@ -107,10 +111,10 @@ fn clone(fd: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd> {
     Ok(tree)
 }
 
-fn cover(tree: &OwnedFd, at: &OwnedFd) -> Result<()> {
+fn cover(tree: &OwnedFd, at: &OwnedFd, attached: &mut Attached) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(tree, "", at, "", flags).map_err(called::<Errno>(|| "move_mount".to_owned()))?;
-    Ok(())
+    attached.note(tree.as_fd())
 }
 
 /// Sets kernel parameters through the container's own /proc, which is checked to be one.

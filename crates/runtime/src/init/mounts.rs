@@ -11,6 +11,7 @@ pub use bind::clone_tree;
 pub use file_system::file_system;
 pub use parent::{Opened, open_apart, open_for_running, open_in_parent};
 
+use super::attest::Attached;
 use super::fill;
 use super::target::{self, Missing, found_or_made, link_or_made, resolve_without_links};
 use crate::error::{Error, Kind, Result};
@@ -55,6 +56,8 @@ pub struct Late {
     read_only: Vec<(OwnedFd, bool)>,
     /// The limit of descriptors that there was before.
     limit: Option<Rlimit>,
+    /// All that is attached, for who looks at it again.
+    pub attached: Attached,
 }
 
 /// More mounts than this may be more descriptors than a process usually has.
@@ -226,30 +229,37 @@ fn new_file_system(plan: &Plan, wanted: &FileSystem, set: u64, scratch: Option<&
         return Err(error);
     }
     let Ok(tree) = clone_tree(Path::new(host), true) else { return Err(error) };
+    // With the cgroups that are mounted in it, of which some may be this user's to write to (CVE-2023-25809).
+    let set = if kind == "sysfs" { set | RDONLY } else { set };
     mount_setattr(tree.as_fd(), true, MountAttributes { set, ..MountAttributes::default() })?;
     Ok(tree)
 }
 
 /// Moves every mount to its place, in order: a later target may be inside an earlier mount.
 pub fn attach(root: &OwnedFd, all: All<'_>) -> Result<Late> {
-    let mut read_only = Vec::new();
-    for one in all.mounts {
+    let (mut read_only, mut attached) = (Vec::new(), Attached::default());
+    for (number, one) in all.mounts.into_iter().enumerate() {
         let mount = one.mount;
-        read_only.extend(attach_one(root, one).within(|| shown(mount))?);
+        read_only.extend(attach_one(root, (number, one), &mut attached).within(|| shown(mount))?);
     }
-    Ok(Late { read_only, limit: all.limit })
+    Ok(Late { read_only, limit: all.limit, attached })
 }
 
 /// Makes read-only what had to wait until all in it was made, and takes back what that needed.
-pub fn finish(late: Late) -> Result<()> {
+pub fn finish(late: Late) -> Result<Attached> {
     for (tree, recursive) in late.read_only {
         let attributes = MountAttributes { set: RDONLY, ..MountAttributes::default() };
         mount_setattr(tree.as_fd(), recursive, attributes).within(|| "make a mount read-only")?;
     }
-    late.limit.map_or(Ok(()), set_limit)
+    late.limit.map_or(Ok(()), set_limit)?;
+    Ok(late.attached)
 }
 
-fn attach_one(root: &OwnedFd, prepared: Prepared<'_>) -> Result<Option<(OwnedFd, bool)>> {
+fn attach_one(
+    root: &OwnedFd,
+    (number, prepared): (usize, Prepared<'_>),
+    attached: &mut Attached,
+) -> Result<Option<(OwnedFd, bool)>> {
     let Prepared { mount, made, mut attributes } = prepared;
     let late = is_filled_later(mount);
     let mut recursive = mount.recursive_attributes;
@@ -273,6 +283,7 @@ fn attach_one(root: &OwnedFd, prepared: Prepared<'_>) -> Result<Option<(OwnedFd,
             tree
         }
     };
+    attached.note_planned(number, tree.as_fd())?;
     set(&tree, true, recursive)?;
     for change in &mount.propagation {
         let attributes = MountAttributes { propagation: change.kind, ..MountAttributes::default() };
@@ -319,7 +330,7 @@ fn place(root: &OwnedFd, mount: &Mount, tree: &OwnedFd) -> Result<(OwnedFd, bool
     let over_proc = mount.target == Path::new("/proc");
     match &mount.source {
         Source::FileSystem(one) if one.kind == "proc" || one.kind == "sysfs" => {
-            on_ordinary_directory(root, mount, &one.kind)?;
+            on_ordinary_directory(root, mount, &one.kind, &at)?;
             if !over_proc {
                 bind::may_be_covered(root, &at, &mount.target)?;
             }
@@ -331,9 +342,14 @@ fn place(root: &OwnedFd, mount: &Mount, tree: &OwnedFd) -> Result<(OwnedFd, bool
 }
 
 /// A link in place of /proc or /sys would let an image choose what is written there (CVE-2019-19921).
-fn on_ordinary_directory(root: &OwnedFd, mount: &Mount, kind: &str) -> Result<()> {
+fn on_ordinary_directory(root: &OwnedFd, mount: &Mount, kind: &str, at: &OwnedFd) -> Result<()> {
     match resolve_without_links(root.as_fd(), &mount.target) {
-        Ok(_) => Ok(()),
+        // The very one that is mounted on: between the two lookups somebody may have exchanged it for a link.
+        Ok(found) if target::same(&found, at)? => Ok(()),
+        Ok(_) => Err(Error::new(
+            Kind::Invalid,
+            format!("file system {kind:?}: its directory was exchanged meanwhile"),
+        )),
         Err(error) if error.errno == Errno::LOOP => Err(Error::new(
             Kind::Invalid,
             format!("file system {kind:?} must be mounted on ordinary directory"),

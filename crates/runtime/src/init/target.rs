@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 use sys::{Errno, called};
 
 /// As many links as the kernel follows in one path (path_resolution(7)).
@@ -22,16 +23,30 @@ pub fn resolve_without_links(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedF
     resolve_with(root, path, OFlags::PATH, ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
 }
 
+/// How long a path is tried that others change all the time: somebody who renames without end must not hold up a start for ever.
+#[derive(Debug, Default)]
+pub struct Patience(Option<Instant>);
+
+impl Patience {
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// Whether to try once more.
+    pub fn lasts(&mut self) -> bool {
+        self.0.get_or_insert_with(Instant::now).elapsed() < Self::LIMIT
+    }
+}
+
 fn resolve_with(
     root: BorrowedFd<'_>,
     path: &Path,
     flags: OFlags,
     how: ResolveFlags,
 ) -> Result<OwnedFd, sys::CallError> {
+    let mut patience = Patience::default();
     loop {
         match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), how) {
             // A rename or mount elsewhere raced with a "..": the kernel asks to try again.
-            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(Errno::AGAIN | Errno::INTR) if patience.lasts() => {}
             other => return other.map_err(called::<Errno>(|| format!("openat2({path:?}, IN_ROOT)"))),
         }
     }

@@ -1,5 +1,6 @@
 //! The container's own terminal: made in its own devpts, its master handed to the parent.
 
+use super::attest::Attached;
 use super::target::{Missing, kind, link_or_made, resolve};
 use super::user::Identity;
 use crate::channel::{Channel, Message};
@@ -14,10 +15,15 @@ use std::path::Path;
 use sys::{Context, Errno, called};
 
 /// Opens a pair in the container's devpts, sends the master up and binds the other end onto /dev/console.
-pub fn open(root: &OwnedFd, process: &Process, channel: &Channel) -> Result<Option<OwnedFd>> {
+pub fn open(
+    root: &OwnedFd,
+    process: &Process,
+    channel: &Channel,
+    attached: &mut Attached,
+) -> Result<Option<OwnedFd>> {
     let slave = pair(root, process, channel)?;
     if let Some(slave) = &slave {
-        bind_console(root, slave)?;
+        bind_console(root, slave, attached)?;
     }
     Ok(slave)
 }
@@ -42,7 +48,7 @@ pub fn pair(root: &OwnedFd, process: &Process, channel: &Channel) -> Result<Opti
     Ok(Some(slave))
 }
 
-fn bind_console(root: &OwnedFd, slave: &OwnedFd) -> Result<()> {
+fn bind_console(root: &OwnedFd, slave: &OwnedFd, attached: &mut Attached) -> Result<()> {
     // A link is an image's way to have some other file covered, or made (CVE-2025-52565).
     let (console, _) = link_or_made(root.as_fd(), Path::new("/dev/console"), Missing::File)?;
     if kind(&console)? == FileType::Symlink {
@@ -57,7 +63,7 @@ fn bind_console(root: &OwnedFd, slave: &OwnedFd) -> Result<()> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(&tree, "", &console, "", flags)
         .map_err(called::<Errno>(|| "move_mount(\"/dev/console\")".to_owned()))?;
-    Ok(())
+    attached.note(tree.as_fd())
 }
 
 /// Makes the terminal the controlling one, and the three standard descriptors. Before the user changes.

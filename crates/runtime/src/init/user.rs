@@ -210,14 +210,13 @@ fn written_identity(text: &str, passwd: &str, group: &str) -> Result<Identity> {
 }
 
 /// Takes on ids and capabilities, in the one order in which each step is still allowed.
-pub fn become_identity(process: &Process, identity: &Identity) -> Result<()> {
+/// Whether its groups are those that it was to have: where there are none to be had, those of the caller stay.
+pub fn become_identity(process: &Process, identity: &Identity) -> Result<bool> {
     let capabilities = process.capabilities;
     drop_bounding(capabilities.bounding).within(|| "drop capabilities")?;
     // Permitted capabilities must outlive the change of user, to be cut to the wanted sets after it.
     set_keep_capabilities(true).map_err(called::<Errno>(|| "prctl(PR_SET_KEEPCAPS)".to_owned()))?;
-    if !process.keep_groups {
-        set_groups(identity)?;
-    }
+    let groups_set = !process.keep_groups && set_groups(identity)?;
     set_ids(identity).within(|| format!("become user {}:{}", identity.uid, identity.gid))?;
     set_keep_capabilities(false).map_err(called::<Errno>(|| "prctl(PR_SET_KEEPCAPS, 0)".to_owned()))?;
     set_sets(capabilities).within(|| "set capabilities")?;
@@ -226,7 +225,7 @@ pub fn become_identity(process: &Process, identity: &Identity) -> Result<()> {
         set_no_new_privs(true).map_err(called::<Errno>(|| "prctl(PR_SET_NO_NEW_PRIVS)".to_owned()))?;
     }
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(process.umask));
-    Ok(())
+    Ok(groups_set)
 }
 
 fn drop_bounding(keep: u64) -> Result<()> {
@@ -246,12 +245,14 @@ fn drop_bounding(keep: u64) -> Result<()> {
     Ok(())
 }
 
-fn set_groups(identity: &Identity) -> Result<()> {
+fn set_groups(identity: &Identity) -> Result<bool> {
     let groups: Vec<Gid> = identity.groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     // Without a range of ids a user namespace has no setgroups; there are then no groups to drop either.
     match set_thread_groups(&groups) {
-        Err(Errno::PERM) if identity.has_own_group_alone() && setgroups_denied() => Ok(()),
-        other => other.map_err(|errno| refused(format!("setgroups({:?})", identity.groups), errno)),
+        Err(Errno::PERM) if identity.has_own_group_alone() && setgroups_denied() => Ok(false),
+        other => {
+            other.map(|()| true).map_err(|errno| refused(format!("setgroups({:?})", identity.groups), errno))
+        }
     }
 }
 

@@ -98,9 +98,10 @@ fn rootless(config: &mut Value, uid: u32, gid: u32) {
         mounts.retain(|one| one["type"] != "cgroup");
         for mount in mounts {
             if mount["type"] == "sysfs" {
-                // sysfs belongs to the network's owner: that of the host is bound.
+                // sysfs belongs to the network's owner: that of the host is bound, and with it the cgroups that are mounted in it, of
+                // which some may be the user's to write to (CVE-2023-25809).
                 *mount = json!({"destination": "/sys", "type": "none", "source": "/sys",
-                    "options": ["rbind", "nosuid", "noexec", "nodev", "ro"]});
+                    "options": ["rbind", "nosuid", "noexec", "nodev", "rro"]});
             }
             if let Some(options) = mount.get_mut("options").and_then(Value::as_array_mut) {
                 // A group that a single id has no place for.

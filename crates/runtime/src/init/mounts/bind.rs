@@ -51,10 +51,11 @@ pub fn clone_part(path: &Path, part: &Path) -> Result<OwnedFd> {
     let root = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(called::<Errno>(|| format!("open({path:?})")))?;
     let inside = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let mut patience = target::Patience::default();
     let found = loop {
         match rustix::fs::openat2(&root, part, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), inside) {
             // A rename elsewhere was in the way; openat2(2) says to try again.
-            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(Errno::AGAIN | Errno::INTR) if patience.lasts() => {}
             other => {
                 break other.map_err(called::<Errno>(|| format!("openat2({part:?}, RESOLVE_BENEATH)")))?;
             }

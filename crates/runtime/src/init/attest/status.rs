@@ -1,0 +1,124 @@
+//! Ids, groups, capabilities, privileges and filters, from /proc/PID/status (proc_pid_status(5)).
+
+use super::differs;
+use crate::error::{Error, Kind, Result};
+use crate::init::host_proc::{HostProc, read_from_its_start};
+use crate::init::user::Identity;
+use crate::plan::Process;
+use rustix::fd::OwnedFd;
+use rustix::fs::OFlags;
+use sys::{Errno, called};
+
+/// The file, opened while it may be: it says what is so when it is read.
+pub struct Status {
+    file: OwnedFd,
+    /// The file once more, and how many filters there are already, if any.
+    inherited: Option<(OwnedFd, u32)>,
+}
+
+impl Status {
+    /// To be called before the process has its own filter.
+    pub fn open(proc: &HostProc) -> Result<Self> {
+        let file = proc.own("status", OFlags::RDONLY)?;
+        let mut inherited = None;
+        // Not counted before Linux 5.9.
+        if sys::seccomp::has_filter()
+            && let Some(count) = filters(&proc.read("status")?)
+        {
+            inherited = Some((proc.own("status", OFlags::RDONLY)?, count));
+        }
+        Ok(Self { file, inherited })
+    }
+
+    /// Compares with what is meant; groups only where they could be set.
+    pub fn compare(&self, process: &Process, identity: &Identity, groups_set: bool) -> Result<()> {
+        let text = match read(&self.file) {
+            // A process that may gain privileges has its filter already, and that may refuse even this.
+            Err(error) if !process.no_new_privileges => {
+                return by_calls(process, identity).or(Err(error.into()));
+            }
+            text => text?,
+        };
+        let same = |what: &str, meant: String| {
+            let found = field(&text, what)?.split_whitespace().collect::<Vec<_>>().join(" ");
+            if found == meant { Ok(()) } else { Err(differs(what, &found, &meant)) }
+        };
+        let four = |id: u32| [id; 4].map(|id| id.to_string()).join(" ");
+        same("Uid", four(identity.uid))?;
+        same("Gid", four(identity.gid))?;
+        if groups_set {
+            // The kernel sorts them, and keeps what is there twice.
+            let mut groups = identity.groups.clone();
+            groups.sort_unstable();
+            same("Groups", groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" "))?;
+        }
+        let sets = process.capabilities;
+        for (name, meant) in [
+            ("CapInh", sets.inheritable),
+            ("CapPrm", sets.permitted),
+            ("CapEff", sets.effective),
+            ("CapAmb", sets.ambient),
+        ] {
+            same(name, format!("{meant:016x}"))?;
+        }
+        // A caller may have fewer itself, and none of them comes back.
+        let bounding = field(&text, "CapBnd")?;
+        if !u64::from_str_radix(bounding, 16).is_ok_and(|found| found & !sets.bounding == 0) {
+            return Err(differs("CapBnd", &bounding, &format!("{:016x} at most", sets.bounding)));
+        }
+        if process.no_new_privileges {
+            same("NoNewPrivs", "1".to_owned())?;
+        }
+        let umask = field(&text, "Umask")?;
+        if u32::from_str_radix(umask, 8) != Ok(process.umask) {
+            return Err(differs("Umask", &umask, &format!("{:04o}", process.umask)));
+        }
+        Ok(())
+    }
+
+    /// Whether the process has a filter beside those that it has inherited. prctl(2) is what every start needs after it; a file is read
+    /// only where that does not tell.
+    pub fn has_filter(&self) -> Result<()> {
+        let added = match &self.inherited {
+            None => sys::seccomp::has_filter(),
+            // A filter that refuses to let it be read is there.
+            Some((file, before)) => {
+                read(file).map_or(true, |text| filters(&text).is_some_and(|now| now > *before))
+            }
+        };
+        if added { Ok(()) } else { Err(differs("Seccomp", &"as before", &"with its filter")) }
+    }
+}
+
+/// What can be asked without a file.
+fn by_calls(process: &Process, identity: &Identity) -> Result<()> {
+    use rustix::process::{getegid, geteuid, getgid, getuid};
+    let users = (getuid().as_raw(), geteuid().as_raw(), getgid().as_raw(), getegid().as_raw());
+    let meant = (identity.uid, identity.uid, identity.gid, identity.gid);
+    if users != meant {
+        return Err(differs("the user", &format!("{users:?}"), &format!("{meant:?}")));
+    }
+    let sets = rustix::thread::capabilities(None).map_err(called::<Errno>(|| "capget".to_owned()))?;
+    let sets = [sets.effective, sets.permitted, sets.inheritable].map(|set| set.bits());
+    let wanted = process.capabilities;
+    let wanted = [wanted.effective, wanted.permitted, wanted.inheritable];
+    if sets != wanted {
+        return Err(differs("the capabilities", &format!("{sets:x?}"), &format!("{wanted:x?}")));
+    }
+    Ok(())
+}
+
+fn read(file: &OwnedFd) -> Result<String, sys::CallError> {
+    read_from_its_start(file, || "read(\"/proc/thread-self/status\")".to_owned())
+}
+
+fn filters(text: &str) -> Option<u32> {
+    field(text, "Seccomp_filters").ok()?.parse().ok()
+}
+
+fn field<'a>(text: &'a str, name: &str) -> Result<&'a str> {
+    let found = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    found.map(str::trim).ok_or_else(|| {
+        Error::new(Kind::Unsupported, format!("attestation: /proc/thread-self/status has no {name}"))
+    })
+}
