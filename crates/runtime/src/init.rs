@@ -215,6 +215,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         user::identify(&root, process)
     })?;
     exec::make_working_directory(&root, process)?;
+    exec::check_working_directory(&root, process)?;
     if plan.root_read_only {
         root::make_read_only(&root)?;
     }

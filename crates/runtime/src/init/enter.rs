@@ -93,6 +93,7 @@ fn set_up_and_execute(
     let root = super::root::open()?;
     let pty = terminal::pair(&root, process, channel)?;
     let identity = user::identify(&root, process)?;
+    exec::check_working_directory(&root, process)?;
     label::label_keys(host_proc, &process.attributes)?;
     let keyring = attributes::join_keyring(process.attributes.keyring.as_deref())?;
     let given = process::Given {

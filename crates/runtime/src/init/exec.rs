@@ -29,6 +29,17 @@ pub fn make_working_directory(root: &OwnedFd, process: &Process) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a working directory that is a link of the kernel's to what some process has open: of ours it would be what nobody promised
+/// (CVE-2024-21626). Whatever else is wrong with it is said when it is entered, as the user.
+pub fn check_working_directory(root: &OwnedFd, process: &Process) -> Result<()> {
+    match resolve(root.as_fd(), &process.cwd, OFlags::PATH | OFlags::DIRECTORY) {
+        Err(error) if error.errno == Errno::LOOP => {
+            Err(Error::from(error).within(format!("enter working directory {}", process.cwd.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Gives the standard descriptors to the user, while a privilege to do so may be there: what is a pipe, a socket or a
 /// terminal could otherwise not be opened again through /dev/stdout. Files and devices of the host stay as they are.
 pub fn own_standard_descriptors(uid: u32) -> Result<()> {
