@@ -79,7 +79,7 @@ fn every_command_knows_the_containers_ids() {
     exec(&world, "web", "id -u; sed -n 's/^CapEff:[[:space:]]*//p' /proc/self/status; stat -c %u:%g /srv/f")
         .prints("0\n00000000a80425fb\n5:6");
     world.host.run(["exec", "-u", "app", "web", "id", "-u"]).ok().prints("1000");
-    world.host.run(["exec", "-u", "7:8", "web", "id"]).ok().prints("uid=7 gid=8");
+    world.host.run(["exec", "-u", "7:8", "web", "id"]).ok().prints("uid=7 gid=8 groups=8");
     world
         .host
         .run([
