@@ -48,8 +48,8 @@ impl fmt::Debug for Credential {
 }
 
 impl CredentialSource {
-    /// The credential for a registry, if there is one.
-    pub fn find(&self, registry: &str) -> Result<Option<Credential>> {
+    /// The credential for a registry, or for a part of it, if there is one.
+    pub fn find(&self, registry: &str, repository: Option<&str>) -> Result<Option<Credential>> {
         match self {
             Self::Anonymous => Ok(None),
             Self::Given(credential) => Ok(Some(credential.clone())),
@@ -61,7 +61,7 @@ impl CredentialSource {
                 {
                     return Ok(Some(credential));
                 }
-                config.credential(registry).within(|| format!("read {}", path.display()))
+                config.credential(registry, repository).within(|| format!("read {}", path.display()))
             }
         }
     }
@@ -114,14 +114,27 @@ fn key(registry: &str) -> String {
     }
 }
 
-/// Keys were written as URLs by older programs: scheme and path do not matter.
+/// Host and scope of a key: `quay.io/team` is for those repositories alone. Older programs wrote URLs, in which the path is the version.
+fn parts(key: &str) -> (&str, &str) {
+    let bare = key.strip_prefix("https://").or_else(|| key.strip_prefix("http://"));
+    let (host, path) = bare.unwrap_or(key).split_once('/').unwrap_or((bare.unwrap_or(key), ""));
+    let path = path.trim_end_matches('/');
+    let scope = if matches!(path, "v1" | "v2") { "" } else { path };
+    let host = if matches!(host, "index.docker.io" | "registry-1.docker.io") { "docker.io" } else { host };
+    (host, scope)
+}
+
+/// Whether a key is of a registry as a whole.
 fn same_registry(key_found: &str, registry: &str) -> bool {
-    fn host(text: &str) -> &str {
-        let text = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
-        let host = text.split('/').next().unwrap_or_default();
-        if matches!(host, "index.docker.io" | "registry-1.docker.io") { "docker.io" } else { host }
-    }
-    host(key_found) == host(registry)
+    parts(key_found) == (parts(registry).0, "")
+}
+
+/// How much of a repository's name a key names; nothing if it is not for it.
+fn fit(key_found: &str, registry: &str, repository: Option<&str>) -> Option<usize> {
+    let (host, scope) = parts(key_found);
+    let rest = repository.unwrap_or_default().strip_prefix(scope)?;
+    let inside = scope.is_empty() || rest.is_empty() || rest.starts_with('/');
+    (host == parts(registry).0 && inside).then_some(scope.len())
 }
 
 #[cfg(test)]
@@ -139,5 +152,24 @@ mod tests {
         check("quay.io", "quay.io", true);
         check("quay.io:443", "quay.io", false);
         check("evil.io/quay.io", "quay.io", false);
+        check("quay.io/team", "quay.io", false);
+        check("quay.io/", "quay.io", true);
+    }
+
+    #[test]
+    fn keys_are_for_a_part_of_a_registry() {
+        fn check(key_found: &str, repository: Option<&str>, expected: Option<usize>) {
+            assert_eq!(fit(key_found, "quay.io", repository), expected, "{key_found:?} {repository:?}");
+        }
+        check("quay.io", None, Some(0));
+        check("https://quay.io/v2/", Some("team/app"), Some(0));
+        check("quay.io/team", Some("team/app"), Some(4));
+        check("quay.io/team/app", Some("team/app"), Some(8));
+        check("https://quay.io/team/", Some("team/app"), Some(4));
+        check("quay.io/team", Some("team"), Some(4));
+        check("quay.io/team", Some("teams/app"), None);
+        check("quay.io/team", Some("other/team"), None);
+        check("quay.io/team", None, None);
+        check("evil.io", Some("team/app"), None);
     }
 }

@@ -3,6 +3,7 @@
 //! It verifies no digest and stores nothing. Credentials go to the registry's own host and to the token realm that
 //! it names, never along a redirect.
 
+mod realm;
 mod resolver;
 mod transport;
 mod upload;
@@ -27,6 +28,9 @@ const TOKEN_LIMIT: u64 = 1 << 20;
 /// More tags of one repository are not asked for.
 const TAGS: usize = 100_000;
 const ATTEMPTS: u32 = 3;
+
+/// The variable with further hosts that may get credentials.
+const REALMS: &str = "DEVOXX_TOKEN_REALMS";
 
 const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
@@ -242,7 +246,7 @@ impl<'a> Registry<'a> {
     fn authenticate(&self, answer: &Answer) -> Result<String> {
         let challenges: Vec<Challenge> =
             answer.headers("www-authenticate").iter().flat_map(|header| challenge::parse(header)).collect();
-        let credential = self.credentials.find(&self.registry)?;
+        let credential = self.credentials.find(&self.registry, self.repository.as_deref())?;
         let bearer = challenges.iter().find_map(|challenge| match challenge {
             Challenge::Bearer { realm, service, scope } => Some((realm, service, scope)),
             Challenge::Basic => None,
@@ -278,6 +282,20 @@ impl<'a> Registry<'a> {
         let private = realm.is_https() || (realm.is_loopback() && self.base.is_loopback());
         if !private {
             return Err(Error::new(Kind::Unauthorized, format!("token realm {realm}: not https")));
+        }
+        if realm.is_link_local() || (realm.leads_here() && !self.base.is_loopback()) {
+            return Err(Error::new(
+                Kind::Unauthorized,
+                format!("token realm {realm}: an address of this machine"),
+            ));
+        }
+        // And it goes to nobody else because a registry says so, or who speaks for it.
+        let allowed = std::env::var(REALMS).unwrap_or_default();
+        if credential.is_some() && !realm::is_of(&self.base, &realm, &allowed) {
+            let text =
+                format!("token realm {realm}: it is not of {}, whose credential it would get", self.registry);
+            return Err(Error::new(Kind::Unauthorized, text)
+                .with_hint(format!("if it may have the credential: {REALMS}={}", realm.host())));
         }
         let own = self.repository.as_ref().map(|name| format!("repository:{name}:{}", self.actions));
         let mut fields = Vec::new();

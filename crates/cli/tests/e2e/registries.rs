@@ -143,6 +143,21 @@ fn realms_that_are_not_trusted_of(host: &Host) {
     check("http://198.51.100.9/token", &["token realm", "not https"]);
     check("ftp://127.0.0.1/token", &["token realm"]);
     check("http://127.0.0.1:9/token", &["127.0.0.1:9", "refused"]);
+    // Whoever is nobody has nothing to lose there, and whoever is somebody is told.
+    let somebody = |realm: &str, allowed: &str, words: &[&str]| {
+        let registry = with_tokens(host, realm);
+        let login = format!(
+            "printf %s '{}' | DEVOXX_TOKEN_REALMS={allowed} $C login -u {} --password-stdin {}",
+            LOGIN.1, LOGIN.0, registry.address
+        );
+        host.sh(&login).refuses(FAILED, words);
+    };
+    let stranger = "https://198.51.100.9/token";
+    somebody(stranger, "", &["it is not of 127.0.0.1:5001", "DEVOXX_TOKEN_REALMS=198.51.100.9"]);
+    somebody(stranger, "192.0.2.1,198.51.100.90", &["it is not of 127.0.0.1:5001"]);
+    somebody(stranger, "192.0.2.1,198.51.100.9", &["GET https://198.51.100.9/token"]);
+    somebody("https://169.254.169.254/token", "169.254.169.254", &["an address of this machine"]);
+    somebody("https://[fe80::1]/token", "", &["an address of this machine"]);
     let odd = Web::start(host, 5002, |request| match request.target.as_str() {
         target if target.starts_with("/lines") => (200, br#"{"token": "a\r\nx-evil: 1"}"#.to_vec()),
         target if target.starts_with("/empty") => (200, b"{}".to_vec()),

@@ -1,6 +1,6 @@
 //! `config.json`: only `auths`, `credHelpers` and `credsStore` are ours, all else is kept as it is.
 
-use super::{Credential, key, same_registry};
+use super::{Credential, fit, key, same_registry};
 use crate::kind::failed;
 use crate::{Error, Kind, Result};
 use base64::Engine;
@@ -83,9 +83,13 @@ impl Config {
     }
 
     /// What `auths` says.
-    pub fn credential(&self, registry: &str) -> Result<Option<Credential>> {
+    pub fn credential(&self, registry: &str, repository: Option<&str>) -> Result<Option<Credential>> {
         let Some(auths) = self.0.get("auths").and_then(Value::as_object) else { return Ok(None) };
-        for (_, entry) in auths.iter().filter(|(found, _)| same_registry(found, registry)) {
+        let fits = auths.iter().filter_map(|(key, entry)| Some((fit(key, registry, repository)?, entry)));
+        let mut fits: Vec<(usize, &Value)> = fits.collect();
+        // What is said of the smallest part counts.
+        fits.sort_by_key(|(scope, _)| std::cmp::Reverse(*scope));
+        for (_, entry) in fits {
             let text = |name: &str| entry.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
             if let Some(token) = text("identitytoken") {
                 return Ok(Some(Credential::IdentityToken(token.to_owned())));
@@ -150,7 +154,7 @@ mod tests {
     fn entries_are_found() {
         fn check(text: &str, registry: &str, found: Option<&str>) {
             let Value::Object(map) = serde_json::from_str(text).unwrap() else { panic!("not an object") };
-            let shown = match Config(map).credential(registry).unwrap() {
+            let shown = match Config(map).credential(registry, Some("team/app")).unwrap() {
                 Some(Credential::Password { user, password }) => Some(format!("{user}/{password}")),
                 Some(Credential::IdentityToken(token)) => Some(token),
                 None => None,
@@ -161,6 +165,9 @@ mod tests {
         check(r#"{"auths":{"https://index.docker.io/v1/":{"auth":"dTpwOnE="}}}"#, "docker.io", Some("u/p:q"));
         check(r#"{"auths":{"q.io":{"auth":"dTpw","identitytoken":"t"}}}"#, "q.io", Some("t"));
         check(r#"{"auths":{"q.io":{}}}"#, "q.io", None);
+        let scoped = r#"{"auths":{"q.io":{"auth":"YTpi"},"q.io/team":{"auth":"dTpwOnE="},"q.io/team/other":{"auth":"eDp5"}}}"#;
+        check(scoped, "q.io", Some("u/p:q"));
+        check(r#"{"auths":{"q.io/other":{"auth":"dTpwOnE="}}}"#, "q.io", None);
         check(r#"{"auths":[]}"#, "q.io", None);
         check("{}", "q.io", None);
     }
@@ -176,8 +183,8 @@ mod tests {
         config.write(&path).unwrap();
         let mut config = Config::read(&path).unwrap();
         assert_eq!(config.0["psFormat"], "x");
-        assert!(config.credential("docker.io").unwrap().is_some());
-        assert!(config.credential("a.io").unwrap().is_some());
+        assert!(config.credential("docker.io", None).unwrap().is_some());
+        assert!(config.credential("a.io", None).unwrap().is_some());
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(config.remove("docker.io"));
         assert!(!config.remove("docker.io"));

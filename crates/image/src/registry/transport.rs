@@ -9,7 +9,7 @@ use crate::{Error, Kind, Result};
 use std::io::{Read, Seek};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ureq::http::Response;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::DefaultConnector;
@@ -18,6 +18,9 @@ use ureq::{Agent, Body};
 const REDIRECTS: usize = 5;
 const CONNECT: Duration = Duration::from_secs(15);
 const IDLE: Duration = Duration::from_secs(60);
+/// So many bytes come in so long, or nothing is waited for any more: each single one would be in time otherwise.
+const LEAST: u64 = 64 << 10;
+const SLOWEST: Duration = Duration::from_secs(120);
 
 /// A failed request: whether trying again may help, and whether nobody listens at all.
 #[derive(Debug)]
@@ -44,7 +47,8 @@ pub(crate) struct Transport {
 
 impl Transport {
     pub fn new(home: &str) -> Self {
-        Self { home: home.to_owned(), plain: agent(None, true), secure: [OnceLock::new(), OnceLock::new()] }
+        let secure = [OnceLock::new(), OnceLock::new()];
+        Self { home: home.to_owned(), plain: agent(None, true, home), secure }
     }
 
     /// GET, through at most five redirects.
@@ -142,8 +146,8 @@ impl Transport {
         }
         let own = url.authority() == self.home;
         let host = own.then_some(self.home.as_str());
-        let made =
-            self.secure[usize::from(own)].get_or_init(|| Ok(agent(Some(tls(host)?), url.is_loopback())));
+        let made = self.secure[usize::from(own)]
+            .get_or_init(|| Ok(agent(Some(tls(host)?), url.is_loopback(), &self.home)));
         made.as_ref().map_err(Clone::clone)
     }
 }
@@ -164,19 +168,61 @@ impl Read for Told<'_> {
     }
 }
 
+/// How fast bytes come, by the time that is waited for them alone: the disk may be slow.
+#[derive(Default)]
+struct Pace {
+    waited: Duration,
+    bytes: u64,
+}
+
+impl Pace {
+    /// So many bytes more came after so long; false if they come so slowly that nobody can mean it.
+    fn goes_on(&mut self, waited: Duration, bytes: u64) -> bool {
+        self.waited += waited;
+        self.bytes += bytes;
+        if self.bytes >= LEAST {
+            *self = Self::default();
+        }
+        self.waited < SLOWEST
+    }
+}
+
+/// A body that is given up when it comes byte by byte.
+struct Paced<R> {
+    from: R,
+    pace: Pace,
+}
+
+impl<R> Paced<R> {
+    fn new(from: R) -> Self {
+        Self { from, pace: Pace::default() }
+    }
+}
+
+impl<R: Read> Read for Paced<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let begun = Instant::now();
+        let count = self.from.read(buffer)?;
+        if count > 0 && !self.pace.goes_on(begun.elapsed(), count as u64) {
+            return Err(std::io::Error::other(format!("less than {LEAST} bytes in {SLOWEST:?}")));
+        }
+        Ok(count)
+    }
+}
+
 fn redirect(from: &Url, response: &Response<Body>) -> Result<Url> {
     let location = response.headers().get("location").and_then(|value| value.to_str().ok());
     let next = from.join(location.ok_or_else(|| Error::new(Kind::Other, "no location"))?)?;
     if from.is_https() && !next.is_https() {
         return Err(Error::new(Kind::Other, format!("to {next}: from https to http")));
     }
-    if next.is_link_local() || (next.is_loopback() && !from.is_loopback()) {
+    if next.is_link_local() || (next.leads_here() && !from.is_loopback()) {
         return Err(Error::new(Kind::Other, format!("to {next}: an address of this machine")));
     }
     Ok(next)
 }
 
-fn agent(tls: Option<TlsConfig>, loopback: bool) -> Agent {
+fn agent(tls: Option<TlsConfig>, loopback: bool, home: &str) -> Agent {
     let mut config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -192,7 +238,8 @@ fn agent(tls: Option<TlsConfig>, loopback: bool) -> Agent {
     if loopback {
         config = config.proxy(None);
     }
-    Agent::with_parts(config.build(), DefaultConnector::default(), HostNames)
+    let home = Url::parse(&format!("https://{home}")).map(|url| url.host()).unwrap_or_default();
+    Agent::with_parts(config.build(), DefaultConnector::default(), HostNames { home })
 }
 
 /// The trust of this machine, and for a registry's own host what an administrator put beside it.
@@ -312,7 +359,7 @@ impl Answer {
     /// The whole body, if it is small.
     pub fn bytes(&mut self, limit: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let reader = self.response.body_mut().as_reader();
+        let reader = Paced::new(self.response.body_mut().as_reader());
         reader
             .take(limit + 1)
             .read_to_end(&mut bytes)
@@ -325,6 +372,26 @@ impl Answer {
 
     /// The body as it comes.
     pub fn reader(self) -> Box<dyn Read> {
-        Box::new(self.response.into_body().into_reader())
+        Box::new(Paced::new(self.response.into_body().into_reader()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_at_some_pace() {
+        fn check(what: &str, reads: u32, waited: u64, bytes: u64, expected: bool) {
+            let mut pace = Pace::default();
+            let goes_on = (0..reads).all(|_| pace.goes_on(Duration::from_millis(waited), bytes));
+            assert_eq!(goes_on, expected, "{what}");
+        }
+        check("a byte a minute", 3, 59_000, 1, false);
+        check("a byte a second", 200, 1000, 1, false);
+        check("a short answer that is late", 1, 59_000, 100, true);
+        check("a modem of old", 10_000, 1000, 600, true);
+        check("at once", 10_000, 0, 1, true);
+        check("large and late", 100, 59_000, LEAST, true);
     }
 }

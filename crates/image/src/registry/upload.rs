@@ -51,7 +51,7 @@ impl Registry<'_> {
             if begun.url.is_https() && !place.is_https() {
                 return Err(Error::new(Kind::Other, format!("POST {url}: from https to http")));
             }
-            if place.is_link_local() || (place.is_loopback() && !begun.url.is_loopback()) {
+            if place.is_link_local() || (place.leads_here() && !begun.url.is_loopback()) {
                 return Err(Error::new(Kind::Other, format!("POST {url}: to an address of this machine")));
             }
             let place = place.with_query(&encoded(&[("digest", digest.to_string())]))?;

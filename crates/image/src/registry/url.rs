@@ -5,6 +5,20 @@ use std::fmt;
 use std::net::IpAddr;
 use ureq::http::Uri;
 
+/// Whether packets to an address stay on this machine.
+pub(super) fn leads_here(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_loopback() || address.is_unspecified()
+}
+
+/// Whether an address is one of the link alone.
+pub(super) fn is_link_local(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    }
+}
+
 /// An absolute URL with http or https and without user information.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Url(Uri);
@@ -59,19 +73,20 @@ impl Url {
 
     /// `localhost`, 127.0.0.0/8 and ::1, by name and without asking a resolver.
     pub fn is_loopback(&self) -> bool {
-        self.host() == "localhost" || self.address().is_some_and(|address| address.is_loopback())
+        self.host() == "localhost"
+            || self.address().is_some_and(|address| address.to_canonical().is_loopback())
+    }
+
+    /// Whether it leads to this machine by any of the names and addresses that do. Looser than [`Url::is_loopback`], for what is refused.
+    pub fn leads_here(&self) -> bool {
+        let host = self.host();
+        let name = host.trim_end_matches('.');
+        name == "localhost" || name.ends_with(".localhost") || self.address().is_some_and(leads_here)
     }
 
     /// Addresses at which clouds hand out the machine's own secrets.
     pub fn is_link_local(&self) -> bool {
-        match self.address() {
-            Some(IpAddr::V4(address)) => address.is_link_local(),
-            Some(IpAddr::V6(address)) => {
-                address.is_unicast_link_local()
-                    || address.to_ipv4_mapped().is_some_and(|v4| v4.is_link_local())
-            }
-            None => false,
-        }
+        self.address().is_some_and(is_link_local)
     }
 
     /// Scheme, host and port are the same.
@@ -88,7 +103,8 @@ impl Url {
         self.0.scheme_str().unwrap_or("https")
     }
 
-    fn host(&self) -> String {
+    /// The host without its port, in lower case.
+    pub fn host(&self) -> String {
         self.0.host().unwrap_or_default().trim_matches(['[', ']']).to_ascii_lowercase()
     }
 
@@ -150,7 +166,17 @@ mod tests {
         fn check(url: &str, loopback: bool, link_local: bool) {
             let url = Url::parse(url).unwrap();
             assert_eq!((url.is_loopback(), url.is_link_local()), (loopback, link_local), "{url}");
+            assert!(url.leads_here() || !loopback, "{url}");
         }
+        for url in
+            ["localhost.", "x.localhost:80", "0.0.0.0", "[::]", "[::ffff:127.0.0.1]", "[::ffff:0.0.0.0]"]
+        {
+            assert!(Url::parse(&format!("http://{url}/")).unwrap().leads_here(), "{url}");
+        }
+        for url in ["localhost.evil.io", "notlocalhost", "192.0.2.1", "[2001:db8::1]"] {
+            assert!(!Url::parse(&format!("http://{url}/")).unwrap().leads_here(), "{url}");
+        }
+        check("http://[::ffff:127.0.0.1]", true, false);
         check("http://localhost:5000", true, false);
         check("http://127.9.9.9", true, false);
         check("http://[::1]:5000", true, false);
