@@ -9,7 +9,7 @@ mod settings;
 use crate::birth;
 use crate::boot;
 use crate::control;
-use crate::error::{Result, of_network};
+use crate::error::{Result, of_image, of_network};
 use crate::host::Host;
 use crate::{names, networks, remove};
 use std::path::{Path, PathBuf};
@@ -106,12 +106,7 @@ impl Finding {
 }
 
 fn delete(directory: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(called(|| format!("remove {directory:?}"))(error).into())
-        }
-        _ => Ok(()),
-    }
+    image::remove_at(directory).map(drop).map_err(of_image)
 }
 
 /// The ones beneath first: files of a cgroup are not removed, and a directory with processes is not either (EBUSY).

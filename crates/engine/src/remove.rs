@@ -1,6 +1,6 @@
 //! `rm`, and what every end gives back: from the record alone, in reverse order.
 
-use crate::error::{Error, Kind, Result, of_network, of_runtime};
+use crate::error::{Error, Kind, Result, of_image, of_network, of_runtime};
 use crate::life::{self, Status};
 use crate::neighbours;
 use crate::paths::Paths;
@@ -101,13 +101,8 @@ fn clear_away(paths: &Paths, id: &str) -> Result<()> {
     let gone = gone(paths, id);
     for entry in std::fs::read_dir(&gone).into_iter().flatten().flatten() {
         let path = entry.path();
-        let removed = match entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            true => std::fs::remove_dir_all(&path),
-            false => std::fs::remove_file(&path),
-        };
-        if let Err(error) = removed.or_else(|error| if missing(&error) { Ok(()) } else { Err(error) }) {
-            return Err(called(|| format!("remove {path:?}"))(error).into());
-        }
+        // At any depth: the container made what is in its upper directory.
+        image::remove_at(&path).map_err(of_image)?;
     }
     // With it goes the lock that the caller holds.
     control::remove(paths, id)?;

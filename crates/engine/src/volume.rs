@@ -5,7 +5,7 @@
 //! DATA/volumes/NAME/volume.json   when it was made, its labels
 //! ```
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, of_image};
 use crate::events::{self, Occurrences, Subject};
 use crate::filter::{Filters, Pattern};
 use crate::mount::VolumeMount;
@@ -153,16 +153,11 @@ pub fn remove_volume(paths: &Paths, name: &str, force: bool) -> Result<()> {
 /// Removes a volume and all that is in it.
 pub fn remove(paths: &Paths, name: &str) -> Result<()> {
     let directory = paths.volumes().join(checked(name)?);
-    match std::fs::remove_dir_all(&directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(called(|| format!("remove {directory:?}"))(error).into())
-        }
-        Err(_) => Ok(()),
-        Ok(()) => {
-            events::tell(paths, Subject::Volume, "destroy", name, &[("driver", "local")]);
-            Ok(())
-        }
+    // At any depth: a container made what is in it.
+    if image::remove_at(&directory).map_err(of_image)? {
+        events::tell(paths, Subject::Volume, "destroy", name, &[("driver", "local")]);
     }
+    Ok(())
 }
 
 /// Says of each volume that a container has that it is mounted now, or no more.

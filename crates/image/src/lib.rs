@@ -23,6 +23,7 @@ mod store;
 pub use credentials::CredentialSource;
 pub use kind::Kind;
 pub use layer::Ownership;
+pub use layer::tree::remove_at;
 pub use load::load;
 pub use platform::Platform;
 pub use pull::{Event, PullOptions, pull, tags};

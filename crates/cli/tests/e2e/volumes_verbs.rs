@@ -145,3 +145,19 @@ fn mistakes() {
     refuses(&["frobnicate"], &["frobnicate"]);
     before.assert_same(&world.host, "mistakes with volumes");
 }
+
+/// Deeper than there are descriptors: a container makes that, and whoever removes it is not stopped by it.
+#[test]
+fn deep_directories_go_too() {
+    for world in World::both() {
+        let deep = "i=0; while [ $i -lt 1500 ]; do mkdir d && cd d || exit 1; i=$((i+1)); done";
+        let script = format!("cd /v && {deep}; cd / && mkdir /w && cd /w && {deep}");
+        let words = ["run", "--name", "deep", "--net", "none", "-v", "deep:/v", BUSYBOX, "sh", "-c", &script];
+        world.host.run(words).ok();
+        let limited = |command: &str| world.host.sh(&format!("ulimit -n 256; exec $C {command}"));
+        limited("system df -v").ok();
+        limited("rm deep").ok();
+        limited("volume rm deep").ok();
+        world.host.run(["volume", "ls", "-q"]).ok().prints("");
+    }
+}

@@ -9,6 +9,24 @@ use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+/// Removes what is at `path`, whatever it is. False where there is nothing.
+pub fn remove_at(path: &Path) -> Result<bool> {
+    let missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
+    let shown = || format!("remove {path:?}");
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(failed(shown)(Errno::INVAL));
+    };
+    match std::fs::symlink_metadata(path) {
+        Err(error) if missing(&error) => return Ok(false),
+        other => other.map(drop).map_err(failed(shown))?,
+    }
+    match std::fs::File::open(parent) {
+        Err(error) if missing(&error) => Ok(false),
+        opened => remove(&opened.map_err(failed(shown))?, name.as_encoded_bytes()).map(|()| true),
+    }
+}
 
 /// Removes `name` in `parent`, whatever it is. A name that is not there is no error.
 pub(crate) fn remove(parent: impl AsFd, name: &[u8]) -> Result<()> {
@@ -98,7 +116,9 @@ mod tests {
             at = open(&at, "d").unwrap();
         }
         drop(at);
-        remove(&parent, b"t").unwrap();
+        assert!(remove_at(&directory.path().join("t")).unwrap());
+        assert!(!remove_at(&directory.path().join("t")).unwrap());
+        assert!(!remove_at(&directory.path().join("no/t")).unwrap());
         remove(&parent, b"t").unwrap();
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
