@@ -4,7 +4,7 @@ use crate::moment;
 use crate::place::{place, print};
 use engine::events::{Occurrence, Subject};
 use engine::filter::Filters;
-use engine::template::Template;
+use engine::template::{Template, printable};
 use engine::{Error, Result};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -56,7 +56,7 @@ pub fn events(arguments: &Events) -> Result<i32> {
             return true;
         }
         let text = match &template {
-            Some(template) => template.render(&value(occurrence)),
+            Some(template) => template.render(&printable(&value(occurrence))),
             None if is_json => Ok(value(occurrence).to_string()),
             None => Ok(line(occurrence)),
         };

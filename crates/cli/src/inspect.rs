@@ -1,7 +1,7 @@
 //! `inspect`: everything that is known of containers, images and whatever else has a name.
 
 use crate::place::{Place, open, place, print};
-use engine::template::Template;
+use engine::template::{Template, printable};
 use engine::{Error, Kind, Result};
 use serde_json::Value;
 
@@ -208,7 +208,9 @@ impl Shape {
                 print(&text)
             }
             Self::Json => all.iter().try_for_each(|one| print(&one.to_string())),
-            Self::Template(template) => all.iter().try_for_each(|one| print(&template.render(one)?)),
+            Self::Template(template) => {
+                all.iter().try_for_each(|one| print(&template.render(&printable(one))?))
+            }
         }
     }
 }

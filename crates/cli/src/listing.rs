@@ -2,7 +2,7 @@
 
 use crate::place::print;
 use engine::Result;
-use engine::template::Template;
+use engine::template::{Template, printable};
 use serde_json::{Map, Value};
 
 /// One row: fields by docker's names. All are texts, as docker has them.
@@ -90,8 +90,10 @@ impl Listing {
     /// The text of the rows.
     pub fn text(&self, rows: &[Row]) -> Result<String> {
         let filled = |template: &Template, row: &Row| {
-            template
-                .render_with(&Value::Object(row.fields.clone()), &|name, arguments| row.call(name, arguments))
+            let fields = printable(&Value::Object(row.fields.clone()));
+            template.render_with(&fields, &|name, arguments| {
+                row.call(name, arguments).map(|value| printable(&value))
+            })
         };
         let mut lines = Vec::new();
         match &self.kind {
@@ -165,6 +167,12 @@ mod tests {
             let listing = Listing::new(format, "{{.Names}}\\t{{.ID}}", &headers).expect("a format");
             assert_eq!(listing.text(&rows).expect("rows"), expected, "{format:?}");
         };
+        let hostile = [("com.a".to_owned(), "\u{1b}[31mred".to_owned())];
+        let listing =
+            Listing::new(Some("{{.ID}} {{.Label \"com.a\"}} {{.Labels}}"), "", &[]).expect("a format");
+        let row = Row::default().with("ID", "\u{9b}2J").with_labels(&hostile);
+        let shown = listing.text(&[row]).expect("a row");
+        assert_eq!(shown, "\\u{9b}2J \\u{1b}[31mred com.a=\\u{1b}[31mred");
         check(None, "NAMES                ID\na-long-name-of-one   4c01\nb                    5d02");
         check(Some("{{.ID}}"), "4c01\n5d02");
         check(Some("table {{.ID}}\t{{.Label \"com.a\"}}"), "ID        a\n4c01      x\n5d02      ");

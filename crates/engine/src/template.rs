@@ -24,6 +24,31 @@ pub struct Template {
 /// What is called by `.Name "argument"` at the root; none where there is no such method.
 pub type Methods<'a> = &'a dyn Fn(&str, &[Value]) -> Option<Value>;
 
+/// The same data for a terminal: what images and containers say of themselves must not steer it. Lines and tabs stay, every other
+/// control character is shown as an escape.
+pub fn printable(data: &Value) -> Value {
+    match data {
+        Value::String(text) => Value::String(printable_text(text)),
+        Value::Array(all) => all.iter().map(printable).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(key, value)| (printable_text(key), printable(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+fn printable_text(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\n' | '\t' => shown.push(letter),
+            letter if letter.is_control() => shown.extend(letter.escape_default()),
+            letter => shown.push(letter),
+        }
+    }
+    shown
+}
+
 /// A mistake, at a byte of the source.
 #[derive(Debug)]
 struct Mistake {

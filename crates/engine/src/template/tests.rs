@@ -161,3 +161,17 @@ proptest! {
         let _either = Template::parse(&source).and_then(|template| template.render(&data()));
     }
 }
+
+#[test]
+fn what_a_terminal_would_obey_is_shown() {
+    fn check(text: &str, shown: &str) {
+        let data = json!({"key": [text], text: text});
+        let expected = json!({"key": [shown], shown: shown});
+        assert_eq!(super::printable(&data), expected, "{text:?}");
+    }
+    check("plain Ünï 1\n2\t3", "plain Ünï 1\n2\t3");
+    check("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}");
+    check("a\rb\u{8}\u{7f}", "a\\rb\\u{8}\\u{7f}");
+    check("\u{9b}31m", "\\u{9b}31m");
+    assert_eq!(super::printable(&json!([1, null, true])), json!([1, null, true]));
+}
