@@ -1,6 +1,6 @@
 //! Directories of the host and named volumes inside a container, and what they hold afterwards.
 
-use crate::world::World;
+use crate::world::{BUSYBOX, World};
 use std::os::unix::fs::MetadataExt;
 use testkit::Snapshot;
 
@@ -82,6 +82,77 @@ fn a_named_volume_lasts() {
         check(&["-v", "kept:/data:ro"], "(echo x >/data/f) 2>/dev/null || echo refused", "refused");
         // A new volume begins with what the image has at that place, owner and mode as well.
         check(&["-v", "home:/home/app"], "stat -c '%u:%g' /home/app", "1000:1000");
+    }
+}
+
+/// Only what is empty is filled, by one container, and completely: also by the start after one that was killed.
+#[test]
+fn a_volume_is_filled_once() {
+    for world in World::both() {
+        let files = "mkdir -p /data/deep && cd /data && echo image >f && echo g >deep/g && chmod 750 deep && chown 1000:2000 deep . && chmod 711 .";
+        let words = ["run", "--name", "made", "--net", "none", BUSYBOX, "sh", "-c", files];
+        world.host.run(words).ok();
+        world.host.run(["commit", "made", "filled"]).ok();
+        world.host.run(["rm", "made"]).ok();
+        let run = |volume: &str, script: &str| {
+            let volume = format!("{volume}:/data");
+            world.host.run(["run", "--rm", "--net", "none", "-v", &volume, "filled", "sh", "-c", script])
+        };
+        let see = "cd /data; find . | sort; cat f deep/g; stat -c '%a %u:%g' . deep";
+        let whole = ".\n./deep\n./deep/g\n./f\nimage\ng\n711 1000:2000\n750 1000:2000";
+        run("new", see).ok().prints(whole);
+        run("new", "cd /data; rm -r deep; echo mine >f").ok();
+        run("new", "cd /data; find . | sort; cat f").ok().prints(".\n./f\nmine");
+        for (volume, script) in [("dot", "touch /v/.dot"), ("directory", "mkdir /v/empty")] {
+            world
+                .host
+                .run([
+                    "run",
+                    "--rm",
+                    "--net",
+                    "none",
+                    "-v",
+                    &format!("{volume}:/v"),
+                    BUSYBOX,
+                    "sh",
+                    "-c",
+                    script,
+                ])
+                .ok();
+            run(volume, "find /data | wc -l").ok().prints("2");
+        }
+        // Killed while it was copied, and while the copy moved into its place.
+        for (volume, left) in [
+            ("copying", "mkdir -p .devoxx-copying/deep; echo half >.devoxx-copying/f"),
+            (
+                "copied",
+                "mkdir -p .devoxx-copied/deep; echo g >.devoxx-copied/deep/g; chmod 750 .devoxx-copied/deep
+                        chown 1000:2000 .devoxx-copied/deep; echo image >f",
+            ),
+        ] {
+            let put = format!("cd /v; {left}");
+            world
+                .host
+                .run([
+                    "run",
+                    "--rm",
+                    "--net",
+                    "none",
+                    "-v",
+                    &format!("{volume}:/v"),
+                    BUSYBOX,
+                    "sh",
+                    "-c",
+                    &put,
+                ])
+                .ok();
+            run(volume, see).ok().prints(whole);
+        }
+        let starts = "for n in 1 2 3 4 5 6; do $C run --rm --net none -v many:/data filled sh -c 'cat /data/f /data/deep/g' & done; wait";
+        let all = world.host.sh(starts).ok();
+        let count = |text: &str| all.stdout.lines().filter(|line| *line == text).count();
+        assert_eq!((count("image"), count("g"), all.stderr.as_str()), (6, 6, ""), "{all}");
+        run("many", see).ok().prints(whole);
     }
 }
 

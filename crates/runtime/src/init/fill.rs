@@ -1,23 +1,93 @@
-//! Fills an empty volume from what the image has at its place, as docker does at first use.
+//! Fills an empty volume from what the image has at its place, as docker does at first use: completely, or at the next start.
 
 use crate::error::{Error, Kind, Result};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
+use std::ffi::{CStr, CString};
 use sys::{Context, Errno, called};
 
 /// Deeper than any real tree; a bound on recursion.
 const DEEPEST: usize = 256;
+
+/// Where the copy is made, in the volume: a start that was killed leaves it, and the next one begins anew.
+const COPYING: &CStr = c".devoxx-copying";
+
+/// Where the copy is when it is whole, and moves into its place from.
+const COPIED: &CStr = c".devoxx-copied";
 
 /// Copies the tree at `from` into the volume `to`, when that is an empty directory and `from` a directory.
 pub fn fill_when_empty(to: &OwnedFd, from: &OwnedFd) -> Result<()> {
     let stat = |fd: &OwnedFd| rustix::fs::fstat(fd).map_err(called::<Errno>(|| "fstat".to_owned()));
     let source = stat(from)?;
     let is_directory = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-    if !is_directory(&source) || !is_directory(&stat(to)?) || !is_empty(to.as_fd())? {
+    if !is_directory(&source) || !is_directory(&stat(to)?) {
         return Ok(());
     }
-    copy_tree(from.as_fd(), to.as_fd(), 0).within(|| "fill the volume from the image")?;
-    own_like(to.as_fd(), &source)
+    let fill = || -> Result<()> {
+        let volume = open_directory(to.as_fd(), c".")?;
+        // Of several containers that start at once the first fills it, and the others find it filled.
+        rustix::io::retry_on_intr(|| rustix::fs::flock(&volume, FlockOperation::LockExclusive))
+            .map_err(called::<Errno>(|| "flock".to_owned()))?;
+        let there = names(&volume)?;
+        if there.iter().any(|name| **name == *COPIED) {
+            move_up(&volume)?;
+            return own_like(to.as_fd(), &source);
+        }
+        // What cannot be a copy that was broken off is somebody's.
+        let broken_off = there.iter().all(|name| **name == *COPYING);
+        if !broken_off || (!there.is_empty() && remove_tree(&volume, COPYING, 0).is_err()) {
+            return Ok(());
+        }
+        if !names(&open_directory(from.as_fd(), c".")?)?.is_empty() {
+            if let Err(error) = copy(&volume, from) {
+                // Room for others; what cannot be removed now is removed by the next start.
+                return Err(remove_tree(&volume, COPYING, 0).err().map_or(error.clone(), |left| {
+                    error.with_hint(format!("a part of the copy is left in the volume: {left}"))
+                }));
+            }
+            move_up(&volume)?;
+        }
+        own_like(to.as_fd(), &source)
+    };
+    fill().within(|| "fill the volume from the image")
+}
+
+fn copy(volume: &OwnedFd, from: &OwnedFd) -> Result<()> {
+    rustix::fs::mkdirat(volume, COPYING, Mode::RWXU)
+        .map_err(called::<Errno>(|| format!("mkdirat({COPYING:?})")))?;
+    copy_tree(from.as_fd(), open_directory(volume.as_fd(), COPYING)?.as_fd(), 0)?;
+    rustix::fs::renameat(volume, COPYING, volume, COPIED)
+        .map_err(called::<Errno>(|| format!("renameat({COPYING:?}, {COPIED:?})")))?;
+    Ok(())
+}
+
+/// Moves a whole copy into its place, as far as it is not there yet.
+fn move_up(volume: &OwnedFd) -> Result<()> {
+    let copied = open_directory(volume.as_fd(), COPIED)?;
+    for name in names(&copied)? {
+        rustix::fs::renameat(&copied, &name, volume, &name)
+            .map_err(called::<Errno>(|| format!("renameat({name:?})")))?;
+    }
+    rustix::fs::unlinkat(volume, COPIED, AtFlags::REMOVEDIR)
+        .map_err(called::<Errno>(|| format!("unlinkat({COPIED:?})")))?;
+    Ok(())
+}
+
+/// Removes a directory and what is in it.
+fn remove_tree(parent: &OwnedFd, name: &CStr, depth: usize) -> Result<()> {
+    if depth > DEEPEST {
+        return Err(Error::new(Kind::Invalid, format!("directories nest deeper than {DEEPEST}")));
+    }
+    let directory = match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(_) => open_directory(parent.as_fd(), name)?,
+    };
+    for below in names(&directory)? {
+        remove_tree(&directory, &below, depth + 1)?;
+    }
+    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)
+        .map_err(called::<Errno>(|| format!("unlinkat({name:?})")))?;
+    Ok(())
 }
 
 /// Copies what is at `from` into a new tmpfs, if it is a directory (`tmpcopyup`).
@@ -25,22 +95,22 @@ pub fn copy_up(to: &OwnedFd, from: &OwnedFd) -> Result<()> {
     copy_tree(from.as_fd(), to.as_fd(), 0).within(|| "copy up what the root has there")
 }
 
-fn open_directory(at: BorrowedFd<'_>, name: &std::ffi::CStr) -> Result<OwnedFd> {
+fn open_directory(at: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let opened = rustix::fs::openat(at, name, flags, Mode::empty())
         .map_err(called::<Errno>(|| format!("openat({name:?})")))?;
     Ok(opened)
 }
 
-fn is_empty(directory: BorrowedFd<'_>) -> Result<bool> {
-    let opened = open_directory(directory, c".")?;
-    for entry in Dir::new(opened).map_err(called::<Errno>(|| "read directory".to_owned()))? {
+fn names(directory: &OwnedFd) -> Result<Vec<CString>> {
+    let mut names = Vec::new();
+    for entry in Dir::read_from(directory).map_err(called::<Errno>(|| "read directory".to_owned()))? {
         let entry = entry.map_err(called::<Errno>(|| "getdents64".to_owned()))?;
         if ![c".", c".."].contains(&entry.file_name()) {
-            return Ok(false);
+            names.push(entry.file_name().to_owned());
         }
     }
-    Ok(true)
+    Ok(names)
 }
 
 fn copy_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: usize) -> Result<()> {
@@ -60,7 +130,7 @@ fn copy_tree(from: BorrowedFd<'_>, to: BorrowedFd<'_>, depth: usize) -> Result<(
     Ok(())
 }
 
-fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &std::ffi::CStr, depth: usize) -> Result<()> {
+fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &CStr, depth: usize) -> Result<()> {
     let stat = rustix::fs::statat(from, name, AtFlags::SYMLINK_NOFOLLOW)
         .map_err(called::<Errno>(|| format!("fstatat({name:?})")))?;
     let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
@@ -75,7 +145,7 @@ fn copy_entry(from: BorrowedFd<'_>, to: BorrowedFd<'_>, name: &std::ffi::CStr, d
             let source = rustix::fs::openat(
                 from,
                 name,
-                OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC,
                 Mode::empty(),
             )
             .map_err(called::<Errno>(|| format!("openat({name:?})")))?;
