@@ -45,6 +45,11 @@ impl Identity {
 
 /// Finds out who the plan means, in the container's own files.
 pub fn identify(root: &OwnedFd, process: &Process) -> Result<Identity> {
+    if process.entry.as_ref().is_some_and(|entry| !is_one_line(entry)) {
+        // The working directory of an image is in it.
+        let text = "a home directory with a colon or a line break cannot stand in /etc/passwd";
+        return Err(Error::new(Kind::Invalid, text));
+    }
     let mut passwd = read(root, PASSWD)?;
     if let Some(entry) = process.entry.as_ref().filter(|entry| !has_user(&passwd, entry)) {
         add_user(root, &mut passwd, entry).within(|| "add the user to /etc/passwd")?;
@@ -65,6 +70,11 @@ pub fn identify(root: &OwnedFd, process: &Process) -> Result<Identity> {
             Ok(identity)
         }
     }
+}
+
+/// Whether it has the seven fields of one line of /etc/passwd (CVE-2022-4318).
+fn is_one_line(entry: &str) -> bool {
+    entry.split(':').count() == 7 && !entry.contains(['\n', '\r', '\0'])
 }
 
 /// Whether a file has a user of the number that a line is about.
@@ -327,6 +337,19 @@ mod tests {
         check("1000", 1000, 0, &[0], None);
         check("4000:5000", 4000, 5000, &[5000], None);
         check("2147483647:65534", 2_147_483_647, 65_534, &[65_534], None);
+    }
+
+    #[test]
+    fn a_line_of_passwd() {
+        for (home, expected) in [
+            ("/", true),
+            ("/mit Leerzeichen/ü", true),
+            ("/a:b", false),
+            ("/a\nroot::0:0::/:", false),
+            ("/a\0", false),
+        ] {
+            assert_eq!(is_one_line(&format!("me:x:1000:1000:me:{home}:/bin/sh")), expected, "{home:?}");
+        }
     }
 
     #[test]
