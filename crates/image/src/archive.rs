@@ -89,7 +89,7 @@ pub(crate) struct Item<'a> {
 }
 
 enum Sink<'a> {
-    Tree(Box<Unpacker>),
+    Tree(Box<Unpacker<'static>>),
     Archive(Writer<'a>),
 }
 
@@ -147,7 +147,7 @@ fn archive(stream: Box<dyn Read + '_>, put: &mut dyn FnMut(Item<'_>) -> Result<(
     let (stream, gauge) = Gauged::new(stream);
     let mut archive = tar::Archive::new(stream);
     let entries = archive.entries().map_err(|error| bad(&error))?;
-    each(entries, &gauge, &bad, &mut |next| {
+    each(entries, &gauge, &bad, &mut |next, _| {
         let path = next.path_bytes().into_owned();
         let read = entry::read(next).within(|| format!("{:?}", String::from_utf8_lossy(&path)))?;
         if let Some((what, meta)) = read {

@@ -3,6 +3,7 @@
 //! It does not know where the bytes come from or where the finished layer goes. Nothing it wrote may be used before
 //! it has returned well: the digests are known only at the end.
 
+pub(crate) mod budget;
 mod codec;
 pub(crate) mod headers;
 pub(crate) mod split;
@@ -11,6 +12,7 @@ pub(crate) mod unpack;
 
 use crate::digest::{Digest, Hasher};
 use crate::{Error, Kind, Result};
+use budget::{Budget, Share};
 use headers::Headers;
 use split::Recorder;
 use std::cell::RefCell;
@@ -30,8 +32,8 @@ pub enum Ownership {
     UserNamespace,
 }
 
-/// The most that a layer may unpack to.
-pub(crate) const UNPACKED_LIMIT: u64 = 100 << 30;
+/// What may follow an archive.
+const TRAILER: u64 = 1 << 30;
 
 /// What a layer must turn out to be.
 pub(crate) struct Expected<'a> {
@@ -39,6 +41,8 @@ pub(crate) struct Expected<'a> {
     pub digest: Option<&'a Digest>,
     pub size: u64,
     pub diff_id: &'a Digest,
+    /// What it and the image's other layers may take.
+    pub budget: &'a Budget,
 }
 
 /// The archive inside a possibly compressed stream.
@@ -64,9 +68,9 @@ pub(crate) fn receive(
     let decoder = codec::open(source).map_err(|error| broken(bad_data(&error)))?;
     let tape = Recorder::new(split);
     let (headers, gauge) = Headers::new(decoder, expected.diff_id.hasher(), Rc::clone(&tape));
-    let mut unpacker = Unpacker::new(root, ownership);
+    let mut unpacker = Unpacker::within(root, ownership, Share::new(Some(expected.budget)));
     let headers = unpacker.run(headers, &gauge, &tape).map_err(broken)?;
-    let diff_id = headers.finish(UNPACKED_LIMIT).map_err(|error| broken(bad_data(&error)))?;
+    let diff_id = headers.finish(TRAILER).map_err(|error| broken(bad_data(&error)))?;
     let State { hasher, count, .. } = state.replace(State { hasher: None, count: 0, failure: None });
     if count != expected.size {
         return Err(Error::new(Kind::Corrupt, format!("layer has {count} bytes, not {}", expected.size)));

@@ -5,6 +5,8 @@
 
 use crate::digest::Digest;
 use crate::kind::failed;
+use crate::layer::Expected;
+use crate::layer::budget::Budget;
 use crate::layer::headers::{Gauged, each};
 use crate::layer::unpack::{What, entry};
 use crate::manifest::{self, Manifest};
@@ -19,7 +21,7 @@ use serde::Deserialize;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -116,21 +118,22 @@ impl Bag {
     fn spooled(store: &Store, input: &mut dyn Read) -> Result<Self> {
         let mut from = crate::layer::decompressed(input).map_err(|error| unreadable(&error))?;
         let mut file = scratch(store)?;
-        io::copy(&mut from, &mut file).map_err(|error| match error.raw_os_error() {
+        // Whatever it unpacks to: it is not known yet what is in it.
+        let copied = io::copy(&mut from, &mut file).and_then(|_| file.into_file());
+        let file = copied.map_err(|error| match error.raw_os_error() {
             Some(_) => failed(|| "write the archive beside the store".to_owned())(error),
             None => unreadable(&error),
         })?;
         Self::listed(file)
     }
 
-    fn listed(mut file: File) -> Result<Self> {
-        file.seek(SeekFrom::Start(0)).map_err(failed(|| "lseek".to_owned()))?;
+    fn listed(file: File) -> Result<Self> {
         let whole = file.metadata().map_err(failed(|| "fstat".to_owned()))?.len();
         let mut places = HashMap::new();
         let (reader, gauge) = Gauged::new(BufReader::new(&file));
         let mut archive = tar::Archive::new(reader);
         let entries = archive.entries_with_seek().map_err(|error| unreadable(&error))?;
-        each(entries, &gauge, &unreadable, &mut |entry| {
+        each(entries, &gauge, &unreadable, &mut |entry, _| {
             if places.len() >= ENTRIES {
                 return Err(Error::new(Kind::Corrupt, format!("the archive has more than {ENTRIES} files")));
             }
@@ -280,9 +283,9 @@ impl Load<'_> {
             }
             // Its manifest is made here: no digest of one can be right.
             let names = names(image.repo_tags.unwrap_or_default().iter(), None)?;
-            let mut layers = Vec::new();
+            let (mut layers, budget) = (Vec::new(), Budget::default());
             for (path, diff_id) in image.layers.iter().zip(&diff_ids) {
-                layers.push(self.layer(path, None, diff_id)?);
+                layers.push(self.layer(path, None, diff_id, &budget)?);
             }
             loaded.extend(self.keep(&names, |name| self.store.keep_image(&config, &layers, name))?);
         }
@@ -295,7 +298,7 @@ impl Load<'_> {
         Ok(wanted.fit(&platform_of(&parse_config(config)?)).is_some())
     }
 
-    fn layer(&self, path: &str, digest: Option<&Digest>, diff_id: &Digest) -> Result<Layer> {
+    fn layer(&self, path: &str, digest: Option<&Digest>, diff_id: &Digest, budget: &Budget) -> Result<Layer> {
         let (file, size) = self.bag.file(path)?.ok_or_else(|| missing(path))?;
         let name = diff_id.to_string();
         (self.progress)(Event::Layer { digest: name.clone(), total: size });
@@ -307,7 +310,8 @@ impl Load<'_> {
             }
             (self.go_on)()
         };
-        let kept = self.store.keep_layer(file, size, digest, diff_id, &moved);
+        let expected = Expected { digest, size, diff_id, budget };
+        let kept = self.store.keep_layer(file, &expected, &moved);
         let kept = kept.within(|| format!("layer {diff_id}"))?;
         (self.progress)(Event::Done { digest: name.clone() });
         Ok(kept)
@@ -360,12 +364,8 @@ impl Load<'_> {
                     if self.platform.is_some() && chosen.is_err() {
                         return Ok(Vec::new());
                     }
-                    digest = chosen?.digest.clone();
-                    media_type = String::from(crate::store::build::MANIFEST);
-                    // What it says of itself counts; nothing else is known.
-                    if let Some(said) = said(&self.blob(&digest)?) {
-                        media_type = said;
-                    }
+                    let chosen = chosen?;
+                    (digest, media_type) = (chosen.digest.clone(), chosen.media_type.clone());
                 }
                 Manifest::Image { config, layers } => {
                     let raw = self.blob(&config.digest)?;
@@ -377,11 +377,14 @@ impl Load<'_> {
                         let text = format!("{} layers but {} diff ids", layers.len(), diff_ids.len());
                         return Err(Error::new(Kind::Corrupt, text));
                     }
-                    let mut kept = Vec::new();
+                    let (mut kept, budget) = (Vec::new(), Budget::default());
                     for (blob, diff_id) in layers.iter().zip(&diff_ids) {
-                        kept.push(self.layer(&path_of(&blob.digest), Some(&blob.digest), diff_id)?);
+                        let path = path_of(&blob.digest);
+                        kept.push(self.layer(&path, Some(&blob.digest), diff_id, &budget)?);
                     }
-                    return self.keep(names, |name| self.store.keep_manifest(&bytes, &raw, &kept, name));
+                    return self.keep(names, |name| {
+                        self.store.keep_manifest((&bytes, &media_type), &raw, &kept, name)
+                    });
                 }
             }
         }
@@ -398,11 +401,6 @@ impl Load<'_> {
 
 fn path_of(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm(), digest.hex())
-}
-
-fn said(bytes: &[u8]) -> Option<String> {
-    let document: serde_json::Value = serde_json::from_slice(bytes).ok()?;
-    Some(document.get("mediaType")?.as_str()?.to_owned())
 }
 
 fn diff_ids(config: &[u8]) -> Result<Vec<Digest>> {
@@ -462,6 +460,7 @@ mod tests {
         fn check(what: &str, entries: &[Vec<u8>], expected: Result<&[(&str, &str)], &str>) {
             let mut file = tempfile::tempfile().unwrap();
             io::Write::write_all(&mut file, &[&entries.concat()[..], &[0; 1024]].concat()).unwrap();
+            io::Seek::rewind(&mut file).unwrap();
             let bag = Bag::listed(file);
             match expected {
                 Err(says) => {

@@ -2,10 +2,12 @@
 //! refused. It fetches nothing and trusts no size that it did not compare.
 
 use crate::digest::Digest;
+use crate::layer::budget::BYTES;
 use crate::platform::Platform;
 use crate::{Error, Kind, Result};
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use serde::de::IgnoredAny;
+use std::collections::{BTreeSet, HashMap};
 
 /// Overlayfs takes no more lower directories.
 const LAYERS: usize = 500;
@@ -37,6 +39,8 @@ pub(crate) struct Entry {
 /// A descriptor (image-spec, descriptor.md) that was understood.
 #[derive(Debug, Clone)]
 pub(crate) struct Blob {
+    /// What it says it is; may be empty.
+    pub media_type: String,
     pub digest: Digest,
     pub size: u64,
 }
@@ -49,6 +53,8 @@ struct Document {
     config: Option<Descriptor>,
     layers: Option<Vec<Descriptor>>,
     manifests: Option<Vec<Descriptor>>,
+    #[serde(flatten)]
+    others: HashMap<String, IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -79,7 +85,8 @@ fn unsupported(text: impl Into<String>) -> Error {
     Error::new(Kind::Unsupported, text)
 }
 
-/// Reads a document; `served_as` is the registry's Content-Type, which counts where the document does not say.
+/// Reads a document; `served_as` is how its sender calls it, a registry's Content-Type for one. It counts where the document does not
+/// say, and is empty where nobody says.
 pub(crate) fn parse(bytes: &[u8], served_as: &str) -> Result<Manifest> {
     let document: Document = serde_json::from_slice(bytes).map_err(|error| {
         let text = error.to_string().escape_debug().to_string();
@@ -93,16 +100,20 @@ pub(crate) fn parse(bytes: &[u8], served_as: &str) -> Result<Manifest> {
         }
         other => return Err(corrupt(format!("manifest: schema version {other:?}, not 2"))),
     }
+    // Readers that do not care for case would read another document.
+    let fields = ["schemaVersion", "mediaType", "config", "layers", "manifests"];
+    if let Some(key) =
+        document.others.keys().find(|key| fields.iter().any(|field| field.eq_ignore_ascii_case(key)))
+    {
+        return Err(corrupt(format!("manifest: {key:?}, which is no field and might be one")));
+    }
     let known = |kind: &&str| INDEXES.contains(kind) || MANIFESTS.contains(kind);
-    let said = document.media_type.as_deref();
-    let served = Some(served_as).filter(known);
-    let kind = match (said, served) {
+    let kind = match (document.media_type.as_deref(), Some(served_as).filter(|kind| !kind.is_empty())) {
         (Some(said), Some(served)) if said != served => {
             return Err(corrupt(format!("manifest: says {said:?} but was served as {served:?}")));
         }
-        (Some(said), _) => said,
-        (None, Some(served)) => served,
-        (None, None) => served_as,
+        (Some(kind), _) | (None, Some(kind)) => kind,
+        (None, None) => "",
     };
     match (document.manifests, document.config, document.layers) {
         (Some(manifests), None, None) if INDEXES.contains(&kind) => index(manifests),
@@ -151,7 +162,12 @@ fn image(config: Descriptor, layers: Vec<Descriptor>) -> Result<Manifest> {
             _ => Err(unsupported(format!("layer: unknown media type {kind:?}"))),
         }
     };
-    let layers = layers.into_iter().map(read).collect::<Result<_>>()?;
+    let layers: Vec<Blob> = layers.into_iter().map(read).collect::<Result<_>>()?;
+    // What nothing comes of, such as frames that are skipped, takes time too.
+    let sum = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
+    if sum > BYTES {
+        return Err(corrupt(format!("manifest: layers of {sum} bytes, more than {BYTES}")));
+    }
     Ok(Manifest::Image { config: blob(&config)?, layers })
 }
 
@@ -160,7 +176,7 @@ fn blob(descriptor: &Descriptor) -> Result<Blob> {
     if descriptor.size > i64::MAX.cast_unsigned() {
         return Err(corrupt(format!("{digest}: {} bytes", descriptor.size)));
     }
-    Ok(Blob { digest, size: descriptor.size })
+    Ok(Blob { media_type: descriptor.media_type.clone().unwrap_or_default(), digest, size: descriptor.size })
 }
 
 /// The entry of an index that serves a platform best.
@@ -211,7 +227,15 @@ mod tests {
         let image = format!(r#""config":{config},"layers":[{layer}]"#);
         let head = r#"{"schemaVersion":2"#;
         check(&format!("{head},{image}}}"), OCI, Ok(()));
-        check(&format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), "application/json", Ok(()));
+        check(&format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), "", Ok(()));
+        check(&format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), OCI, Ok(()));
+        check(&format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), "application/json", Err(Kind::Corrupt));
+        check(&format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), INDEX, Err(Kind::Corrupt));
+        check(&format!("{head},{image}}}"), "", Err(Kind::Unsupported));
+        check(&format!(r#"{head},{image},"annotations":{{"a":"b"}}}}"#), OCI, Ok(()));
+        check(&format!(r#"{head},{image},"Layers":[]}}"#), OCI, Err(Kind::Corrupt));
+        check(&format!(r#"{head},{image},"Manifests":[]}}"#), OCI, Err(Kind::Corrupt));
+        check(&format!(r#"{head},{image},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
         check(&format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), MANIFESTS[1], Err(Kind::Corrupt));
         check(&format!("{head},{image}}}"), "application/json", Err(Kind::Unsupported));
         check(&format!(r#"{head},{image},"manifests":[]}}"#), OCI, Err(Kind::Corrupt));
@@ -228,6 +252,9 @@ mod tests {
         check(&format!(r#"{head},"config":{negative},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
         let huge = config.replace(":3", ":9223372036854775808");
         check(&format!(r#"{head},"config":{huge},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
+        let large = layer.replace(":3", &format!(":{}", 60_u64 << 30));
+        check(&format!(r#"{head},"config":{config},"layers":[{large}]}}"#), OCI, Ok(()));
+        check(&format!(r#"{head},"config":{config},"layers":[{large},{large}]}}"#), OCI, Err(Kind::Corrupt));
         let odd = config.replace("sha256:", "md5:");
         check(&format!(r#"{head},"config":{odd},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
         let foreign = layer.replace("}", r#","urls":["http://x/"]}"#);

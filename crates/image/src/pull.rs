@@ -5,6 +5,7 @@
 
 use crate::credentials::CredentialSource;
 use crate::digest::Digest;
+use crate::layer::budget::Budget;
 use crate::layer::{self, Expected};
 use crate::manifest::{self, Blob, Manifest};
 use crate::platform::Platform;
@@ -200,7 +201,8 @@ fn resolve(
     let mut wanted = reference.wanted();
     let mut expected = reference.digest.clone();
     let mut aliases = BTreeSet::new();
-    let mut chosen = false;
+    // How the index calls the manifest that was chosen.
+    let mut chosen: Option<String> = None;
     for _ in 0..DEPTH {
         let document = registry.manifest(&wanted).within(|| "fetch manifest")?;
         let digest = match (&expected, &document.digest_header) {
@@ -210,12 +212,20 @@ fn resolve(
         };
         digest.verify(&document.bytes).within(|| "manifest")?;
         aliases.insert(format!("{}@{digest}", reference.name()));
-        match manifest::parse(&document.bytes, &document.media_type)? {
+        let called = match &chosen {
+            Some(kind) if document.media_type.is_empty() => kind,
+            Some(kind) if !kind.is_empty() && *kind != document.media_type => {
+                let text = format!("manifest: {kind:?} in the index but served as {:?}", document.media_type);
+                return Err(Error::new(Kind::Corrupt, text));
+            }
+            _ => &document.media_type,
+        };
+        match manifest::parse(&document.bytes, called)? {
             Manifest::Index(entries) => {
                 let blob = manifest::choose(&entries, &wish)?;
                 wanted = blob.digest.to_string();
                 expected = Some(blob.digest.clone());
-                chosen = true;
+                chosen = Some(blob.media_type.clone());
             }
             Manifest::Image { config, layers } => {
                 store.keep_blob(&digest, &document.bytes)?;
@@ -225,7 +235,7 @@ fn resolve(
                 let parsed = parse_config(&raw_config)?;
                 let platform = platform_of(&parsed);
                 // The name alone may lead to an image of one other platform; what was asked for expressly may not.
-                if (options.platform.is_some() || chosen) && wish.fit(&platform).is_none() {
+                if (options.platform.is_some() || chosen.is_some()) && wish.fit(&platform).is_none() {
                     return Err(Error::new(Kind::Unsupported, format!("no image for {wish}"))
                         .with_hint(format!("there is one for {platform}")));
                 }
@@ -279,13 +289,14 @@ fn fetch_layers(
         .collect::<BTreeMap<_, _>>()
         .into_iter()
         .collect();
+    let budget = Budget::default();
     let next = AtomicUsize::new(0);
     let stop = AtomicBool::new(false);
     let failure: Mutex<Option<Error>> = Mutex::new(None);
     let work = || {
         let go_on = || !stop.load(Ordering::Relaxed) && !options.cancelled.load(Ordering::Relaxed);
         while let Some((diff_id, blob)) = distinct.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let fetched = fetch_layer(store, registry, blob, diff_id, options.progress, &go_on);
+            let fetched = fetch_layer(store, registry, (blob, diff_id), &budget, options.progress, &go_on);
             if let Err(error) = fetched.within(|| format!("layer {}", blob.digest)) {
                 let others = !stop.swap(true, Ordering::Relaxed);
                 let mut first = failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -316,8 +327,8 @@ fn fetch_layers(
 fn fetch_layer(
     store: &Store,
     registry: &Registry<'_>,
-    blob: &Blob,
-    diff_id: &Digest,
+    (blob, diff_id): (&Blob, &Digest),
+    budget: &Budget,
     progress: &(dyn Fn(Event) + Sync),
     go_on: &dyn Fn() -> bool,
 ) -> Result<()> {
@@ -330,7 +341,7 @@ fn fetch_layer(
         return Ok(());
     };
     progress(Event::Layer { digest: digest.clone(), total: blob.size });
-    let expected = Expected { digest: Some(&blob.digest), size: blob.size, diff_id };
+    let expected = Expected { digest: Some(&blob.digest), size: blob.size, diff_id, budget };
     let mut attempt = 1;
     let size = loop {
         let told = Cell::new(0);

@@ -189,6 +189,7 @@ fn compress(store: &Store, layer: &Layer) -> Result<(File, Digest, u64)> {
     layer.diff_id.expect(&hasher.finish())?;
     let out = encoder.finish().map_err(write)?;
     let (digest, size) = (out.hasher.finish(), out.count);
-    let file = out.to.into_inner().map_err(|error| write(error.into_error()))?;
+    let spool = out.to.into_inner().map_err(|error| write(error.into_error()))?;
+    let file = spool.into_file().map_err(write)?;
     Ok((file, digest, size))
 }

@@ -259,10 +259,28 @@ pub(crate) fn hold_shared(store: &Store) -> Result<Lock> {
 }
 
 pub(crate) fn parse_config(bytes: &[u8]) -> Result<ImageConfiguration> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let text = error.to_string().escape_debug().to_string();
-        Error::new(Kind::Corrupt, format!("image configuration: {text}"))
-    })
+    let bad = |why: String| Error::new(Kind::Corrupt, format!("image configuration: {why}"));
+    let whole: ImageConfiguration =
+        serde_json::from_slice(bytes).map_err(|error| bad(error.to_string().escape_debug().to_string()))?;
+    let Some(config) = whole.config() else { return Ok(whole) };
+    // A name alone would mean the value that this machine has for it, to some.
+    let is_variable = |entry: &&String| {
+        entry.split_once('=').is_some_and(|(name, _)| !name.is_empty()) && !entry.contains('\0')
+    };
+    if let Some(entry) = config.env().iter().flatten().find(|entry| !is_variable(entry)) {
+        let shown: String = entry.chars().take(100).collect();
+        return Err(bad(format!("the variable {shown:?} is no NAME=VALUE")));
+    }
+    // For each of them something is made when it runs.
+    let counts = [
+        ("volumes", config.volumes().as_ref().map_or(0, Vec::len), 1000),
+        ("ports", config.exposed_ports().as_ref().map_or(0, Vec::len), 10_000),
+        ("variables", config.env().as_ref().map_or(0, Vec::len), 10_000),
+    ];
+    match counts.into_iter().find(|(_, count, most)| count > most) {
+        Some((what, count, most)) => Err(bad(format!("{count} {what}, more than {most}"))),
+        None => Ok(whole),
+    }
 }
 
 fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>> {
@@ -279,13 +297,27 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>> {
     }
 }
 
+/// A new file that nobody else has, beside `path` under a name that begins like it. Numbers of processes are no names: those of
+/// another PID namespace on the same store have them too.
+fn fresh(path: &Path) -> Result<(fs::File, PathBuf)> {
+    let mut options = fs::File::options();
+    options.read(true).write(true).create_new(true);
+    let mut number = rustix::thread::gettid().as_raw_nonzero().get();
+    loop {
+        let one = path.with_extension(format!("new.{number}"));
+        match options.open(&one) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                number = number.wrapping_add(1)
+            }
+            other => return Ok((other.map_err(failed(|| format!("create {one:?}")))?, one)),
+        }
+    }
+}
+
 /// Complete on the disk under its name, or not there.
 fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    // Two threads of one process may write the same blob.
-    let thread = rustix::thread::gettid().as_raw_nonzero();
-    let scratch = path.with_extension(format!("new.{thread}"));
-    let write = || -> std::io::Result<()> {
-        let mut file = fs::File::create(&scratch)?;
+    let (mut file, scratch) = fresh(path)?;
+    let mut write = || -> std::io::Result<()> {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&scratch, path)?;

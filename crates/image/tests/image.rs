@@ -91,6 +91,22 @@ fn the_platform_is_chosen_from_an_index() {
 }
 
 #[test]
+fn an_index_says_what_it_lists() {
+    let registry = Registry::start(None);
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), Ownership::Root).unwrap();
+    let check = |kind: &str, expected: Option<Kind>| {
+        let source = Source::new(&Platform::host().architecture, &["x"]);
+        registry.push_index_of("typed", "1", &[source], kind);
+        let found = pull(&store, &registry.name("typed", "1"), None, None);
+        assert_eq!(found.as_ref().err().map(|error| error.kind), expected, "{kind}: {found:?}");
+    };
+    check("application/vnd.docker.distribution.manifest.v2+json", Some(Kind::Corrupt));
+    check("application/vnd.oci.image.index.v1+json", Some(Kind::Corrupt));
+    check("application/vnd.oci.image.manifest.v1+json", None);
+}
+
+#[test]
 fn a_cancelled_pull_goes_on_where_it_was() {
     let registry = Registry::start(None);
     let host = Platform::host().architecture;

@@ -165,6 +165,7 @@ fn other_programs_read_it() {
 fn bad_archives() {
     let world = World::root();
     world.host.sh(&format!("$C save -o /tmp/home/good.tar {BUSYBOX}")).ok();
+    world.host.sh(&format!("$C save --format oci-archive -o /tmp/home/oci.tar {BUSYBOX}")).ok();
     world.host.run(["rmi", BUSYBOX]).ok();
     let before = Snapshot::take(&world.host);
     let check = |script: &str, words: &[&str]| {
@@ -204,6 +205,19 @@ fn bad_archives() {
     world.host.run(["run", "--pull", "never", &pinned, "true"]).refuses(FAILED, &["no such image"]);
     // Two readers would take two different ones.
     check(&format!("{unpack} && {pack} && tar -rf bad.tar -C x manifest.json"), &["manifest.json", "twice"]);
+    // A directory is what is beneath it.
+    let directory = |script: &str, words: &[&str]| {
+        let script = format!(
+            "cd /tmp/home && mkdir lay && tar -xf oci.tar -C lay && {script} && $C load -i lay; code=$?; rm -rf lay else; exit $code"
+        );
+        world.host.sh(&script).refuses(FAILED, &[&["load"], words].concat());
+        before.assert_same(&world.host, &script);
+    };
+    directory("mv lay/blobs else && ln -s /tmp/home/else lay/blobs", &["blobs"]);
+    directory("mv lay/blobs else && ln -s ../else lay/blobs", &["blobs"]);
+    directory("mv lay/index.json else && ln -s ../else lay/index.json", &["index.json"]);
+    directory("for f in lay/blobs/sha256/*; do rm $f && mkfifo $f; done", &["is no file"]);
+    directory("for f in lay/blobs/sha256/*; do echo x >>$f; done", &["digest"]);
     world.host.run(["load", "-i", "/tmp/home/none.tar"]).refuses(FAILED, &["none.tar"]);
     world.host.run(["save", "nothing"]).refuses(FAILED, &["no such image: nothing"]);
     world.host.run(["save"]).refuses(FAILED, &["required"]);
@@ -211,6 +225,60 @@ fn bad_archives() {
     world.host.run(["save", "-o", "/tmp/home/a/b.tar", BUSYBOX]).refuses(FAILED, &["b.tar"]);
     world.host.run(["save", "-o", "/tmp/home/c.tar", "nothing"]).refuses(FAILED, &["nothing"]);
     before.assert_same(&world.host, "refused saves");
+}
+
+/// What an image says of itself is neither a command for a terminal nor a variable of this machine.
+#[test]
+fn what_an_image_says_of_itself() {
+    let world = World::root();
+    world.host.run(["create", "--name", "one", BUSYBOX]).ok();
+    let red = "$(printf '\\033[31mred')";
+    let made = world.host.sh(&format!(
+        "cd /tmp/home && $C export one >root.tar && $C import -m \"{red}\" -c \"LABEL a={red}\" root.tar odd:1"
+    ));
+    made.ok();
+    for words in [
+        &["history", "odd:1"][..],
+        &["history", "--no-trunc", "--format", "{{.Comment}}", "odd:1"],
+        &["inspect", "--format", "{{.Config.Labels}}", "odd:1"],
+        &["inspect", "odd:1"],
+    ] {
+        let shown = world.host.run(words).ok();
+        assert!(shown.stdout.contains("red") && !shown.stdout.contains('\x1b'), "{words:?}: {shown}");
+    }
+    world.host.run(["create", "--name", "two", "odd:1", "true"]).ok();
+    for format in ["{{.Labels}}", "{{.Label \"a\"}}", "table {{.Labels}}", "json"] {
+        let shown = world.host.run(["ps", "-a", "--filter", "name=two", "--format", format]).ok();
+        assert!(shown.stdout.contains("red") && !shown.stdout.contains('\x1b'), "{format}: {shown}");
+    }
+    // A configuration with a variable that has no value, put in by hand.
+    let odd = "mkdir x && $C save odd:1 | tar -x -C x && cd x && old=$(ls *.json | grep -v manifest) \
+        && sed 's/\"config\":{/&\"Env\":[\"HOSTSECRET\"],/' $old >new.json && rm $old && sed -i \"s/$old/new.json/\" manifest.json \
+        && tar -cf ../bad.tar * && cd .. && HOSTSECRET=s3 $C load -i bad.tar";
+    world.host.sh(&format!("cd /tmp/home && {odd}")).refuses(FAILED, &["HOSTSECRET", "no NAME=VALUE"]);
+}
+
+/// A little that unpacks to much: it is given up before the disk is full, and nothing of it stays.
+#[test]
+fn bombs() {
+    let world = World::root();
+    world.host.admin("mkdir /tmp/small; mount -t tmpfs -o size=100m,mode=700 small /tmp/small");
+    // The files of the store are made when they are needed first.
+    world.host.sh("echo text | DEVOXX_ROOT=/tmp/small $C load").refuses(FAILED, &["not an archive"]);
+    let before = world.host.admin("find /tmp/small | sort").stdout;
+    let check = |what: &str, script: &str| {
+        let script = format!("cd /tmp/home && export DEVOXX_ROOT=/tmp/small && {script}");
+        world.host.sh(&script).refuses(FAILED, &["ENOSPC"]);
+        let after = world.host.admin("find /tmp/small | grep -v /locks/ | sort").stdout;
+        let before: Vec<&str> = before.lines().filter(|line| !line.contains("/locks/")).collect();
+        assert_eq!(after.lines().collect::<Vec<_>>(), before, "{what}");
+    };
+    check("load", "head -c 1G /dev/zero | gzip -1 | $C load");
+    check("import", "head -c 1G /dev/zero | gzip -1 | $C import - bomb");
+    check(
+        "import of a file",
+        "truncate -s 1G zero && tar -c zero | gzip -1 | $C import - bomb; code=$?; rm zero; exit $code",
+    );
 }
 
 #[test]

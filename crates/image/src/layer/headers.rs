@@ -51,13 +51,13 @@ impl<R: Seek> Seek for Gauged<R> {
     }
 }
 
-/// Gives each entry of an archive to `one`, which must leave nothing of its data unread but where the archive can seek. What
+/// Gives each entry of an archive to `one`, with how many bytes of headers stood before it; `one` must leave nothing of its data unread but where the archive can seek. What
 /// cannot be read is an error in the words of `bad`.
 pub(crate) fn each<R: Read>(
     mut entries: Entries<'_, R>,
     gauge: &Gauge,
     bad: &dyn Fn(&io::Error) -> Error,
-    one: &mut dyn FnMut(&mut Entry<'_, R>) -> Result<()>,
+    one: &mut dyn FnMut(&mut Entry<'_, R>, u64) -> Result<()>,
 ) -> Result<()> {
     let mut count = 0;
     loop {
@@ -68,8 +68,9 @@ pub(crate) fn each<R: Read>(
         if count > ENTRIES {
             return Err(Error::new(Kind::Corrupt, format!("the archive has more than {ENTRIES} entries")));
         }
+        let headers = BETWEEN - gauge.get();
         gauge.set(u64::MAX);
-        one(&mut entry)?;
+        one(&mut entry, headers)?;
     }
 }
 

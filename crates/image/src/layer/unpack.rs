@@ -6,9 +6,10 @@
 pub(crate) mod entry;
 mod place;
 
+use super::budget::Share;
 use super::headers::{Gauge, Headers, each};
 use super::split::Tape;
-use super::{Ownership, UNPACKED_LIMIT, bad_data};
+use super::{Ownership, bad_data};
 use crate::kind::failed;
 use crate::{Error, Kind, Result};
 pub(crate) use entry::{Meta, What};
@@ -19,11 +20,15 @@ use std::os::fd::OwnedFd;
 use sys::Context;
 use tar::Archive;
 
-pub(crate) struct Unpacker {
+/// What the paths of a layer's directories may take of memory.
+const REMEMBERED: usize = 128 << 20;
+
+pub(crate) struct Unpacker<'a> {
     place: Place,
     /// Directories get their time at the end: what is made in them changes it.
     directories: Vec<(Vec<u8>, Timestamps)>,
-    bytes: u64,
+    remembered: usize,
+    share: Share<'a>,
     buffer: Vec<u8>,
 }
 
@@ -36,16 +41,24 @@ enum Name<'a> {
     Ignored,
 }
 
-impl Unpacker {
+impl<'a> Unpacker<'a> {
+    /// For files that are this machine's already.
     pub fn new(root: OwnedFd, ownership: Ownership) -> Self {
-        let place = Place::new(root, ownership, false);
-        Self { place, directories: Vec::new(), bytes: 0, buffer: vec![0; 128 << 10] }
+        Self::with(Place::new(root, ownership, false), Share::new(None))
+    }
+
+    /// For the layers of an image that may have so much.
+    pub(in crate::layer) fn within(root: OwnedFd, ownership: Ownership, share: Share<'a>) -> Self {
+        Self::with(Place::new(root, ownership, false), share)
     }
 
     /// For files that are copied: nothing is a whiteout, and no file takes the place of a directory.
     pub fn plain(root: OwnedFd, ownership: Ownership) -> Self {
-        let place = Place::new(root, ownership, true);
-        Self { place, directories: Vec::new(), bytes: 0, buffer: vec![0; 128 << 10] }
+        Self::with(Place::new(root, ownership, true), Share::new(None))
+    }
+
+    fn with(place: Place, share: Share<'a>) -> Self {
+        Self { place, directories: Vec::new(), remembered: 0, share, buffer: vec![0; 128 << 10] }
     }
 
     /// Makes one file that is copied.
@@ -67,9 +80,9 @@ impl Unpacker {
     ) -> Result<Headers<R>> {
         let mut archive = Archive::new(headers);
         let entries = archive.entries().map_err(|error| bad_data(&error))?;
-        each(entries, gauge, &bad_data, &mut |entry| {
+        each(entries, gauge, &bad_data, &mut |entry, headers| {
             let path = entry.path_bytes().into_owned();
-            self.one(&path, entry, tape).within(|| {
+            self.one(&path, entry, headers, tape).within(|| {
                 let shown: String = String::from_utf8_lossy(&path).chars().take(300).collect();
                 format!("layer entry {shown:?}")
             })?;
@@ -81,22 +94,44 @@ impl Unpacker {
         Ok(archive.into_inner())
     }
 
-    /// The last touches; how many bytes the files have.
+    /// The last touches; how many bytes were taken.
     pub fn finish(self) -> Result<u64> {
         for (path, times) in &self.directories {
             self.place.touch(path, times)?;
         }
-        Ok(self.bytes)
+        Ok(self.share.keep())
     }
 
-    fn one<R: Read>(&mut self, path: &[u8], entry: &mut tar::Entry<'_, R>, tape: &Tape) -> Result<()> {
-        self.bytes = self.bytes.saturating_add(entry.size());
-        if self.bytes > UNPACKED_LIMIT {
-            let text = format!("layer unpacks to more than {UNPACKED_LIMIT} bytes");
+    fn one<R: Read>(
+        &mut self,
+        path: &[u8],
+        entry: &mut tar::Entry<'_, R>,
+        headers: u64,
+        tape: &Tape,
+    ) -> Result<()> {
+        let Some((what, meta)) = entry::read(entry)? else {
+            return self.share.take(self.place.directory_itself(), headers, headers, 1);
+        };
+        let attributes: u64 = meta.attributes.iter().map(|(_, value)| value.len() as u64).sum();
+        // Headers stay too, beside the files.
+        let beside = headers.saturating_add(attributes);
+        let content = if matches!(what, What::File { sparse: true }) { 0 } else { entry.size() };
+        let (bytes, real) = (beside.saturating_add(entry.size()), beside.saturating_add(content));
+        self.share.take(self.place.directory_itself(), bytes, real, 1)?;
+        self.layered(path, &what, &meta, entry, Some(tape))?;
+        let made = self.place.parents_made();
+        self.share.take(self.place.directory_itself(), 0, 0, made)
+    }
+
+    /// For a directory, whose time is set when all is in it.
+    fn remember(&mut self, path: Vec<u8>, times: Timestamps) -> Result<()> {
+        self.remembered += path.len() + size_of::<(Vec<u8>, Timestamps)>();
+        if self.remembered > REMEMBERED {
+            let text = format!("the paths of its directories have more than {REMEMBERED} bytes");
             return Err(Error::new(Kind::Corrupt, text));
         }
-        let Some((what, meta)) = entry::read(entry)? else { return Ok(()) };
-        self.layered(path, &what, &meta, entry, Some(tape))
+        self.directories.push((path, times));
+        Ok(())
     }
 
     /// Makes one file of a layer, whose name may be a whiteout.
@@ -123,7 +158,7 @@ impl Unpacker {
             Name::Whiteout(name) => self.place.whiteout(&parents.join(&b'/'), name),
             Name::Root => match what {
                 What::Directory => {
-                    self.directories.push((Vec::new(), meta.times()));
+                    self.remember(Vec::new(), meta.times())?;
                     self.place.root(meta)
                 }
                 _ => Err(Error::new(Kind::Corrupt, "the root of a layer must be a directory")),
@@ -160,8 +195,7 @@ impl Unpacker {
             What::Directory => {
                 let directory = self.place.directory(parent, name)?;
                 place::describe(&directory, meta)?;
-                self.directories.push((joined(parent, name), meta.times()));
-                Ok(())
+                self.remember(joined(parent, name), meta.times())
             }
             What::Symlink(target) => self.place.symlink(parent, name, target, meta),
             What::Hardlink(target) => {

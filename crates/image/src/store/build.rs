@@ -3,6 +3,7 @@
 use super::{Record, Store, parse_config};
 use crate::digest::{Digest, Hasher};
 use crate::kind::failed;
+use crate::layer::budget::{Budget, Spool};
 use crate::layer::split::Replay;
 use crate::layer::{self, Expected};
 use crate::manifest::{self, Manifest};
@@ -10,18 +11,13 @@ use crate::pull::{once_each, platform_of};
 use crate::reference::Reference;
 use crate::{Error, Kind, Result};
 use serde_json::{Value, json};
-use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 
 /// A file without a name, in the store: it goes with its descriptor.
-pub(crate) fn scratch(store: &Store) -> Result<File> {
-    let name = format!("scratch.{}", rustix::thread::gettid().as_raw_nonzero());
-    let path = store.path("locks").join(name);
-    let mut options = File::options();
-    let file = options.read(true).write(true).create(true).truncate(true).open(&path);
-    let file = file.map_err(failed(|| format!("create {path:?}")))?;
+pub(crate) fn scratch(store: &Store) -> Result<Spool> {
+    let (file, path) = super::fresh(&store.path("locks").join("scratch"))?;
     std::fs::remove_file(&path).map_err(failed(|| format!("unlink {path:?}")))?;
-    Ok(file)
+    Ok(Spool::new(file))
 }
 
 /// Hashes what is written.
@@ -89,28 +85,26 @@ impl Store {
         write(&mut out)?;
         out.flush().map_err(failed(|| "write the layer".to_owned()))?;
         let (digest, size) = (out.hasher.finish(), out.count);
-        let mut file = out
+        let spool = out
             .to
             .into_inner()
             .map_err(|error| failed(|| "write the layer".to_owned())(error.into_error()))?;
-        file.rewind().map_err(failed(|| "lseek".to_owned()))?;
-        self.keep_layer(Box::new(file), size, None, &digest, &|_| true)
+        let file = spool.into_file().map_err(failed(|| "lseek".to_owned()))?;
+        let expected = Expected { digest: None, size, diff_id: &digest, budget: &Budget::default() };
+        self.keep_layer(Box::new(file), &expected, &|_| true)
     }
 
-    /// Keeps the layer of an archive, of which `size` bytes come, compressed or not, with that digest where one is known. `moved` hears
-    /// how many have come, and says whether to go on.
+    /// Keeps the layer of an archive, compressed or not. `moved` hears how many bytes have come, and says whether to go on.
     pub(crate) fn keep_layer(
         &self,
         from: Box<dyn Read + '_>,
-        size: u64,
-        digest: Option<&Digest>,
-        diff_id: &Digest,
+        expected: &Expected<'_>,
         moved: &dyn Fn(u64) -> bool,
     ) -> Result<Layer> {
+        let diff_id = expected.diff_id;
         if let Some(staged) = self.stage(diff_id, &|| moved(0))? {
-            let expected = Expected { digest, size, diff_id };
             let (root, split) = (staged.root()?, staged.split()?);
-            let bytes = layer::receive(from, &expected, root, split, self.ownership, moved)?;
+            let bytes = layer::receive(from, expected, root, split, self.ownership, moved)?;
             staged.commit(bytes)?;
         }
         let size = self.replay(diff_id)?.size()?;
@@ -146,14 +140,14 @@ impl Store {
     /// Without a name it can only be found by its id.
     pub fn keep_image(&self, config: &[u8], layers: &[Layer], name: Option<&Reference>) -> Result<String> {
         let manifest = manifest_of(&Digest::of(config), config.len(), layers)?;
-        self.keep_manifest(&manifest, config, layers, name)
+        self.keep_manifest((&manifest, MANIFEST), config, layers, name)
     }
 
     /// As [`Store::keep_image`], with a manifest that is there already. A digest in the name is that of the manifest, or of an index
     /// that was found to lead to it.
     pub(crate) fn keep_manifest(
         &self,
-        manifest: &[u8],
+        (manifest, media_type): (&[u8], &str),
         config: &[u8],
         layers: &[Layer],
         name: Option<&Reference>,
@@ -166,7 +160,7 @@ impl Store {
         }
         let digest = Digest::of(manifest);
         // What we would not pull we do not make.
-        match manifest::parse(manifest, MANIFEST)? {
+        match manifest::parse(manifest, media_type)? {
             Manifest::Image { .. } => {}
             Manifest::Index(_) => return Err(Error::new(Kind::Corrupt, "not an image")),
         }

@@ -190,3 +190,36 @@ fn what_a_dead_process_left_is_cleared() {
     drop(held);
     assert_eq!(count(&store, "staging"), 0);
 }
+
+#[test]
+fn configurations_are_bounded_and_plain() {
+    fn check(config: &str, expected: Result<(), &str>) {
+        let text = format!(
+            r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":[]}},"config":{config}}}"#
+        );
+        match (parse_config(text.as_bytes()), expected) {
+            (Ok(_), Ok(())) => {}
+            (Err(error), Err(says)) => {
+                assert!(error.kind == Kind::Corrupt && error.to_string().contains(says), "{error}")
+            }
+            (found, _) => panic!("{config:.100}: {found:?}"),
+        }
+    }
+    let many =
+        |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(",");
+    check("null", Ok(()));
+    check("{}", Ok(()));
+    check(r#"{"Env":null}"#, Ok(()));
+    check(r#"{"Env":["PATH=/bin","EMPTY=","A=b=c","Ü=ü"]}"#, Ok(()));
+    for entry in ["HOSTSECRET", "HOST*", "", "=x", "A\\u0000=b"] {
+        check(&format!(r#"{{"Env":["A=b","{entry}"]}}"#), Err("is no NAME=VALUE"));
+    }
+    let variable = |number: usize| format!(r#""A{number}=""#);
+    check(&format!(r#"{{"Env":[{}]}}"#, many(10_000, &variable)), Ok(()));
+    check(&format!(r#"{{"Env":[{}]}}"#, many(10_001, &variable)), Err("10001 variables"));
+    let volume = |number: usize| format!(r#""/v{number}":{{}}"#);
+    check(&format!(r#"{{"Volumes":{{{}}}}}"#, many(1000, &volume)), Ok(()));
+    check(&format!(r#"{{"Volumes":{{{}}}}}"#, many(1001, &volume)), Err("1001 volumes"));
+    let port = |number: usize| format!(r#""{number}/tcp":{{}}"#);
+    check(&format!(r#"{{"ExposedPorts":{{{}}}}}"#, many(10_001, &port)), Err("10001 ports"));
+}

@@ -167,12 +167,17 @@ impl Registry {
 
     /// Pushes images as one of several platforms.
     pub fn push_index(&self, repository: &str, tag: &str, sources: &[Source]) {
+        self.push_index_of(repository, tag, sources, MANIFEST);
+    }
+
+    /// As [`Registry::push_index`]; the index says that they are of that media type.
+    pub fn push_index_of(&self, repository: &str, tag: &str, sources: &[Source], kind: &str) {
         let entries: Vec<serde_json::Value> = sources
             .iter()
             .map(|source| {
                 let text = self.push(repository, &source.architecture, source);
                 serde_json::json!({
-                    "mediaType": MANIFEST, "size": text.len(), "digest": digest(text.as_bytes()),
+                    "mediaType": kind, "size": text.len(), "digest": digest(text.as_bytes()),
                     "platform": { "os": "linux", "architecture": source.architecture }
                 })
             })

@@ -22,6 +22,8 @@ pub(super) struct Place {
     careful: bool,
     /// Archives list directory after directory: the last parent is mostly the next one.
     last: Option<(Vec<u8>, Rc<OwnedFd>)>,
+    /// Directories that were made for their place in a path.
+    made: u64,
 }
 
 fn shown(name: &[u8]) -> String {
@@ -30,7 +32,7 @@ fn shown(name: &[u8]) -> String {
 
 impl Place {
     pub fn new(root: OwnedFd, ownership: Ownership, careful: bool) -> Self {
-        Self { root, ownership, careful, last: None }
+        Self { root, ownership, careful, last: None, made: 0 }
     }
 
     /// The parent of an entry, made as far as it is missing.
@@ -60,14 +62,34 @@ impl Place {
         }
     }
 
-    fn make_parents(&self, path: &[u8]) -> Result<OwnedFd> {
+    /// The directory that all of it goes to.
+    pub fn directory_itself(&self) -> &OwnedFd {
+        &self.root
+    }
+
+    /// How many directories were made since the last time only because they stand in a path.
+    pub fn parents_made(&mut self) -> u64 {
+        std::mem::take(&mut self.made)
+    }
+
+    fn make_parents(&mut self, path: &[u8]) -> Result<OwnedFd> {
         let mut at = self.inside(b"").map_err(|errno| unresolved(b".", errno))?;
         let mut end = 0;
         for name in path.split(|b| *b == b'/') {
             end += name.len() + usize::from(end > 0);
-            at = match self.inside(&path[..end]) {
+            // From the last one: from the root, a path of two thousand names would be looked up two thousand times.
+            at = match rustix::fs::openat(&at, name, OPEN | OFlags::NOFOLLOW, Mode::empty()) {
                 Ok(found) => found,
-                Err(Errno::NOENT) => make_directory(&at, name)?,
+                Err(Errno::NOENT) => {
+                    self.made += 1;
+                    make_directory(&at, name)?
+                }
+                // A link, or a file.
+                Err(Errno::LOOP | Errno::NOTDIR) => match self.inside(&path[..end]) {
+                    Ok(found) => found,
+                    Err(Errno::NOENT) => make_directory(&at, name)?,
+                    Err(errno) => return Err(unresolved(&path[..end], errno)),
+                },
                 Err(errno) => return Err(unresolved(&path[..end], errno)),
             };
         }

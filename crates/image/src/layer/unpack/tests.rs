@@ -1,5 +1,6 @@
 //! Layers on a real file system: like tar(1) where they are ordinary, inside their root where they are not.
 
+use super::super::budget::{BYTES, Budget, FILES, Share};
 use super::super::{Expected, Ownership, receive};
 use super::{Meta, Unpacker, What};
 use crate::digest::Digest;
@@ -81,7 +82,12 @@ impl Layer {
 
 fn unpack(wire: &[u8], tar: &[u8], root: &Path) -> Result<u64> {
     let (digest, diff_id) = (Digest::of(wire), Digest::of(tar));
-    let expected = Expected { digest: Some(&digest), size: wire.len() as u64, diff_id: &diff_id };
+    let expected = Expected {
+        digest: Some(&digest),
+        size: wire.len() as u64,
+        diff_id: &diff_id,
+        budget: &Budget::default(),
+    };
     receive(
         Box::new(wire),
         &expected,
@@ -265,6 +271,57 @@ fn a_node_is_described_and_nothing_else() {
     ground.intact();
 }
 
+/// Everything that is made counts, not only what the archive lists.
+#[test]
+fn an_image_has_a_budget() {
+    fn check(what: &str, left: (u64, u64), layer: Layer, fits: bool) {
+        let ground = Ground::new();
+        let budget = Budget::default();
+        let mut used = Share::new(Some(&budget));
+        used.take(File::open("/").unwrap(), BYTES - left.0, 0, FILES - left.1).unwrap();
+        used.keep();
+        let bytes = layer.bytes();
+        let digest = Digest::of(&bytes);
+        let expected =
+            Expected { digest: Some(&digest), size: bytes.len() as u64, diff_id: &digest, budget: &budget };
+        let root = File::open(ground.root()).unwrap().into();
+        let split = tempfile::tempfile().unwrap();
+        let found = receive(Box::new(&bytes[..]), &expected, root, split, Ownership::Root, &|_| true);
+        assert_eq!(
+            found.as_ref().err().map(|error| error.kind),
+            (!fits).then_some(Kind::Corrupt),
+            "{what}: {found:?}"
+        );
+    }
+    let (many, much) = (1 << 20, 1 << 30);
+    let deep = |count: usize| Layer::new().file(&format!("{}f", "d/".repeat(count)), "");
+    check("a file", (much, 1), Layer::new().file("f", ""), true);
+    check("two files", (much, 1), Layer::new().file("f", "").file("g", ""), false);
+    check("one file twice", (much, 1), Layer::new().file("f", "").file("f", ""), false);
+    check("directories of a path", (much, 21), deep(20), true);
+    check("one more", (much, 20), deep(20), false);
+    let link = Layer::new().symlink("l", "a/b").directory("a").directory("a/b").file("l/c/f", "");
+    check("through a link", (much, 5), link, true);
+    check("content", (3 << 10, many), Layer::new().file("f", &"x".repeat(2 << 10)), true);
+    check("more content", (3 << 10, many), Layer::new().file("f", &"x".repeat(3 << 10)), false);
+    let attribute = |size| Layer::new().pax(&[("SCHILY.xattr.user.a", &vec![b'x'; size][..])]).file("f", "");
+    check("an attribute", (20 << 10, many), attribute(3 << 10), true);
+    check("a large attribute", (20 << 10, many), attribute(15 << 10), false);
+    let comment = |size| Layer::new().pax(&[("comment", &vec![b'x'; size][..])]).file("f", "");
+    check("a header", (20 << 10, many), comment(10 << 10), true);
+    check("a large header", (20 << 10, many), comment(20 << 10), false);
+}
+
+/// Two thousand directories in one path take as many calls as there are, and not their square.
+#[test]
+fn a_path_may_be_deep() {
+    let ground = Ground::new();
+    let path = format!("{}f", "d/".repeat(2000));
+    let layer = Layer::new().pax(&[("path", path.as_bytes())]).file("x", "deep");
+    layer.unpack(&ground.root()).unwrap();
+    assert_eq!(fs::read_to_string(ground.root().join(path)).unwrap(), "deep");
+}
+
 #[test]
 fn whiteouts_are_those_of_overlayfs() {
     let ground = Ground::new();
@@ -301,7 +358,12 @@ fn a_user_namespace_gets_its_own_marks_and_no_devices() {
         Layer::new().file("d/.wh..wh..opq", "").file("d/.wh.x", "").entry(EntryType::Char, "null", "", b"");
     let tar = tar.entry(EntryType::Fifo, "pipe", "", b"").bytes();
     let digest = Digest::of(&tar);
-    let expected = Expected { digest: Some(&digest), size: tar.len() as u64, diff_id: &digest };
+    let expected = Expected {
+        digest: Some(&digest),
+        size: tar.len() as u64,
+        diff_id: &digest,
+        budget: &Budget::default(),
+    };
     let root = File::open(ground.root()).unwrap().into();
     receive(
         Box::new(&tar[..]),
@@ -422,7 +484,8 @@ fn a_layer_that_is_not_what_was_promised_is_refused() {
         let ground = Ground::new();
         let tar = Layer::new().file("f", "data").bytes();
         let (digest, diff_id) = (Digest::of(digest), Digest::of(&tar));
-        let expected = Expected { digest: Some(&digest), size, diff_id: &diff_id };
+        let expected =
+            Expected { digest: Some(&digest), size, diff_id: &diff_id, budget: &Budget::default() };
         let root = File::open(ground.root()).unwrap().into();
         let found = receive(
             Box::new(&tar[..]),
