@@ -14,6 +14,7 @@
 
 pub(crate) mod build;
 mod check;
+mod compare;
 mod lock;
 mod mapped;
 mod record;

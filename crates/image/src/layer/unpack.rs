@@ -7,7 +7,7 @@ pub(crate) mod entry;
 mod place;
 
 use super::budget::Share;
-use super::headers::{Gauge, Headers, each};
+use super::headers::{Gauge, Gauged, Headers, each};
 use super::split::Tape;
 use super::{Ownership, bad_data};
 use crate::kind::failed;
@@ -15,6 +15,7 @@ use crate::{Error, Kind, Result};
 pub(crate) use entry::{Meta, What};
 use place::Place;
 use rustix::fs::Timestamps;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 use sys::Context;
@@ -92,6 +93,34 @@ impl<'a> Unpacker<'a> {
             Ok(())
         })?;
         Ok(archive.into_inner())
+    }
+
+    /// Unpacks an archive that is proven, without the contents of its files but those of sparse ones, which stand in it in a form of
+    /// their own; the paths of these.
+    pub fn skeleton(mut self, from: &mut dyn Read) -> Result<BTreeSet<Vec<u8>>> {
+        let (from, gauge) = Gauged::new(from);
+        let mut archive = Archive::new(from);
+        let mut with_content = BTreeSet::new();
+        let entries = archive.entries().map_err(|error| bad_data(&error))?;
+        each(entries, &gauge, &bad_data, &mut |entry, _| {
+            let path = entry.path_bytes().into_owned();
+            if let Some((mut what, meta)) = entry::read(entry)? {
+                let plain = components(&path)?.join(&b'/');
+                match what {
+                    What::File { sparse: true } => drop(with_content.insert(plain)),
+                    _ => drop(with_content.remove(&plain)),
+                }
+                if what == (What::File { sparse: false }) {
+                    what = What::Hole { size: entry.size() };
+                }
+                self.layered(&path, &what, &meta, entry, None)?;
+            }
+            std::io::copy(entry, &mut std::io::sink()).map(drop).map_err(|error| bad_data(&error))
+        })?;
+        gauge.set(u64::MAX);
+        std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(|error| bad_data(&error))?;
+        self.finish()?;
+        Ok(with_content)
     }
 
     /// The last touches; how many bytes were taken.

@@ -1,8 +1,11 @@
 //! Whether everything that images need is there, and what it is that was put there; and who needs a layer.
 
 use super::Store;
+use super::compare::difference;
 use crate::digest::{Digest, Hasher};
 use crate::kind::failed;
+use crate::layer::split::Replay;
+use crate::layer::unpack::Unpacker;
 use crate::{Kind, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -49,8 +52,11 @@ impl Store {
         Ok(entries.flatten().map(|entry| entry.path()).filter(|path| !used.contains(path)).collect())
     }
 
-    /// Looks for each manifest, configuration and layer; with `deep`, also at every byte. In `told` is what is looked at.
+    /// Looks for each manifest, configuration and layer; with `deep`, also at every byte, and
+    /// at everything else that a layer's files are. In `told` is what is looked at.
     pub fn check(&self, deep: bool, told: &dyn Fn(&str)) -> Result<Vec<Problem>> {
+        // No sweep takes away what a layer is compared with.
+        let _hold = if deep { Some(self.hold()?) } else { None };
         let records = self.records()?;
         let mut problems = BTreeSet::new();
         let mut layers: BTreeMap<&str, Option<String>> = BTreeMap::new();
@@ -98,20 +104,41 @@ impl Store {
         if !deep {
             return None;
         }
-        match hash(replay, digest.hasher()) {
-            Ok(found) if found == digest => None,
-            Ok(_) => Some("has been changed".to_owned()),
+        match self.changed(replay, &digest) {
+            Ok(None) => None,
+            Ok(Some(how)) => Some(format!("has been changed: {how}")),
+            Err(error) if error.kind == Kind::Full => Some(format!("cannot be looked at: {error}")),
             Err(error) => Some(format!("is damaged: {error}")),
         }
     }
+
+    /// How the files of a layer differ from its archive, which is made of them again and unpacked without their contents.
+    fn changed(&self, replay: Replay, digest: &Digest) -> Result<Option<String>> {
+        let staged = self.stage_at(format!("check.{}", digest.hex()), PathBuf::new(), &|| false, &|| true)?;
+        let Some(staged) = staged else { return Ok(None) };
+        let root = staged.root()?;
+        let again = root.try_clone().map_err(failed(|| "fcntl(F_DUPFD_CLOEXEC)".to_owned()))?;
+        let mut proven = Proven { from: replay, hasher: digest.hasher() };
+        let sparse = Unpacker::new(again, self.ownership).skeleton(&mut proven)?;
+        if proven.hasher.finish() != *digest {
+            return Ok(Some("a file has another content".to_owned()));
+        }
+        let path = self.layer(digest.hex()).join("diff");
+        let found = fs::File::open(&path).map_err(failed(|| format!("open {path:?}")))?;
+        difference(&root, &found.into(), &sparse)
+    }
 }
 
-fn hash(mut from: impl Read, mut hasher: Hasher) -> std::io::Result<Digest> {
-    let mut buffer = vec![0; 128 << 10];
-    loop {
-        match from.read(&mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            count => hasher.update(&buffer[..count]),
-        }
+/// What goes by, hashed.
+struct Proven {
+    from: Replay,
+    hasher: Hasher,
+}
+
+impl Read for Proven {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
     }
 }

@@ -192,6 +192,84 @@ fn what_a_dead_process_left_is_cleared() {
 }
 
 #[test]
+fn a_layer_is_what_its_archive_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("store"), Ownership::Root).unwrap();
+    let sh = |place: &Path, script: &str| {
+        let output =
+            std::process::Command::new("sh").args(["-ec", script]).current_dir(place).output().unwrap();
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let tree = directory.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    let archive = sh(
+        &tree,
+        "mkdir -p etc empty deep/er; echo root >etc/passwd; : >etc/nothing; ln -s passwd etc/link; ln etc/passwd etc/hard
+        truncate -s 1M sparse; printf x | dd of=sparse bs=1 seek=600000 conv=notrunc status=none; : >etc/.wh.gone
+        : >deep/.wh..wh..opq; mknod null c 1 3; mkfifo fifo; truncate -s 1M hole; tar -c --sparse .",
+    );
+    let layer = store.layer_of(|out| out.write_all(&archive).map_err(failed(|| "write".to_owned()))).unwrap();
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{}"]}}}}"#,
+        layer.id()
+    );
+    store.keep_image(config.as_bytes(), std::slice::from_ref(&layer), None).unwrap();
+    let diff = store.layer(layer.diff_id.hex()).join("diff");
+    assert_eq!(store.check(true, &|_| ()).unwrap(), []);
+    sh(&diff, "touch -d 2001-01-01 etc/passwd etc");
+    let check = |damage: &str, undo: &str, expected: &str| {
+        sh(&diff, damage);
+        let found = store.check(true, &|_| ()).unwrap();
+        assert!(found.len() == 1 && found[0].what.ends_with(expected), "{damage}: {found:?}");
+        sh(&diff, undo);
+        assert_eq!(store.check(true, &|_| ()).unwrap(), [], "{undo}");
+        assert_eq!(count(&store, "staging"), 0, "{damage}");
+    };
+    let same = |text: &str| format!("has been changed: {text}");
+    check("echo more >>etc/passwd", "truncate -s 5 etc/passwd", &same("\"etc/hard\" has another size"));
+    check("echo evil >etc/passwd", "echo root >etc/passwd", &same("a file has another content"));
+    check("echo x >etc/nothing", "truncate -s 0 etc/nothing", &same("\"etc/nothing\" has another size"));
+    let write = "dd of=sparse bs=1 conv=notrunc status=none";
+    check(
+        &format!("printf y | {write} seek=600000"),
+        &format!("printf x | {write} seek=600000"),
+        &same("\"sparse\" has another content"),
+    );
+    check(
+        &format!("printf y | {write} seek=5"),
+        "fallocate -p -o 0 -l 4096 sparse",
+        &same("\"sparse\" has another content"),
+    );
+    check(
+        "printf y | dd of=hole conv=notrunc status=none",
+        "fallocate -p -o 0 -l 4096 hole",
+        "\"hole\" has another content",
+    );
+    check("chmod u+s etc/nothing", "chmod u-s etc/nothing", &same("\"etc/nothing\" has another mode"));
+    check("chmod 777 empty", "chmod 755 empty", &same("\"empty\" has another mode"));
+    check("chmod 777 .", "chmod 755 .", &same("\"/\" has another mode"));
+    check("chown 1:2 fifo", "chown 0:0 fifo", &same("\"fifo\" has another owner"));
+    check("ln -sf /etc/shadow etc/link", "ln -sf passwd etc/link", &same("\"etc/link\" leads elsewhere"));
+    check("touch empty/new", "rm empty/new", &same("\"empty/new\" was added"));
+    check("touch .wh.x", "rm .wh.x", &same("\".wh.x\" was added"));
+    check("rmdir empty", "mkdir empty", &same("\"empty\" is missing"));
+    check("rm etc/gone", "mknod -m 0 etc/gone c 0 0", &same("\"etc/gone\" is missing"));
+    check(
+        "rm null; mknod -m 644 null c 1 5",
+        "rm null; mknod -m 644 null c 1 3",
+        &same("\"null\" is another device"),
+    );
+    check("rm fifo; : >fifo", "rm fifo; mkfifo fifo", &same("\"fifo\" is another kind of file"));
+    let opaque = "trusted.overlay.opaque";
+    rustix::fs::removexattr(diff.join("deep"), opaque).unwrap();
+    let found = store.check(true, &|_| ()).unwrap();
+    assert!(found[0].what.ends_with("\"deep\" has other attributes"), "{found:?}");
+    rustix::fs::setxattr(diff.join("deep"), opaque, b"y", rustix::fs::XattrFlags::empty()).unwrap();
+    assert_eq!(store.check(true, &|_| ()).unwrap(), []);
+}
+
+#[test]
 fn configurations_are_bounded_and_plain() {
     fn check(config: &str, expected: Result<(), &str>) {
         let text = format!(
