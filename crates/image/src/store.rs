@@ -224,7 +224,7 @@ impl Store {
 
     /// Changes the records while no other process does.
     pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Records) -> Result<T>) -> Result<T> {
-        let _lock = Lock::wait(&self.path("lock"), lock::Hold::Alone)?;
+        let _lock = Lock::wait(&self.path("lock"), lock::Hold::Alone, lock::MOMENTS)?;
         let mut records = self.records()?;
         let done = change(&mut records)?;
         let text =
@@ -256,7 +256,7 @@ impl Store {
 
 /// Held by a pull from its beginning to its record: nothing is swept away meanwhile.
 pub(crate) fn hold_shared(store: &Store) -> Result<Lock> {
-    Lock::wait(&store.path("busy"), lock::Hold::Shared)
+    Lock::wait(&store.path("busy"), lock::Hold::Shared, lock::REMOVAL)
 }
 
 pub(crate) fn parse_config(bytes: &[u8]) -> Result<ImageConfiguration> {

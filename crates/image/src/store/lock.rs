@@ -7,7 +7,16 @@ use rustix::io::Errno;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// Between two looks at a lock: there is no flock(2) that waits for some time.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// For the records, which are held while they are written.
+pub(crate) const MOMENTS: Duration = Duration::from_secs(60);
+
+/// For what is held while layers are removed.
+pub(crate) const REMOVAL: Duration = Duration::from_secs(600);
 
 /// A file that is locked until this is dropped.
 #[derive(Debug)]
@@ -21,16 +30,27 @@ pub(crate) enum Hold {
 }
 
 impl Lock {
-    /// Waits as long as it takes; for locks that are held for moments.
-    pub fn wait(path: &Path, hold: Hold) -> Result<Self> {
+    /// Waits a while: whoever holds it may have been stopped, and nobody is to wait for that for ever.
+    pub fn wait(path: &Path, hold: Hold, patience: Duration) -> Result<Self> {
         let file = open(path)?;
         let operation = match hold {
-            Hold::Shared => FlockOperation::LockShared,
-            Hold::Alone => FlockOperation::LockExclusive,
+            Hold::Shared => FlockOperation::NonBlockingLockShared,
+            Hold::Alone => FlockOperation::NonBlockingLockExclusive,
         };
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&file, operation))
-            .map_err(failed(|| format!("flock {path:?}")))?;
-        Ok(Self(file))
+        let begun = Instant::now();
+        loop {
+            match rustix::fs::flock(&file, operation) {
+                Ok(()) => return Ok(Self(file)),
+                Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) if begun.elapsed() < patience => std::thread::sleep(PAUSE),
+                Err(Errno::WOULDBLOCK) => {
+                    let text = format!("{path:?} has been locked by another command for {patience:?}");
+                    return Err(Error::new(Kind::Other, text)
+                        .with_hint(format!("fuser {} shows which", path.display())));
+                }
+                Err(errno) => return Err(failed(|| format!("flock {path:?}"))(errno)),
+            }
+        }
     }
 
     /// Nothing if someone else holds it.
@@ -69,5 +89,29 @@ fn is_there(file: &File, path: &Path) -> bool {
     match (file.metadata(), std::fs::metadata(path)) {
         (Ok(held), Ok(found)) => (held.dev(), held.ino()) == (found.dev(), found.ino()),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        fn check(held: Hold, wanted: Hold, comes: bool) {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("lock");
+            let first = Lock::wait(&path, held, Duration::ZERO).unwrap();
+            match Lock::wait(&path, wanted, Duration::from_millis(20)) {
+                Ok(_) => assert!(comes, "{held:?} {wanted:?}"),
+                Err(error) => assert!(!comes && error.to_string().contains("another command"), "{error}"),
+            }
+            drop(first);
+            Lock::wait(&path, wanted, Duration::ZERO).unwrap();
+        }
+        check(Hold::Shared, Hold::Shared, true);
+        check(Hold::Shared, Hold::Alone, false);
+        check(Hold::Alone, Hold::Shared, false);
+        check(Hold::Alone, Hold::Alone, false);
     }
 }
