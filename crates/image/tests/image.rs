@@ -5,7 +5,7 @@ mod image {
 }
 
 use devoxx_image as image_crate;
-use image::registry::{Registry, Source};
+use image::registry::{self, Registry, Source};
 use image_crate::{
     CredentialSource, Event, Image, Kind, Ownership, Platform, PullOptions, Reference, Result, Store,
 };
@@ -88,6 +88,84 @@ fn the_platform_is_chosen_from_an_index() {
     assert_eq!(error.hint.as_deref(), Some("there is one for linux/amd64, linux/arm64"));
     let reference = Reference::parse(&name).unwrap();
     assert!(store.find(&reference, Some(&Platform::parse("linux/amd64").unwrap())).unwrap().is_none());
+}
+
+/// A layout of OCI in a directory: one image of one layer, with the media types and the name that are asked for.
+fn layout(place: &Path, types: [&str; 3], listed_as: &str, name: &dyn Fn(&str) -> String) -> String {
+    let blobs = place.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).unwrap();
+    let keep = |bytes: &[u8]| {
+        let digest = registry::digest(bytes);
+        std::fs::write(blobs.join(digest.trim_start_matches("sha256:")), bytes).unwrap();
+        serde_json::json!({"digest": digest, "size": bytes.len()})
+    };
+    let of = |mut descriptor: serde_json::Value, kind: &str| {
+        descriptor["mediaType"] = kind.into();
+        descriptor
+    };
+    let layer = keep(&registry::tar("one"));
+    let config = serde_json::json!({"architecture": Platform::host().architecture, "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}});
+    let config = keep(config.to_string().as_bytes());
+    let manifest = serde_json::json!({"schemaVersion": 2, "mediaType": types[0],
+        "config": of(config, types[1]), "layers": [of(layer, types[2])]});
+    let mut listed = of(keep(manifest.to_string().as_bytes()), listed_as);
+    let digest = listed["digest"].as_str().unwrap().to_owned();
+    listed["annotations"] = serde_json::json!({"io.containerd.image.name": name(&digest)});
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": [listed]});
+    std::fs::write(place.join("index.json"), index.to_string()).unwrap();
+    digest
+}
+
+#[test]
+fn layouts_are_loaded_as_what_they_are() {
+    const OCI: [&str; 3] = [
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.oci.image.layer.v1.tar",
+    ];
+    const DOCKER: [&str; 3] = [
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.container.image.v1+json",
+        "application/vnd.docker.image.rootfs.diff.tar",
+    ];
+    let check = |types, listed_as, name: &dyn Fn(&str) -> String, expected: Result<(), &str>| {
+        let directory = tempfile::tempdir().unwrap();
+        let digest = layout(directory.path(), types, listed_as, name);
+        let store = Store::open(&directory.path().join("store"), Ownership::Root).unwrap();
+        let cancelled = AtomicBool::new(false);
+        let found = image_crate::load(
+            &store,
+            Some(directory.path()),
+            None,
+            &mut std::io::empty(),
+            &|_| (),
+            &cancelled,
+        );
+        match (found, expected) {
+            (Ok(_), Ok(())) => {
+                let image = store.find_by_name_or_id(&name(&digest)).unwrap().expect("its name");
+                assert_eq!(image.manifest_digest, digest);
+            }
+            (Err(error), Err(says)) => {
+                assert!(error.kind == Kind::Corrupt && error.to_string().contains(says), "{error}");
+                assert!(store.list().unwrap().is_empty());
+            }
+            (found, _) => panic!("{listed_as}: {found:?}"),
+        }
+    };
+    let plain = |_: &str| "app:1".to_owned();
+    check(OCI, OCI[0], &plain, Ok(()));
+    check(OCI, "", &plain, Ok(()));
+    check(DOCKER, DOCKER[0], &plain, Ok(()));
+    check(OCI, DOCKER[0], &plain, Err("was served as"));
+    check(DOCKER, OCI[0], &plain, Err("was served as"));
+    check(OCI, "application/vnd.oci.image.index.v1+json", &plain, Err("was served as"));
+    // A digest in the name is the image's own, or refused.
+    check(OCI, OCI[0], &|digest| format!("app@{digest}"), Ok(()));
+    check(OCI, OCI[0], &|digest| format!("q.io/app:1@{digest}"), Ok(()));
+    let other = |_: &str| format!("app@sha256:{}", "0".repeat(64));
+    check(OCI, OCI[0], &other, Err("has not that digest"));
 }
 
 #[test]

@@ -132,6 +132,13 @@ echo ghosts:x:4294967295:app >>/etc/group",
         run("odd", "app:2000", &[], groups).ok().prints("Groups: 2000");
         run("odd", "5000", &[], groups).ok().prints("Groups: 0");
         run("odd", "app", &["--group-add", "3000"], groups).ok().prints("Groups: 1000 2000 3000");
+        world.host.run(["run", "-d", "--net", "none", "--name", "up", "odd", "sleep", "1000"]).ok();
+        let exec = |user: &str| world.host.run(["exec", "-u", user, "up", "sh", "-c", groups]);
+        exec("app").ok().prints("Groups: 1000 2000");
+        exec("app:2000").ok().prints("Groups: 2000");
+        exec("ghost").refuses(125, &["no usable id"]);
+        exec(" 0").refuses(125, &["neither a number nor a name"]);
+        world.host.run(["rm", "-f", "up"]).ok();
         make("fifo", "rm /etc/passwd; mkfifo /etc/passwd");
         make("device", "rm /etc/group; ln -s /dev/zero /etc/group");
         make("large", "head -c 11000000 /dev/zero >/etc/passwd");
