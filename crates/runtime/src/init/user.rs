@@ -50,7 +50,13 @@ pub fn identify(root: &OwnedFd, process: &Process) -> Result<Identity> {
         let text = "a home directory with a colon or a line break cannot stand in /etc/passwd";
         return Err(Error::new(Kind::Invalid, text));
     }
-    let mut passwd = read(root, PASSWD)?;
+    let mut passwd = match (read(root, PASSWD), &process.user) {
+        // Of who is a number only the home is looked for there.
+        (Err(error), User::Ids { .. }) if error.kind == Kind::Invalid && process.entry.is_none() => {
+            String::new()
+        }
+        (passwd, _) => passwd?,
+    };
     if let Some(entry) = process.entry.as_ref().filter(|entry| !has_user(&passwd, entry)) {
         add_user(root, &mut passwd, entry).within(|| "add the user to /etc/passwd")?;
     }

@@ -114,6 +114,17 @@ fn the_user() {
         user(json!({"uid": 1000, "gid": 1000}), "1000\n1000\n");
         user(json!({"uid": 1000, "gid": 2000, "additionalGids": [5, 6]}), "1000\n2000\n 5 6");
         user(json!({"uid": 4242, "gid": 4343}), "4242\n4343\n");
+        // Whatever is in the place of /etc/passwd: a number is nobody's name.
+        let null = json!({"destination": "/etc/passwd", "source": "/dev/null", "options": ["bind"]});
+        shows(
+            oci,
+            |config| {
+                config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+                config["mounts"].as_array_mut().expect("mounts").push(null.clone());
+            },
+            "id -u; test -c /etc/passwd && echo null",
+            "1000\nnull",
+        );
         let mask = |value: Value, expected: &str| {
             shows(
                 oci,
