@@ -9,7 +9,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 .DEFAULT_GOAL := build
 # Setup comes before the fixtures, and the style before the tests.
 .NOTPARALLEL:
-.PHONY: build help run test test-vm test-vm-v2 test-vm-engine test-vm-systemd bench bench-quick bench-docs setup fixtures check fmt clean install
+.PHONY: build help run test test-vm test-vm-v2 test-vm-engine test-vm-systemd torture torture-quick torture-docs bench bench-quick bench-docs setup fixtures check fmt clean install
 
 build: export DEVOXX_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 build: ## the release programs, in bin/ (the default)
@@ -40,6 +40,7 @@ test: setup check fixtures ## all that must hold: style, lints, then every test 
 	$(CARGO) test --workspace
 	tests/callers.sh "$(TARGET)/debug/devoxx-runtime"
 	$(MAKE) --no-print-directory bench-quick
+	$(MAKE) --no-print-directory torture-quick
 	tests/leaks.sh after "$(TARGET)/testkit/leaks"
 
 test-vm: test-vm-v2 test-vm-systemd ## tests in virtual machines: both of the following
@@ -57,6 +58,18 @@ test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1; with Ap
 	    tests/vm-systemd.sh sh -ec 'tests/vm-units-v1.sh "$$1"; tests/vm-selinux.sh "$$1"' sh "$(TARGET)/debug/devoxx-runtime"
 	VM_KERNEL_ARGUMENTS="systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1" \
 	    tests/vm-systemd.sh tests/vm-units-v1.sh "$(TARGET)/debug/devoxx-runtime"
+
+torture: setup fixtures ## published escapes replayed, each shown able to fail, and kills at every system call (WORKS=words to choose; hours)
+	$(CARGO) build --workspace --bins
+	$(CARGO) build -p devoxx-runtime --features all_mutants --target-dir "$(TARGET)/mutants"
+	$(SUDO) "$(TARGET)/debug/torture" --programs "$(TARGET)/debug" --mutants "$(TARGET)/mutants/debug" \
+		--out "$(TARGET)/torture" $(if $(KILLS),--kills $(KILLS)) $(WORKS)
+
+torture-quick: ## the same in minutes: every replay, and each command killed at thirty stops
+	$(MAKE) --no-print-directory torture KILLS=30
+
+torture-docs: ## docs/security.md, from the last `make torture`
+	"$(TARGET)/debug/torture" --publish "$(TARGET)/torture" docs
 
 bench: setup build fixtures ## every runtime and engine of this machine beside the bare kernel, in target/bench (ROUNDS=50 STARTS=10000 WORKS=words)
 	$(CARGO) build --release -p devoxx-bench

@@ -10,6 +10,9 @@
 //! A path is spent once, to open the mount point of a hierarchy; everything beneath goes by descriptor, and only
 //! after the file system has been seen to be a cgroup file system.
 
+#[cfg(all(feature = "mutants", not(debug_assertions)))]
+compile_error!("a mutant leaves a defence out: it is for tests, and never in a release");
+
 mod cgroup;
 mod device;
 mod layout;

@@ -528,7 +528,10 @@ fn capabilities(spec: &Spec) -> Result<Capabilities> {
                 .ok_or_else(|| invalid("process.capabilities", "unknown capability"))
         })
     };
-    let (permitted, inheritable) = (mask(written.permitted())?, mask(written.inheritable())?);
+    let (permitted, mut inheritable) = (mask(written.permitted())?, mask(written.inheritable())?);
+    if sys::mutant!("mutant_rt_11") {
+        inheritable |= permitted;
+    }
     Ok(Capabilities {
         bounding: mask(written.bounding())?,
         effective: mask(written.effective())?,

@@ -312,6 +312,9 @@ impl Inside<'_> {
         kept.push(self.host_proc.as_fd());
         kept.extend(self.opened.descriptors());
         kept.extend(crate::steps::descriptors());
+        if sys::mutant!("mutant_rt_13") {
+            return Ok(());
+        }
         sys::close_range::close_inherited(3 + self.plan.process.preserved_fds, &kept)
     }
 
@@ -337,6 +340,8 @@ fn make_init(inside: &Inside<'_>, stdio: Stdio) -> Result<(Child, Channel)> {
     let plan = inside.plan;
     let staged = plan.needs_stage();
     let namespaces = if staged { Namespaces::NONE } else { plan.namespaces };
+    let namespaces =
+        if sys::mutant!("mutant_at_namespaces") { namespaces.without(Namespaces::IPC) } else { namespaces };
     let parents_end = &mut ours;
     let child = clone3(namespaces, inside.entry.unified.as_ref().map(AsFd::as_fd), move || {
         // A copy of the parent's end would hide its death from us.

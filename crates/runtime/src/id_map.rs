@@ -40,6 +40,9 @@ pub struct IdMaps {
 
 /// Refuses what the kernel would refuse later, with the name of the field.
 pub fn check(field: &str, ranges: &[Range]) -> Result<()> {
+    if sys::mutant!("mutant_rt_09") {
+        return Ok(());
+    }
     let wrong = |why: String| Err(Error::new(Kind::Invalid, format!("config.json: {field}: {why}")));
     if ranges.len() > MOST {
         return wrong(format!("{} ranges, the kernel takes {MOST}", ranges.len()));

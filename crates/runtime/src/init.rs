@@ -125,7 +125,9 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     }
     // Born in the v2 cgroup, if there is one; into those of v1 we go ourselves. Before anything costs memory, and
     // before the namespace below takes its root from where we are.
-    step("cgroups of v1 are entered from within", "write(2)", || entry.enter().map_err(of_cgroup))?;
+    if !sys::mutant!("mutant_at_cgroup") {
+        step("cgroups of v1 are entered from within", "write(2)", || entry.enter().map_err(of_cgroup))?;
+    }
     if let Some(cgroup) = cgroup {
         attest::cgroup(host_proc, cgroup)?;
     }
@@ -188,7 +190,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         terminal::open(&root, process, channel, &mut late.attached)
     })?;
 
-    if !plan.hostname.is_empty() {
+    if !plan.hostname.is_empty() && !sys::mutant!("mutant_at_names") {
         step("host name: its own", "sethostname(2), uts_namespaces(7)", || {
             sethostname(plan.hostname.as_bytes())
         })
@@ -216,7 +218,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     })?;
     exec::make_working_directory(&root, process)?;
     exec::check_working_directory(&root, process)?;
-    if plan.root_read_only {
+    if plan.root_read_only && !sys::mutant!("mutant_at_root") {
         root::make_read_only(&root)?;
     }
     // After the last mount, and while it may be looked at: the user may not see everything.
@@ -267,7 +269,7 @@ fn own_cgroup(plan: &Plan) -> Namespaces {
 }
 
 fn set_oom_score(host_proc: &HostProc, process: &Process) -> Result<()> {
-    if let Some(score) = process.oom_score_adj {
+    if let Some(score) = process.oom_score_adj.filter(|_| !sys::mutant!("mutant_at_oom_score")) {
         host_proc.write("oom_score_adj", &score.to_string())?;
     }
     Ok(())
@@ -279,6 +281,9 @@ fn let_go(plan: &Plan, channel: &Channel, gate: Option<&OwnedFd>) -> Result<()> 
     let mut kept = vec![channel.as_fd()];
     kept.extend(gate.map(AsFd::as_fd));
     kept.extend(crate::steps::descriptors());
+    if sys::mutant!("mutant_rt_13") {
+        return Ok(());
+    }
     sys::close_range::close_inherited(3 + plan.process.preserved_fds, &kept)?;
     if !plan.has_user_namespace() {
         // Its memory is a copy of the runtime's. In a user namespace of its own the parent, who may be no more than its owner, could not
@@ -293,7 +298,7 @@ fn filter(program: &seccomp::Program, channel: &Channel) -> Result<()> {
         let listener = sys::seccomp::set_filter_with_listener(&program.instructions, program.flags)?;
         return channel.send(&Message::Listener, Some(listener.as_fd()));
     }
-    if !program.instructions.is_empty() {
+    if !program.instructions.is_empty() && !sys::mutant!("mutant_at_filter") {
         sys::seccomp::set_filter(&program.instructions, program.flags)?;
     }
     Ok(())

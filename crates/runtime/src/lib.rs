@@ -7,6 +7,9 @@
 //! It knows no image, no registry and no network beyond the namespace. The caller is single-threaded at the
 //! moment of a launch, which is checked. Everything inside `init` runs in the child, everything else in the parent.
 
+#[cfg(all(feature = "mutants", not(debug_assertions)))]
+compile_error!("a mutant leaves a defence out: it is for tests, and never in a release");
+
 pub mod bundle;
 pub mod channel;
 pub mod checkpoint;

@@ -19,6 +19,9 @@ const PROGRAM: &str = "/proc/self/exe";
 
 /// Puts this program out of reach: returns when it is, and executes it again when it is not.
 pub fn protect() -> Result<()> {
+    if sys::mutant!("mutant_rt_04") {
+        return Ok(());
+    }
     // What stands in its place could name another program as ours.
     let proc = rustix::fs::statfs("/proc").map_err(called::<Errno>(|| "statfs(\"/proc\")".to_owned()))?;
     if proc.f_type != PROC_SUPER_MAGIC {

@@ -267,6 +267,9 @@ pub fn keep_config(run: &Path, id: &str, text: &[u8]) -> Result<()> {
 
 /// Checks an id: a file name that needs no quoting, as runc has it.
 pub fn check_id(id: &str) -> Result<()> {
+    if sys::mutant!("mutant_rt_26") {
+        return Ok(());
+    }
     let fine = !id.is_empty()
         && id.len() <= 255
         && id != "."

@@ -20,6 +20,7 @@ pub mod keyring;
 pub mod memory;
 pub mod memory_policy;
 pub mod mount_setattr;
+pub mod mutant;
 pub mod namespace;
 pub mod personality;
 pub mod resource_usage;

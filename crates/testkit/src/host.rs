@@ -31,6 +31,8 @@ pub struct Host {
     cgroup: HostCgroup,
     /// The program under test, as a path inside: /tmp/bin/ and its own name.
     program: String,
+    /// Further variables of its environment.
+    environment: Vec<(String, String)>,
 }
 
 impl Host {
@@ -75,10 +77,15 @@ impl Host {
         let output = holder.stdout.take().expect("stdout is a pipe");
         BufReader::new(output).read_line(&mut ready).unwrap_or_else(|error| panic!("host: {error}"));
         let program = format!("/tmp/bin/{}", name(&program));
-        let host = Self { holder, kind, cgroup, program };
+        let host = Self { holder, kind, cgroup, program, environment: Vec::new() };
         assert_eq!(ready.trim(), "ready", "the test host did not start; its reason stands above");
         host.cgroup.give_controllers();
         host
+    }
+
+    /// Sets a variable for every program that is started in the host.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     /// Process id of the holder.
@@ -179,6 +186,7 @@ impl Host {
             .env_clear()
             .envs([("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")])
             .envs([("DEVOXX_ROOT", "/tmp/data"), ("DEVOXX_RUN", "/tmp/run"), ("HOME", "/tmp/home")])
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir("/");
         if as_user {
             command.envs([("XDG_RUNTIME_DIR", "/tmp/xdg"), ("USER", fixture::USER)]);

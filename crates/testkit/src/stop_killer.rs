@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -62,6 +63,8 @@ pub fn trace(command: Command, program: &str, kill_at: Option<(u64, Victim)>) ->
 struct Tracer {
     first: Pid,
     program: String,
+    /// Device and inode of its file.
+    file: Option<(u64, u64)>,
     /// Who is traced and runs the program.
     ours: BTreeSet<Pid>,
     stops: u64,
@@ -99,7 +102,7 @@ impl Tracer {
         assert!(matches!(seen, Ok(WaitStatus::Stopped(..))), "{command:?} did not stop: {seen:?}");
         ptrace::seize(first, options()).unwrap_or_else(|errno| panic!("PTRACE_SEIZE: {errno}"));
         kill(first, Signal::SIGCONT).unwrap_or_else(|errno| panic!("SIGCONT: {errno}"));
-        Self { first, program, ours: BTreeSet::new(), stops: 0 }
+        Self { first, program, file: None, ours: BTreeSet::new(), stops: 0 }
     }
 
     fn run(mut self, kill_at: Option<(u64, Victim)>) -> Traced {
@@ -159,8 +162,7 @@ impl Tracer {
     fn event(&mut self, pid: Pid, event: i32) {
         match event {
             nix::libc::PTRACE_EVENT_EXEC => {
-                let executed = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-                if executed.file_name().is_some_and(|name| name == self.program.as_str()) {
+                if self.is_the_program(pid) {
                     self.ours.insert(pid);
                 } else if self.ours.remove(&pid) && pid != self.first {
                     // The command of a container, or a helper: the program's own calls are what is swept.
@@ -178,6 +180,19 @@ impl Tracer {
             _ => {}
         }
         go_on(pid, None);
+    }
+
+    /// Whether a process executes the program: under its name, as the sealed copy that some make of themselves (`/memfd:NAME`), or as
+    /// the same file by another way, where it may have no name at all.
+    fn is_the_program(&mut self, pid: Pid) -> bool {
+        let link = format!("/proc/{pid}/exe");
+        let file = std::fs::metadata(&link).ok().map(|about| (about.dev(), about.ino()));
+        let named =
+            std::fs::read_link(&link).is_ok_and(|path| path.to_string_lossy().contains(&self.program));
+        if named && self.file.is_none() {
+            self.file = file;
+        }
+        named || (file.is_some() && file == self.file)
     }
 
     /// Kills; whether there was anybody.

@@ -30,7 +30,7 @@ impl Line {
 /// The writes, file and line, that make a cgroup's list what the rules say.
 pub(crate) fn writes(rules: &[Rule]) -> Result<Vec<(&'static str, String)>> {
     // Nothing is allowed until a rule does.
-    let (mut allowed, mut list) = (false, Vec::new());
+    let (mut allowed, mut list) = (sys::mutant!("mutant_rt_10"), Vec::new());
     for rule in rules {
         if rule.has_everything() {
             allowed = rule.allow;

@@ -347,6 +347,9 @@ fn file_system(
 
 /// Over /proc and beneath it a mount could show a container's programs, and this one, something else than the truth.
 fn refuse_in_proc(target: &Path, source: &Source) -> Result<()> {
+    if sys::mutant!("mutant_rt_01") {
+        return Ok(());
+    }
     let Ok(beneath) = target.strip_prefix("/proc") else { return Ok(()) };
     let shown = target.display();
     if !beneath.as_os_str().is_empty() {

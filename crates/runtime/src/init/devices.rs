@@ -42,7 +42,10 @@ pub fn attach(root: &OwnedFd, plan: &Plan, attached: &mut Attached) -> Result<()
 fn must_be_inside(directory: &OwnedFd, path: &Path, plan: &Plan, attached: &Attached) -> Result<()> {
     let Some(number) = attached.number_of(directory.as_fd())? else { return Ok(()) };
     let mount = &plan.mounts[number];
-    if !matches!(mount.source, Source::Bind(_)) || path.starts_with(&mount.target) {
+    if sys::mutant!("mutant_rt_18")
+        || !matches!(mount.source, Source::Bind(_))
+        || path.starts_with(&mount.target)
+    {
         return Ok(());
     }
     Err(Error::new(
@@ -146,6 +149,17 @@ fn is_same(directory: BorrowedFd<'_>, name: &OsStr, device: &Device) -> Result<(
     let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH)
         .map_err(called::<Errno>(|| format!("fstatat({:?})", device.path)))?;
     if FileType::from_raw_mode(stat.st_mode) == file_type(device) && stat.st_rdev == number(device) {
+        return Ok(());
+    }
+    if sys::mutant!("mutant_rt_19") {
+        rustix::fs::chownat(
+            directory,
+            name,
+            Some(Uid::from_raw(device.uid)),
+            Some(Gid::from_raw(device.gid)),
+            AtFlags::empty(),
+        )
+        .map_err(called::<Errno>(String::new))?;
         return Ok(());
     }
     Err(Error::new(

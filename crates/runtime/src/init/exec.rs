@@ -33,7 +33,7 @@ pub fn make_working_directory(root: &OwnedFd, process: &Process) -> Result<()> {
 /// (CVE-2024-21626). Whatever else is wrong with it is said when it is entered, as the user.
 pub fn check_working_directory(root: &OwnedFd, process: &Process) -> Result<()> {
     match resolve(root.as_fd(), &process.cwd, OFlags::PATH | OFlags::DIRECTORY) {
-        Err(error) if error.errno == Errno::LOOP => {
+        Err(error) if error.errno == Errno::LOOP && !sys::mutant!("mutant_rt_13") => {
             Err(Error::from(error).within(format!("enter working directory {}", process.cwd.display())))
         }
         _ => Ok(()),
@@ -64,7 +64,7 @@ pub fn own_standard_descriptors(uid: u32) -> Result<()> {
 
 /// Sets resource limits (setrlimit(2)), while a privilege to raise them may be there.
 pub fn set_limits(process: &Process) -> Result<()> {
-    for (resource, soft, hard) in &process.rlimits {
+    for (resource, soft, hard) in process.rlimits.iter().filter(|_| !sys::mutant!("mutant_at_limits")) {
         let value = |limit: u64| (limit != u64::MAX).then_some(limit);
         setrlimit(*resource, Rlimit { current: value(*soft), maximum: value(*hard) })
             .map_err(called::<Errno>(|| format!("setrlimit({resource:?}, {soft}, {hard})")))
@@ -86,7 +86,7 @@ pub fn prepare(process: &Process, identity: &Identity) -> Result<Command> {
         .within(|| format!("enter working directory {}", process.cwd.display()))?;
     // A directory outside of the root shows here, whatever led to it (CVE-2024-21626).
     let here = rustix::process::getcwd(Vec::new()).map_err(called::<Errno>(|| "getcwd".to_owned()))?;
-    if !here.to_bytes().starts_with(b"/") {
+    if !here.to_bytes().starts_with(b"/") && !sys::mutant!("mutant_rt_13") {
         return Err(Error::new(
             Kind::Invalid,
             format!("working directory {:?} is outside the root", process.cwd),
@@ -127,7 +127,9 @@ fn candidates(command: &str, env: &[String]) -> Vec<String> {
 
 /// Executes the command; returns only what failed.
 pub fn execute(process: &Process, command: &Command) -> Error {
-    if let Err(failed) = sys::close_range::cloexec_from(3 + process.preserved_fds) {
+    if !sys::mutant!("mutant_rt_13")
+        && let Err(failed) = sys::close_range::cloexec_from(3 + process.preserved_fds)
+    {
         return failed.into();
     }
     sys::signals::reset_for_exec();

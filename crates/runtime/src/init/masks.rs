@@ -3,18 +3,20 @@
 use super::attest::Attached;
 use super::mounts::{clone_tree, file_system};
 use super::root::resolve;
+use super::target::resolve_without_links;
 use crate::error::{Error, Kind, Result};
 use crate::plan::Plan;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use std::io::Write;
 use std::path::Path;
 use sys::mount_setattr::{MountAttributes, NODEV, NOEXEC, NOSUID, RDONLY, mount_setattr};
 use sys::{Context, Errno, called};
 
-/// proc's number in statfs(2).
+/// proc's number in statfs(2), and the inode of its root.
 const PROC_SUPER_MAGIC: rustix::fs::FsWord = 0x9fa0;
+const PROC_ROOT_INO: u64 = 1;
 
 /// What covers a masked path: the host's null for a file, one empty read-only tmpfs for every directory.
 pub struct Empty {
@@ -71,7 +73,7 @@ fn null() -> Result<OwnedFd> {
 
 /// Covers the masked paths and makes the read-only ones so. A path that is not there needs neither.
 pub fn attach(root: &OwnedFd, plan: &Plan, empty: Option<Empty>, attached: &mut Attached) -> Result<()> {
-    for path in &plan.read_only {
+    for path in plan.read_only.iter().filter(|_| !sys::mutant!("mutant_at_read_only")) {
         let Some(found) = existing(root, path)? else { continue };
         let again = clone(found.as_fd(), true).within(|| format!("make {} read-only", path.display()))?;
         let attributes = MountAttributes { set: RDONLY, ..MountAttributes::default() };
@@ -79,7 +81,9 @@ pub fn attach(root: &OwnedFd, plan: &Plan, empty: Option<Empty>, attached: &mut 
             .within(|| format!("make {} read-only", path.display()))?;
         cover(&again, &found, attached).within(|| format!("make {} read-only", path.display()))?;
     }
-    let Some(mut empty) = empty else { return Ok(()) };
+    let Some(mut empty) = empty.filter(|_| !sys::mutant!("mutant_rt_15", "mutant_at_masks")) else {
+        return Ok(());
+    };
     for path in &plan.masked {
         let Some(found) = existing(root, path)? else { continue };
         let stat = rustix::fs::fstat(&found).map_err(called::<Errno>(|| format!("fstat({path:?})")))?;
@@ -117,15 +121,28 @@ fn cover(tree: &OwnedFd, at: &OwnedFd, attached: &mut Attached) -> Result<()> {
     attached.note(tree.as_fd())
 }
 
-/// Sets kernel parameters through the container's own /proc, which is checked to be one.
+/// Sets kernel parameters through the container's own /proc, which is checked to be one, whole; by no link, and by nothing that is mounted
+/// in it: a value that goes to another file of proc is another parameter, and may be the host's.
 pub fn write_sysctls(root: &OwnedFd, plan: &Plan) -> Result<()> {
+    if plan.sysctls.is_empty() {
+        return Ok(());
+    }
+    let proc = resolve_without_links(root.as_fd(), Path::new("/proc")).within(|| "set kernel parameters")?;
+    let magic = rustix::fs::fstatfs(&proc).map_err(called::<Errno>(|| "fstatfs".to_owned()))?.f_type;
+    let stat = rustix::fs::fstat(&proc).map_err(called::<Errno>(|| "fstat".to_owned()))?;
+    if (magic != PROC_SUPER_MAGIC || stat.st_ino != PROC_ROOT_INO) && !sys::mutant!("mutant_rt_17") {
+        return Err(Error::new(Kind::Invalid, "set kernel parameters: /proc is not proc"));
+    }
+    let how = match sys::mutant!("mutant_rt_17") {
+        true => ResolveFlags::empty(),
+        false => ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV,
+    };
     for (path, value) in &plan.sysctls {
         let doing = || format!("set sysctl {}", path.replace('/', "."));
-        let file = resolve(root.as_fd(), &Path::new("/proc/sys").join(path), OFlags::WRONLY).within(doing)?;
-        let magic = rustix::fs::fstatfs(&file).map_err(called::<Errno>(|| "fstatfs".to_owned()))?.f_type;
-        if magic != PROC_SUPER_MAGIC {
-            return Err(Error::new(Kind::Invalid, format!("{}: /proc is not proc", doing())));
-        }
+        let file = Path::new("sys").join(path);
+        let file = rustix::fs::openat2(&proc, &file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty(), how)
+            .map_err(called::<Errno>(|| format!("openat2(\"/proc/sys/{path}\")")))
+            .within(doing)?;
         std::fs::File::from(file)
             .write_all(value.as_bytes())
             .map_err(called(|| format!("write({value:?})")))

@@ -112,7 +112,11 @@ fn prepare_one<'a>(
         Source::Bind(_) if only_given => take(given.ok_or_else(|| Error::new(Kind::Other, "not opened"))?)?,
         Source::Bind(bind) => open_bind(bind, given)?,
         Source::Cgroups => {
-            if plan.has_user_namespace() && !plan.cgroup_namespace && !plan.joins(Namespaces::CGROUP) {
+            if !sys::mutant!("mutant_rt_12")
+                && plan.has_user_namespace()
+                && !plan.cgroup_namespace
+                && !plan.joins(Namespaces::CGROUP)
+            {
                 // What is bound is the host's (CVE-2023-25809).
                 attributes.set |= RDONLY;
                 attributes.clear &= !RDONLY;
@@ -275,10 +279,19 @@ fn attach_one(
             let (at, made_now) = place(root, mount, &tree)?;
             before(mount, &tree, &at, made_now)?;
             let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-            move_mount(&tree, "", &at, "", flags)
-                .map_err(called::<Errno>(|| format!("move_mount({:?})", mount.target)))?;
+            if sys::mutant!("mutant_at_place") && mount.target == Path::new("/x") {
+                // As if somebody had exchanged the directory.
+                let (elsewhere, _) =
+                    found_or_made(root.as_fd(), Path::new("/elsewhere"), Missing::Directory)?;
+                move_mount(&tree, "", &elsewhere, "", flags).map_err(called::<Errno>(String::new))?;
+            } else {
+                move_mount(&tree, "", &at, "", flags)
+                    .map_err(called::<Errno>(|| format!("move_mount({:?})", mount.target)))?;
+            }
             let whole = !below.is_empty();
             cgroups::fill(&tree, below)?;
+            let attributes =
+                if sys::mutant!("mutant_at_flags") { MountAttributes::default() } else { attributes };
             set(&tree, whole, attributes)?;
             tree
         }
@@ -343,6 +356,9 @@ fn place(root: &OwnedFd, mount: &Mount, tree: &OwnedFd) -> Result<(OwnedFd, bool
 
 /// A link in place of /proc or /sys would let an image choose what is written there (CVE-2019-19921).
 fn on_ordinary_directory(root: &OwnedFd, mount: &Mount, kind: &str, at: &OwnedFd) -> Result<()> {
+    if sys::mutant!("mutant_rt_07") {
+        return Ok(());
+    }
     match resolve_without_links(root.as_fd(), &mount.target) {
         // The very one that is mounted on: between the two lookups somebody may have exchanged it for a link.
         Ok(found) if target::same(&found, at)? => Ok(()),

@@ -37,6 +37,12 @@ pub fn take_on(process: &Process, given: Given<'_>, channel: &Channel) -> Result
     }
     exec::own_standard_descriptors(identity.uid)?;
     // Read again before the filter, which may refuse to let it be; the status is opened now, and read when it is set.
+    if sys::mutant!("mutant_at_descriptors") {
+        // One that an execve keeps.
+        let leaked =
+            rustix::io::dup(rustix::stdio::stderr()).map_err(sys::called::<sys::Errno>(String::new))?;
+        let _kept_open = rustix::fd::IntoRawFd::into_raw_fd(leaked);
+    }
     attest::process(host_proc, process, keyring, enters)?;
     let status = attest::Status::open(host_proc)?;
     // A process that may gain privilege can be given a filter only by one that has CAP_SYS_ADMIN still (seccomp(2)): the

@@ -36,12 +36,24 @@ impl Patience {
     }
 }
 
+/// A mutant: links are followed as the kernel does it by itself, absolute ones from the root that this process has, the host's.
+fn follows_links_out() -> bool {
+    sys::mutant!("mutant_rt_06", "mutant_rt_14", "mutant_rt_18")
+}
+
 fn resolve_with(
     root: BorrowedFd<'_>,
     path: &Path,
     flags: OFlags,
     how: ResolveFlags,
 ) -> Result<OwnedFd, sys::CallError> {
+    let (path, how) = match path.strip_prefix("/") {
+        Ok(beneath) if follows_links_out() => {
+            let beneath = if beneath.as_os_str().is_empty() { Path::new(".") } else { beneath };
+            (beneath, ResolveFlags::empty())
+        }
+        _ => (path, how),
+    };
     let mut patience = Patience::default();
     loop {
         match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), how) {
@@ -170,7 +182,8 @@ impl Walk {
 }
 
 fn open(directory: BorrowedFd<'_>, name: &OsStr) -> rustix::io::Result<OwnedFd> {
-    rustix::fs::openat(directory, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+    let nofollow = if follows_links_out() { OFlags::empty() } else { OFlags::NOFOLLOW };
+    rustix::fs::openat(directory, name, OFlags::PATH | nofollow | OFlags::CLOEXEC, Mode::empty())
 }
 
 fn make(directory: BorrowedFd<'_>, name: &OsStr, what: Missing) -> Result<OwnedFd> {

@@ -229,18 +229,26 @@ fn written_identity(text: &str, passwd: &str, group: &str) -> Result<Identity> {
 /// Whether its groups are those that it was to have: where there are none to be had, those of the caller stay.
 pub fn become_identity(process: &Process, identity: &Identity) -> Result<bool> {
     let capabilities = process.capabilities;
-    drop_bounding(capabilities.bounding).within(|| "drop capabilities")?;
+    if !sys::mutant!("mutant_at_bounding") {
+        drop_bounding(capabilities.bounding).within(|| "drop capabilities")?;
+    }
     // Permitted capabilities must outlive the change of user, to be cut to the wanted sets after it.
     set_keep_capabilities(true).map_err(called::<Errno>(|| "prctl(PR_SET_KEEPCAPS)".to_owned()))?;
-    let groups_set = !process.keep_groups && set_groups(identity)?;
-    set_ids(identity).within(|| format!("become user {}:{}", identity.uid, identity.gid))?;
+    let groups_set = !process.keep_groups && (sys::mutant!("mutant_at_groups") || set_groups(identity)?);
+    if !sys::mutant!("mutant_at_ids") {
+        set_ids(identity).within(|| format!("become user {}:{}", identity.uid, identity.gid))?;
+    }
     set_keep_capabilities(false).map_err(called::<Errno>(|| "prctl(PR_SET_KEEPCAPS, 0)".to_owned()))?;
-    set_sets(capabilities).within(|| "set capabilities")?;
+    if !sys::mutant!("mutant_at_capabilities") {
+        set_sets(capabilities).within(|| "set capabilities")?;
+    }
     // After the sets: nothing below needs a privilege, and no execve from here on can bring one back.
-    if process.no_new_privileges {
+    if process.no_new_privileges && !sys::mutant!("mutant_at_privileges") {
         set_no_new_privs(true).map_err(called::<Errno>(|| "prctl(PR_SET_NO_NEW_PRIVS)".to_owned()))?;
     }
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(process.umask));
+    if !sys::mutant!("mutant_at_umask") {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(process.umask));
+    }
     Ok(groups_set)
 }
 

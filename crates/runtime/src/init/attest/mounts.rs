@@ -138,7 +138,7 @@ pub fn mounts(root: &OwnedFd, plan: &Plan, attached: &Attached) -> Result<()> {
             return Err(differs(&path.display().to_string(), &"writable", &"read-only"));
         }
     }
-    for path in &plan.masked {
+    for path in plan.masked.iter().filter(|_| !sys::mutant!("mutant_rt_15")) {
         let Some(at) = existing(root, path)? else { continue };
         let stat = rustix::fs::fstat(&at).map_err(called::<Errno>(|| format!("fstat({path:?})")))?;
         let kind = FileType::from_raw_mode(stat.st_mode);

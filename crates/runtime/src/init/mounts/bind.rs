@@ -82,6 +82,9 @@ fn clone(path: &Path, flags: OpenTreeFlags) -> Result<OwnedFd> {
 
 /// Refuses to bind anything over /proc but a whole proc.
 pub fn must_be_proc(tree: &OwnedFd, target: &Path) -> Result<()> {
+    if sys::mutant!("mutant_rt_05") {
+        return Ok(());
+    }
     let magic = rustix::fs::fstatfs(tree).map_err(called::<Errno>(|| "fstatfs".to_owned()))?.f_type;
     let stat = rustix::fs::fstat(tree).map_err(called::<Errno>(|| "fstat".to_owned()))?;
     if magic == PROC_SUPER_MAGIC && stat.st_ino == PROC_ROOT_INO {
@@ -95,6 +98,9 @@ pub fn must_be_proc(tree: &OwnedFd, target: &Path) -> Result<()> {
 
 /// Refuses a target in a proc but for the few files that may be covered, by whatever links it was found.
 pub fn may_be_covered(root: &OwnedFd, at: &OwnedFd, shown: &Path) -> Result<()> {
+    if sys::mutant!("mutant_rt_01") {
+        return Ok(());
+    }
     let magic = rustix::fs::fstatfs(at).map_err(called::<Errno>(|| "fstatfs".to_owned()))?.f_type;
     if magic != PROC_SUPER_MAGIC {
         return Ok(());

@@ -1,0 +1,61 @@
+//! What is asked for.
+
+use std::path::PathBuf;
+
+/// The command line.
+pub struct Arguments {
+    /// Where the programs are.
+    pub programs: PathBuf,
+    /// Where the same programs are with every mutant in them; without, none is shown able to fail.
+    pub mutants: Option<PathBuf>,
+    /// Where the report goes.
+    pub out: PathBuf,
+    /// How many stops of each command are its last; all of them without.
+    pub kills: Option<u64>,
+    parts: Vec<String>,
+    words: Vec<String>,
+}
+
+/// What can be asked for.
+const PARTS: [&str; 3] = ["replays", "attestation", "kills"];
+
+impl Arguments {
+    /// Reads it.
+    pub fn of(words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut all = Self {
+            programs: PathBuf::from("target/debug"),
+            mutants: None,
+            out: PathBuf::from("target/torture"),
+            kills: None,
+            parts: Vec::new(),
+            words: Vec::new(),
+        };
+        let mut words = words;
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+            match word.as_str() {
+                "--programs" => all.programs = value()?.into(),
+                "--mutants" => all.mutants = Some(value()?.into()),
+                "--out" => all.out = value()?.into(),
+                "--kills" => {
+                    let text = value()?;
+                    all.kills = Some(text.parse().map_err(|_| format!("--kills {text:?}: not a number"))?);
+                }
+                option if option.starts_with('-') => return Err(format!("{option}: not an option")),
+                part if PARTS.contains(&part) => all.parts.push(part.to_owned()),
+                other => all.words.push(other.to_owned()),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether a part is wanted: all of them when none is named.
+    pub fn has(&self, part: &str) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|one| one == part)
+    }
+
+    /// Whether a row is wanted, by a part of its name: all of them when none is named.
+    pub fn wants(&self, row: &str) -> bool {
+        self.words.is_empty() || self.words.iter().any(|word| row.contains(word.as_str()))
+    }
+}

@@ -1,0 +1,43 @@
+//! `torture`: the two claims of this project, each shown by a run. Published escapes are replayed and refused, and every replay is shown
+//! able to fail, by a build that has its one defence left out. Commands are killed at the stops of their system calls, and what they
+//! leave is cleaned by one `delete --force`.
+//!
+//! ```text
+//! torture [--programs DIR] [--mutants DIR] [--out DIR] [--kills N] [PART]...    parts: replays, attestation, kills
+//! ```
+//! DIR has the programs of a debug build; the mutants are the same, built with the feature `all_mutants`.
+
+mod arguments;
+mod ground;
+mod kills;
+mod replay;
+mod replays;
+mod report;
+
+use arguments::Arguments;
+use report::Report;
+
+#[expect(clippy::print_stderr, reason = "a program, for who runs it")]
+fn main() {
+    let arguments = match Arguments::of(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(wrong) => {
+            eprintln!("torture: {wrong}");
+            std::process::exit(2);
+        }
+    };
+    // Each failure is a line of the report; what panics says is in it.
+    std::panic::set_hook(Box::new(|_| ()));
+    let mut report = Report::default();
+    if arguments.has("replays") {
+        report.replays = replay::all(&arguments, replays::ALL, "");
+    }
+    if arguments.has("attestation") {
+        report.attested = replay::all(&arguments, replays::ATTESTED, "attestation");
+    }
+    if arguments.has("kills") {
+        report.kills = kills::all(&arguments);
+    }
+    let fine = report.publish(&arguments.out);
+    std::process::exit(i32::from(!fine));
+}

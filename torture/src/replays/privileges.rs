@@ -1,0 +1,248 @@
+//! Ids, capabilities, descriptors, devices, and the program itself.
+
+use super::super::replay::Replay;
+use super::files::bind;
+use serde_json::{Value, json};
+
+/// The rows.
+pub const ROWS: &[Replay] = &[
+    Replay {
+        row: "rt_03",
+        what: "whoever enters a container is watched from inside",
+        attack: |ground| {
+            let watch = "while test ! -e /stop; do for p in /proc/[0-9]*; do
+                case \"$(tr '\\0' ' ' <$p/cmdline 2>/dev/null)\" in *--ro\"ot\"*) echo $p >>/seen; esac
+                case $p in /proc/1|/proc/$$) continue; esac
+                cat $p/environ 2>/dev/null | grep -q secret && echo $p >>/seen; done; done";
+            let container = ground
+                .oci
+                .bundle(|config| {
+                    config["process"]["args"] = json!(["sh", "-c", watch]);
+                    config["root"]["readonly"] = json!(false);
+                })
+                .start(&[]);
+            for _ in 0..150 {
+                container.exec(&[], ":").ok();
+            }
+            let seen = container.bundle.read("rootfs/seen");
+            assert!(seen.is_empty(), "somebody was seen: {}", seen.lines().count());
+            drop(container);
+            ground.is_intact();
+        },
+        control: |ground| {
+            let container =
+                ground.oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])).start(&[]);
+            container
+                .exec(&[], "tr '\\0' ' ' </proc/1/cmdline; readlink /proc/self/exe")
+                .ok()
+                .prints("sleep 1000 /bin/busybox");
+        },
+    },
+    Replay {
+        row: "rt_04",
+        what: "the program of the host is written to through /proc/self/exe",
+        attack: |ground| {
+            // Whoever is no program of the container's own is kept open, and written to once it has ended.
+            let script =
+                "mkfifo /fifo; while :; do for p in /proc/[0-9]*; do l=$(readlink $p/exe 2>/dev/null)
+                case $l in ''|/bin/busybox) continue; esac
+                exec 3<$p/exe || continue
+                cat /fifo >/dev/null
+                while test -d $p; do :; done
+                i=0; while test $i -lt 3000; do i=$((i+1)); (: >>/proc/self/fd/3) 2>/dev/null && echo $l >>/hit && break; done
+                echo $l >>/seen; done; done";
+            let container = ground
+                .oci
+                .bundle(|config| config["process"]["args"] = json!(["sh", "-c", script]))
+                .start(&[]);
+            // It waits for somebody to read its log.
+            container.bundle.write("rootfs/evil", "#!/proc/self/exe --log=/fifo\n");
+            ground.oci.host.admin(&format!("chmod 755 {}", container.bundle.inside("rootfs/evil")));
+            let entered = ground.oci.spawn(["exec", &container.bundle.id, "/evil"]);
+            container.bundle.awaits("rootfs/seen");
+            drop(entered);
+            let hit = container.bundle.read("rootfs/hit");
+            drop(container);
+            assert_eq!(hit, "", "the file of the program can be written to from inside");
+            ground.is_intact();
+        },
+        control: |ground| {
+            ground.runs("ln -s /proc/self/exe echo", |_| (), "/echo again").ok().prints("again");
+        },
+    },
+    Replay {
+        row: "rt_10",
+        what: "a list of devices that allows one: all others are closed",
+        attack: |ground| {
+            let edit = |config: &mut Value| {
+                config["linux"]["resources"] = json!({"devices": [{"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rwm"}]});
+                for set in ["bounding", "effective", "permitted"] {
+                    config["process"]["capabilities"][set] =
+                        json!(["CAP_MKNOD", "CAP_DAC_OVERRIDE", "CAP_SYSLOG"]);
+                }
+            };
+            let script = "head -c1 /kmsg >/dev/null 2>&1 && echo kmsg; head -c1 /mem >/dev/null 2>&1 && echo mem; echo x >/dev/null && echo null";
+            let root = "mknod kmsg c 1 11; mknod mem c 1 1";
+            ground.contains(root, edit, script).ok().prints("null");
+        },
+        control: |ground| {
+            let edit = |config: &mut Value| {
+                config["linux"]["resources"] = json!({"devices": [{"allow": true, "access": "rwm"}]});
+            };
+            ground.runs("mknod zero c 1 5", edit, "head -c1 /zero | wc -c").ok().prints("1");
+        },
+    },
+    Replay {
+        row: "rt_11",
+        what: "inheritable capabilities that nobody asked for",
+        attack: |ground| {
+            let script = "grep -E 'CapInh|CapAmb' /proc/self/status";
+            let none = "CapInh:\t0000000000000000\nCapAmb:\t0000000000000000";
+            ground.contains("", |_| (), script).ok().prints(none);
+            let container =
+                ground.oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])).start(&[]);
+            container.exec(&[], script).ok().prints(none);
+        },
+        control: |ground| {
+            let edit = |config: &mut Value| {
+                config["process"]["user"] = json!({"uid": 1000, "gid": 1000});
+                for set in ["bounding", "effective", "permitted", "inheritable", "ambient"] {
+                    config["process"]["capabilities"][set] = json!(["CAP_NET_BIND_SERVICE"]);
+                }
+            };
+            ground.runs("", edit, "grep CapEff /proc/self/status").ok().prints("CapEff:\t0000000000000400");
+        },
+    },
+    Replay {
+        row: "rt_13",
+        what: "a working directory, or a command, through a descriptor that was left open",
+        attack: |ground| {
+            let bundle = ground
+                .oci
+                .bundle(|config| config["process"]["args"] = json!(["sh", "-c", "pwd; cat secret"]));
+            for number in [3, 4, 5, 6, 7, 8, 9, 10, 11, 12] {
+                let mut config = bundle.config.clone();
+                config["process"]["cwd"] = json!(format!("/proc/self/fd/{number}"));
+                bundle.write("config.json", config.to_string());
+                let script = format!(
+                    "exec 9</tmp/canary; $C --root /tmp/run/oci run --bundle {} {} 2>/dev/null",
+                    bundle.directory, bundle.id
+                );
+                let outcome = ground.oci.host.sh(&script);
+                assert_ne!(outcome.code, 0, "descriptor {number}: {outcome}");
+                assert_eq!(outcome.stdout, "", "descriptor {number}");
+            }
+            let open = "exec 5</tmp/canary 6</tmp/canary/secret 7</etc; $C --root /tmp/run/oci run --bundle";
+            let bundle = ground
+                .oci
+                .bundle(|config| config["process"]["args"] = json!(["sh", "-c", "cd /proc/self/fd; echo *"]));
+            let seen = ground.oci.host.sh(&format!("{open} {} {}", bundle.directory, bundle.id)).ok().stdout;
+            // The shell has the directory itself open for a moment, or not.
+            assert!(["0 1 2\n", "0 1 2 3\n"].contains(&seen.as_str()), "descriptors: {seen}");
+            ground.is_intact();
+        },
+        control: |ground| {
+            let edit = |config: &mut Value| config["process"]["cwd"] = json!("/link/in");
+            ground.runs("mkdir -p real/in; ln -s real link", edit, "pwd -P").ok().prints("/real/in");
+            let bundle =
+                ground.oci.bundle(|config| config["process"]["args"] = json!(["cat", "/proc/self/fd/3"]));
+            let script = format!(
+                "echo kept >/tmp/kept; exec 3</tmp/kept; $C --root /tmp/run/oci run --preserve-fds 1 --bundle {} {}",
+                bundle.directory, bundle.id
+            );
+            ground.oci.host.sh(&script).ok().prints("kept");
+        },
+    },
+    Replay {
+        row: "rt_20",
+        what: "users of exec that are no numbers",
+        attack: |ground| {
+            let container =
+                ground.oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])).start(&[]);
+            for user in [":1", "+1", "-1", "4294967295", "1a", "", "name", " 1", "0x1", "1:"] {
+                container.exec(&["--user", user], "id -u").refused(&[]);
+            }
+            for (user, ids) in [("0", "0 0"), ("1", "1 0"), ("1:2", "1 2")] {
+                container.exec(&["--user", user], "echo $(id -u) $(id -g)").ok().prints(ids);
+            }
+        },
+        control: |ground| {
+            let container =
+                ground.oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])).start(&[]);
+            container.exec(&["--user", "1000:1000"], "id -u").ok().prints("1000");
+        },
+    },
+    Replay {
+        row: "rt_22",
+        what: "exec has more capabilities than the container",
+        attack: |ground| {
+            let container =
+                ground.oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])).start(&[]);
+            let sets = "grep -E 'Cap(Inh|Prm|Eff|Bnd|Amb)'";
+            let own = container.exec(&[], &format!("{sets} /proc/1/status")).ok().stdout;
+            container.exec(&[], &format!("{sets} /proc/self/status")).ok().prints(&own);
+        },
+        control: |ground| {
+            let container =
+                ground.oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])).start(&[]);
+            let has = "test $((0x$(grep CapEff /proc/self/status | cut -f2) & 0x2000)) -ne 0 && echo raw";
+            container.exec(&["--cap", "CAP_NET_RAW"], has).ok().prints("raw");
+        },
+    },
+    Replay {
+        row: "rt_09",
+        what: "more maps of ids than the kernel takes in one piece",
+        attack: |ground| {
+            let edit = |config: &mut Value| {
+                let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
+                namespaces.push(json!({"type": "user"}));
+                let maps: Vec<Value> = (0..5000)
+                    .map(|id| json!({"containerID": id, "hostID": id + 100_000, "size": 1}))
+                    .collect();
+                config["linux"]["uidMappings"] = json!(maps);
+                config["linux"]["gidMappings"] = json!(maps);
+            };
+            ground.refuses("chmod -R a+rX .", edit, &["uidMappings"]);
+        },
+        control: |ground| {
+            let edit = |config: &mut Value| {
+                let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
+                namespaces.push(json!({"type": "user"}));
+                let maps: Vec<Value> =
+                    (0..340).map(|id| json!({"containerID": id, "hostID": id, "size": 1})).collect();
+                config["linux"]["uidMappings"] = json!(maps);
+                config["linux"]["gidMappings"] = json!(maps);
+            };
+            ground.runs("", edit, "wc -l </proc/self/uid_map").ok().prints("340");
+        },
+    },
+    Replay {
+        row: "rt_12",
+        what: "cgroups of the host in a user namespace without a cgroup namespace",
+        attack: |ground| {
+            let edit = |config: &mut Value| {
+                let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
+                namespaces.push(json!({"type": "user"}));
+                config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+                config["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+                let cgroups = json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"]});
+                super::files::mounts(config).push(cgroups);
+            };
+            let script = "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/made 2>/dev/null && echo $d; done; true";
+            ground.contains("", edit, script).ok().prints("");
+        },
+        control: |ground| {
+            let edit = |config: &mut Value| {
+                config["linux"]["namespaces"]
+                    .as_array_mut()
+                    .expect("an array")
+                    .push(json!({"type": "cgroup"}));
+                let cgroups = json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"]});
+                super::files::mounts(config).push(cgroups);
+                bind(config, "/etc", "/host-etc");
+            };
+            let script = "for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/made 2>/dev/null && rmdir $d/made && echo made && break; done";
+            ground.runs("", edit, script).ok().prints("made");
+        },
+    },
+];
