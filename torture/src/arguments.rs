@@ -10,6 +10,8 @@ pub struct Arguments {
     pub mutants: Option<PathBuf>,
     /// Where the report goes.
     pub out: PathBuf,
+    /// From where to where a report is published.
+    pub publish: Option<(PathBuf, PathBuf)>,
     /// How many stops of each command are its last; all of them without.
     pub kills: Option<u64>,
     parts: Vec<String>,
@@ -27,6 +29,7 @@ impl Arguments {
             mutants: None,
             out: PathBuf::from("target/torture"),
             kills: None,
+            publish: None,
             parts: Vec::new(),
             words: Vec::new(),
         };
@@ -37,6 +40,7 @@ impl Arguments {
                 "--programs" => all.programs = value()?.into(),
                 "--mutants" => all.mutants = Some(value()?.into()),
                 "--out" => all.out = value()?.into(),
+                "--publish" => all.publish = Some((value()?.into(), value()?.into())),
                 "--kills" => {
                     let text = value()?;
                     all.kills = Some(text.parse().map_err(|_| format!("--kills {text:?}: not a number"))?);

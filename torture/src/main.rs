@@ -3,6 +3,7 @@
 //! leave is cleaned by one `delete --force`.
 //!
 //! ```text
+//! torture --publish DIR DOCS                                      docs/security.md, of the last report in DIR
 //! torture [--programs DIR] [--mutants DIR] [--out DIR] [--kills N] [PART]...    parts: replays, attestation, kills
 //! ```
 //! DIR has the programs of a debug build; the mutants are the same, built with the feature `all_mutants`.
@@ -26,6 +27,13 @@ fn main() {
             std::process::exit(2);
         }
     };
+    if let Some((from, docs)) = &arguments.publish {
+        if let Err(wrong) = report::publish(from, docs) {
+            eprintln!("torture: {wrong}");
+            std::process::exit(1);
+        }
+        return;
+    }
     // Each failure is a line of the report; what panics says is in it.
     std::panic::set_hook(Box::new(|_| ()));
     let mut report = Report::default();
