@@ -2,6 +2,7 @@
 //! that are here.
 
 use crate::arguments::Arguments;
+use crate::replay::tried;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use testkit::stop_killer::trace;
 use testkit::{Bundle, Host, Oci, Victim};
 
 /// How long what a killed program started may take to end.
-const SETTLES: Duration = Duration::from_secs(5);
+const SETTLES: Duration = Duration::from_secs(3);
 
 /// What came of one command.
 pub struct Swept {
@@ -33,6 +34,19 @@ pub struct Swept {
 }
 
 impl Swept {
+    fn none(program: &str, command: &'static str) -> Self {
+        Self {
+            program: program.to_owned(),
+            is_ours: false,
+            command,
+            stops: 0,
+            kills: 0,
+            hung: Vec::new(),
+            left: Vec::new(),
+            unusable: Vec::new(),
+        }
+    }
+
     /// Whether nothing was left anywhere.
     pub fn is_fine(&self) -> bool {
         self.hung.is_empty() && self.left.is_empty() && self.unusable.is_empty()
@@ -65,7 +79,9 @@ pub fn all(arguments: &Arguments) -> Vec<Swept> {
         for (command, before) in COMMANDS {
             let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if arguments.wants(&name) || arguments.wants(command) {
-                let one = sweep(program, name, (command, before), arguments.kills);
+                let mut one = Swept::none(&name, command);
+                let panicked = tried(|| sweep(&mut one, program, before, arguments.kills));
+                one.left.extend(panicked.map(|words| (words, "the sweep itself".to_owned())));
                 eprintln!(
                     "{} {}: {} kills, {} left something",
                     one.program,
@@ -80,21 +96,12 @@ pub fn all(arguments: &Arguments) -> Vec<Swept> {
     swept
 }
 
-fn sweep(program: &Path, name: String, command: (&'static str, &[&str]), most: Option<u64>) -> Swept {
-    let (command, before) = command;
-    let oci = Oci::new(Host::root(program));
+fn sweep(swept: &mut Swept, program: &Path, before: &[&str], most: Option<u64>) {
+    let command = swept.command;
+    // crun knows no hybrid host.
+    let oci = Oci::new(Host::root_cgroup2_view(program));
     // Another container, which has nothing to do with it.
     let bystander = oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])).start(&[]);
-    let mut swept = Swept {
-        program: name,
-        is_ours: false,
-        command,
-        stops: 0,
-        kills: 0,
-        hung: Vec::new(),
-        left: Vec::new(),
-        unusable: Vec::new(),
-    };
     let whole = once(&oci, &swept.program, (command, before), None, &mut swept.left);
     swept.stops = whole.0;
     let kills = most.unwrap_or(u64::MAX).min(swept.stops);
@@ -115,7 +122,6 @@ fn sweep(program: &Path, name: String, command: (&'static str, &[&str]), most: O
     if bystander.status() != "running" {
         swept.left.push(("another container has ended".to_owned(), "at the end".to_owned()));
     }
-    swept
 }
 
 /// One turn: how many stops there were, whether somebody was killed, whether it hung, whether the id can be used again.

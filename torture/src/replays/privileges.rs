@@ -10,10 +10,8 @@ pub const ROWS: &[Replay] = &[
         row: "rt_03",
         what: "whoever enters a container is watched from inside",
         attack: |ground| {
-            let watch = "while test ! -e /stop; do for p in /proc/[0-9]*; do
-                case \"$(tr '\\0' ' ' <$p/cmdline 2>/dev/null)\" in *--ro\"ot\"*) echo $p >>/seen; esac
-                case $p in /proc/1|/proc/$$) continue; esac
-                cat $p/environ 2>/dev/null | grep -q secret && echo $p >>/seen; done; done";
+            // By no word that is in its own.
+            let watch = "while :; do grep -l -e '--[r]oot' /proc/[0-9]*/cmdline >>/seen 2>/dev/null; done";
             let container = ground
                 .oci
                 .bundle(|config| {
