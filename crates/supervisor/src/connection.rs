@@ -19,6 +19,8 @@ pub struct Connection {
     pub attached: bool,
     /// Whether it may take as long as it wants to hear everything.
     pub patient: bool,
+    /// Whether it sends what the container is to read.
+    pub feeds: bool,
     /// Whether the other end is gone, and all that it has said is heard.
     pub gone: bool,
     /// Whether the other end hears nothing any more; what it has said before may still be on its way.
@@ -35,6 +37,7 @@ impl Connection {
             sent: 0,
             attached: false,
             patient: false,
+            feeds: false,
             gone: false,
             deaf: false,
         }

@@ -251,6 +251,7 @@ impl Supervisor {
                 self.connections[from].say(&Frame::Stopping);
             }
             Frame::Input(bytes) => {
+                self.connections[from].feeds = true;
                 if attended.is_some_and(|attended| attended.streams.input().is_some()) {
                     self.input.extend_from_slice(&bytes);
                 }

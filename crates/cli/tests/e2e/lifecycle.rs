@@ -536,3 +536,26 @@ fn many_with_one_name() {
         }
     }
 }
+
+/// Regression: while a container did not read what was typed to it, its supervisor heard nobody, and no end of it ended.
+#[test]
+fn one_that_does_not_read_its_input_is_ended_all_the_same() {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use std::io::Write;
+    for world in World::both() {
+        for end in [&["rm", "-f", "it"][..], &["kill", "it"], &["stop", "-t", "0", "it"]] {
+            let mut client =
+                world.host.command(["run", "--rm", "-i", "--name", "it", BUSYBOX, "sleep", "1000"]);
+            client.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+            let mut client = client.spawn().expect("a client");
+            let mut input = client.stdin.take().expect("a pipe");
+            // Until nobody takes any more of it for a second: everything on the way is full.
+            let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+            while poll(&mut [PollFd::new(&input, PollFlags::OUT)], Some(&second)) == Ok(1) {
+                input.write_all(&[b'x'; 4096]).expect("the client reads");
+            }
+            world.host.run(end).ok();
+            client.wait().expect("the client ends");
+        }
+    }
+}

@@ -52,7 +52,8 @@ impl Supervisor {
             what.push(What::Listener);
         }
         for (index, one) in self.connections.iter().enumerate() {
-            waiting.push(one.waits_for(hungry));
+            // Whoever has sent no input is heard in any case: they may want the container to end.
+            waiting.push(one.waits_for(hungry || !one.feeds));
             what.push(What::Connection(index));
         }
         if let Some(fd) = self.log.as_ref().and_then(Log::waits_for) {
