@@ -218,6 +218,15 @@ fn ensure_shared(links: &mut Socket, rules: Option<&mut Socket>, lease: &Lease) 
     let _lock = lock(&lease.lock)?;
     let bridge = ensure_bridge(links, lease)?;
     if let Some(rules) = rules {
+        if !firewall::exists(rules)? {
+            // Somebody has flushed the host's rules: with this container's come back those of all others.
+            let others = lease.lock.parent().map_or_else(|| Ok(Vec::new()), pool::everywhere)?;
+            let is_another = |other: &&Lease| other.driver == Driver::Bridge && other.id != lease.id;
+            let others: Vec<Lease> = others.iter().filter(is_another).cloned().collect();
+            if !others.is_empty() {
+                firewall::restore(rules, &others)?;
+            }
+        }
         firewall::publish(rules, lease)?;
     }
     Ok(bridge)
@@ -272,12 +281,11 @@ fn connect(links: &mut Socket, lease: &Lease, netns: BorrowedFd<'_>) -> Result<(
 
 /// Addresses and routes of a link that is in its namespace.
 fn configure(lease: &Lease, netns: BorrowedFd<'_>) -> Result<()> {
-    let mut inside = inside(netns)?;
+    // Before the link is up: nothing of a neighbour's is heard earlier.
+    let mut inside =
+        inside_after(netns, || forwarding::trust_no_neighbour(&lease.inside, lease.ipv6.is_some()))?;
     let index = link::existing(&inside, &lease.inside)?;
     let eth = (lease.inside.as_str(), index);
-    if lease.ipv6.is_none() {
-        link::no_ipv6(&mut inside, eth.0, index)?;
-    }
     let own = [
         Some((IpAddr::from(lease.ipv4), lease.ipv4_prefix)),
         lease.ipv6.map(|address| (address.into(), lease.ipv6_prefix)),
@@ -309,9 +317,15 @@ pub(crate) fn netfilter() -> Result<Socket> {
 
 /// A socket for the links of another namespace.
 pub(crate) fn inside(netns: BorrowedFd<'_>) -> Result<Socket> {
+    inside_after(netns, || Ok(()))
+}
+
+/// The same, after something was done in there.
+fn inside_after(netns: BorrowedFd<'_>, work: impl FnOnce() -> Result<()> + Send) -> Result<Socket> {
     let enter = move || -> Result<Socket> {
         move_into_link_name_space(netns, Some(LinkNameSpaceType::Network))
             .map_err(called::<Errno>(|| "setns CLONE_NEWNET".into()))?;
+        work()?;
         route()
     };
     std::thread::scope(|scope| {

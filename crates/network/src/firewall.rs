@@ -109,7 +109,7 @@ pub fn remove(socket: &mut Socket) -> Result<()> {
 }
 
 /// Whether the table is there, as this program makes it: the set is younger than the table.
-fn exists(socket: &mut Socket) -> Result<bool> {
+pub fn exists(socket: &mut Socket) -> Result<bool> {
     match socket.request(message(GETSET, 0).text(ATTR_TABLE, TABLE).text(2, base::BRIDGES)) {
         Ok(()) => Ok(true),
         Err(Errno::NOENT) => Ok(false),

@@ -20,6 +20,7 @@ pub fn enable(bridge: &str, ipv6: bool) -> Result<()> {
     set("/proc/sys/net/ipv4/ip_forward", "1")?;
     // A port published on 127.0.0.1 is reached from 127.0.0.1; the firewall keeps containers from using this.
     set(&format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet"), "1")?;
+    trust_no_neighbour(bridge, ipv6)?;
     if ipv6 {
         // Without an address that is sure (RFC 4862), the host cannot ask for its first container for two seconds.
         set(&format!("{IPV6}/{bridge}/accept_dad"), "0")?;
@@ -29,6 +30,18 @@ pub fn enable(bridge: &str, ipv6: bool) -> Result<()> {
         set(&format!("{IPV6}/all/forwarding"), "1")?;
     }
     Ok(())
+}
+
+/// What a neighbour on a link says of itself is not taken for a router's word: a container that advertises one would get the packets of
+/// the host and of all others on its network (CVE-2020-13401). And without IPv6 on the network a link has none, of no kind. Of the caller's
+/// namespace, and before the link is up.
+pub fn trust_no_neighbour(link: &str, ipv6: bool) -> Result<()> {
+    if !Path::new(IPV6).exists() {
+        // A kernel without IPv6.
+        return Ok(());
+    }
+    set(&format!("{IPV6}/{link}/accept_ra"), "0")?;
+    set(&format!("{IPV6}/{link}/disable_ipv6"), if ipv6 { "0" } else { "1" })
 }
 
 /// A host that forwards no longer takes its own default route from router advertisements unless `accept_ra` is 2:

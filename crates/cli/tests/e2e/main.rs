@@ -26,6 +26,7 @@ mod lifecycle;
 mod limits;
 mod log_drivers;
 mod messages;
+mod neighbours;
 mod network;
 mod networks_rootless;
 mod networks_verbs;

@@ -575,6 +575,11 @@ fn rules_come_back_after_a_flush() {
         let now = world.host.admin("nft list ruleset").stdout;
         assert_eq!(now.lines().count(), rules.lines().count(), "{flush}: no rule twice");
     }
+    // And with the next container by themselves.
+    world.host.admin("nft flush ruleset");
+    world.sh(&["-p", "8083:83"], "true").ok();
+    assert_eq!(who(&world, &outside, "192.0.2.1:8080").as_deref(), Some("192.0.2.2"));
+    assert_eq!(who(&world, &outside, "192.0.2.1:8082").as_deref(), Some("192.0.2.2"));
 }
 
 #[test]
