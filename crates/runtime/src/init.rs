@@ -40,7 +40,7 @@ use crate::state::{Record, Status};
 use crate::steps::step;
 use cgroup::Entry;
 use host_proc::HostProc;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::system::{setdomainname, sethostname};
@@ -150,7 +150,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     })?;
     // While /proc of the host is in reach, and privileges are there to lower the score.
     set_oom_score(host_proc, process)?;
-    label::check(&process.attributes)?;
+    let label = label::check(&process.attributes)?;
     label::label_keys(host_proc, &process.attributes)?;
     let keyring = attributes::join_keyring(process.attributes.keyring.as_deref())?;
 
@@ -207,16 +207,16 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     // After every mount and write: nothing below may change any more.
     let mut attached =
         step("mounts that are read-only become so", "mount_setattr(2)", || mounts::finish(late))?;
+    // The working directory is made while the root can still be written, and before masks: it may be one, or be in one.
+    exec::make_working_directory(&root, process)?;
     step(
         "paths of the kernel that tell or change too much are masked",
         "mount_setattr(2), move_mount(2)",
         || masks::attach(&root, plan, empty, &mut attached),
     )?;
-    // The working directory is made while the root can still be written.
     let identity = step("its user, looked up in the container's own files", "openat2(2), passwd(5)", || {
         user::identify(&root, process)
     })?;
-    exec::make_working_directory(&root, process)?;
     exec::check_working_directory(&root, process)?;
     if plan.root_read_only && !sys::mutant!("mutant_at_root") {
         root::make_read_only(&root)?;
@@ -232,6 +232,8 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         },
     )?;
 
+    drop((root, new_root));
+    let let_go = |kept: &[BorrowedFd<'_>]| let_go(plan, (channel, gate), kept);
     let given = process::Given {
         identity: &identity,
         terminal: pty,
@@ -239,6 +241,8 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         host_proc,
         keyring,
         enters: false,
+        label,
+        let_go: &let_go,
     };
     let command = step(
         "limits, user, capabilities, label, filter of system calls",
@@ -246,8 +250,6 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         || process::take_on(process, given, channel),
     )?;
 
-    drop((root, new_root));
-    let_go(plan, channel, gate)?;
     channel.send(&Message::Ready, None)?;
     if !proceeds(channel, gate)? {
         return Ok(0);
@@ -277,8 +279,9 @@ fn set_oom_score(host_proc: &HostProc, process: &Process) -> Result<()> {
 
 /// Nothing of the host is in reach from here on: a command that is looked up by a descriptor, a process that comes in before the
 /// start, and a small init that stays would find it.
-fn let_go(plan: &Plan, channel: &Channel, gate: Option<&OwnedFd>) -> Result<()> {
-    let mut kept = vec![channel.as_fd()];
+fn let_go(plan: &Plan, (channel, gate): (&Channel, Option<&OwnedFd>), kept: &[BorrowedFd<'_>]) -> Result<()> {
+    let mut kept = kept.to_vec();
+    kept.push(channel.as_fd());
     kept.extend(gate.map(AsFd::as_fd));
     kept.extend(crate::steps::descriptors());
     if sys::mutant!("mutant_rt_13") {

@@ -46,7 +46,8 @@ fn install(program: &[Instruction], flags: u32) -> Result<i64, CallError> {
 pub fn has_filter() -> bool {
     // SAFETY: takes integers only.
     let mode = unsafe { libc::prctl(libc::PR_GET_SECCOMP, 0, 0, 0, 0) };
-    mode == libc::SECCOMP_MODE_FILTER as libc::c_int
+    // Who refuses the question is a filter.
+    mode == libc::SECCOMP_MODE_FILTER as libc::c_int || mode < 0
 }
 
 /// Whether this kernel knows a flag of filters (`SECCOMP_FILTER_FLAG_*`).

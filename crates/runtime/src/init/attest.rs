@@ -51,14 +51,6 @@ pub fn names(plan: &Plan) -> Result<()> {
 
 /// What a process has beside what its status says; before its filter, which may refuse to let it look.
 pub fn process(proc: &HostProc, process: &Process, keyring: Option<i64>, enters: bool) -> Result<()> {
-    for (resource, soft, hard) in &process.rlimits {
-        let found = rustix::process::getrlimit(*resource);
-        let number = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
-        let (found, meant) = ((number(found.current), number(found.maximum)), (*soft, *hard));
-        if found != meant {
-            return Err(differs(&format!("{resource:?}"), &format!("{found:?}"), &format!("{meant:?}")));
-        }
-    }
     if let Some(score) = process.oom_score_adj {
         let found = proc.read("oom_score_adj")?;
         if found.trim() != score.to_string() {
@@ -81,13 +73,23 @@ pub fn process(proc: &HostProc, process: &Process, keyring: Option<i64>, enters:
     descriptors(proc, process)
 }
 
-/// The label that the next execve gives.
-pub fn label(proc: &HostProc, process: &Process) -> Result<()> {
-    let attributes = &process.attributes;
-    if attributes.apparmor.is_none() && attributes.selinux.is_none() {
-        return Ok(());
+/// Resource limits.
+pub fn limits(process: &Process) -> Result<()> {
+    for (resource, soft, hard) in &process.rlimits {
+        let found = rustix::process::getrlimit(*resource);
+        let number = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+        let (found, meant) = ((number(found.current), number(found.maximum)), (*soft, *hard));
+        if found != meant {
+            return Err(differs(&format!("{resource:?}"), &format!("{found:?}"), &format!("{meant:?}")));
+        }
     }
-    let Some((name, found)) = super::label::differs(proc, attributes)? else { return Ok(()) };
+    Ok(())
+}
+
+/// The label that the next execve gives; `selinux` is what the kernel makes of the one that was asked for.
+pub fn label(proc: &HostProc, process: &Process, selinux: Option<&str>) -> Result<()> {
+    let attributes = &process.attributes;
+    let Some((name, found)) = super::label::differs(proc, attributes, selinux)? else { return Ok(()) };
     let meant = if name == "apparmor" { &attributes.apparmor } else { &attributes.selinux };
     Err(differs(&format!("the label of {name}"), &found, meant.as_ref().unwrap_or(&String::new())))
 }

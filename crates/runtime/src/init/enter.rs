@@ -50,7 +50,7 @@ fn stage(entering: &Entering, channel: &mut Channel, entry: &Entry) -> Result<i3
     let host_proc = HostProc::open()?;
     super::set_oom_score(&host_proc, &entering.process)?;
     attributes::set_affinity(entering.process.attributes.final_affinity.as_ref())?;
-    label::check(&entering.process.attributes)?;
+    let label = label::check(&entering.process.attributes)?;
     let before = attest::Seen::now(&host_proc)?;
     // What was typed on the host is not for there, and anybody there may read it until the execve.
     if !sys::mutant!("mutant_rt_03") {
@@ -68,12 +68,13 @@ fn stage(entering: &Entering, channel: &mut Channel, entry: &Entry) -> Result<i3
         stage::become_root(entering.process.keep_groups).within(|| "become root of the user namespace")?;
     }
     if !types.contains(ThreadNameSpaceType::PROCESS_ID) {
-        return Ok(set_up_and_execute(entering, channel, &host_proc, &before)
+        return Ok(set_up_and_execute(entering, channel, (&host_proc, &before, label))
             .unwrap_or_else(|failure| report(channel, failure)));
     }
     let child = clone3_sibling(Namespaces::NONE, || {
-        let done =
-            channel.proceed().and_then(|()| set_up_and_execute(entering, channel, &host_proc, &before));
+        let done = channel
+            .proceed()
+            .and_then(|()| set_up_and_execute(entering, channel, (&host_proc, &before, label)));
         done.unwrap_or_else(|failure| report(channel, failure))
     })?;
     channel.send(&Message::Init, Some(child.pidfd.as_fd()))?;
@@ -83,8 +84,7 @@ fn stage(entering: &Entering, channel: &mut Channel, entry: &Entry) -> Result<i3
 fn set_up_and_execute(
     entering: &Entering,
     channel: &Channel,
-    host_proc: &HostProc,
-    before: &attest::Seen,
+    (host_proc, before, label): (&HostProc, &attest::Seen, Option<String>),
 ) -> Result<i32> {
     let process = &entering.process;
     before.compare(host_proc, kinds(entering.namespaces), &[])?;
@@ -105,6 +105,9 @@ fn set_up_and_execute(
         host_proc,
         keyring,
         enters: true,
+        label,
+        // Of the host it has nothing but what it needs until its execve, and nobody can look at that.
+        let_go: &|_| Ok(()),
     };
     let command = process::take_on(process, given, channel)?;
     channel.send(&Message::Ready, None)?;

@@ -9,10 +9,10 @@ use sys::{Errno, called};
 /// `SELINUX_MAGIC` (statfs(2)).
 const SELINUX: rustix::fs::FsWord = 0xf97c_ff8c;
 
-/// Refuses a label whose module is not there.
-pub fn check(attributes: &Attributes) -> Result<()> {
+/// Refuses a label whose module is not there. The SELinux label as the kernel says it: asked now, while its file is the host's.
+pub fn check(attributes: &Attributes) -> Result<Option<String>> {
     if attributes.apparmor.is_none() && attributes.selinux.is_none() {
-        return Ok(());
+        return Ok(None);
     }
     let missing = |field: &str, module: &str| {
         Error::new(
@@ -31,7 +31,8 @@ pub fn check(attributes: &Attributes) -> Result<()> {
     if attributes.selinux.is_some() && !selinux {
         return Err(missing("selinuxLabel", "selinux"));
     }
-    Ok(())
+    // One that the policy does not know is refused where it is set.
+    Ok(attributes.selinux.as_ref().and_then(|label| as_the_kernel_has_it(label).ok()))
 }
 
 /// Labels the keys that this process makes, until it executes something (keyrings(7)): its session keyring is for the
@@ -67,19 +68,25 @@ pub fn set(proc: &HostProc, attributes: &Attributes) -> Result<()> {
 /// Whether a process has the labels that it was to get, where somebody else made it: the name of the first that it has not,
 /// with what it has instead.
 pub fn missing(pid: i32, attributes: &Attributes) -> Result<Option<(&'static str, String)>> {
-    compare(attributes, "current", |name| {
+    let selinux = attributes.selinux.as_ref().map(|label| as_the_kernel_has_it(label)).transpose()?;
+    compare(attributes, selinux.as_deref(), "current", |name| {
         let path = format!("/proc/{pid}/attr/{name}");
         std::fs::read_to_string(&path).map_err(called(|| format!("read({path:?})")))
     })
 }
 
 /// The same of what this process will have with its next execve.
-pub fn differs(proc: &HostProc, attributes: &Attributes) -> Result<Option<(&'static str, String)>> {
-    compare(attributes, "exec", |name| proc.read(&format!("attr/{name}")))
+pub fn differs(
+    proc: &HostProc,
+    attributes: &Attributes,
+    selinux: Option<&str>,
+) -> Result<Option<(&'static str, String)>> {
+    compare(attributes, selinux, "exec", |name| proc.read(&format!("attr/{name}")))
 }
 
 fn compare(
     attributes: &Attributes,
+    selinux: Option<&str>,
     file: &str,
     read: impl Fn(&str) -> Result<String, sys::CallError>,
 ) -> Result<Option<(&'static str, String)>> {
@@ -100,7 +107,7 @@ fn compare(
     if let Some(label) = &attributes.selinux {
         let found = read(file)?;
         let found = found.trim_end_matches(['\0', '\n']);
-        if found != label && found != as_the_kernel_has_it(label)? {
+        if found != label && Some(found) != selinux {
             return Ok(Some(("selinux", found.to_owned())));
         }
     }

@@ -1,6 +1,6 @@
 //! `process` of config.json: what runs, as whom, and with what.
 
-use crate::world::{capabilities, root, rootless, script, without_namespace};
+use crate::world::{capabilities, mount, root, rootless, script, without_namespace};
 use serde_json::{Value, json};
 use testkit::Oci;
 
@@ -524,4 +524,44 @@ fn init_is_alone() {
     let oci = root();
     // ls has the directory open beside the three streams.
     shows(&oci, |config| script(config, "echo $$; ls /proc/self/fd | wc -l"), "", "1\n4");
+}
+
+/// Regression: what is read again before the command runs has to be as it was meant, and there is more than one way to mean it.
+#[test]
+fn what_is_read_again_refuses_nothing_that_is_right() {
+    let oci = root();
+    oci.host.admin("mkdir -p /tmp/a/b; mount -t tmpfs inner /tmp/a/b; touch /tmp/a/b/inner");
+    let check = |edit: &dyn Fn(&mut Value), says: &str, expected: &str| {
+        oci.run(|config| edit(config), says).ok().prints(expected);
+    };
+    // A later mount has one of its own where an earlier one was.
+    let nested = |config: &mut Value| {
+        mount(config, "/a/b", "tmpfs", "tmpfs", &["nosuid"]);
+        mount(config, "/a", "bind", "/tmp/a", &["rbind"]);
+    };
+    check(&nested, "ls /a/b", "inner");
+    // A working directory that was made under what is read-only, or masked.
+    let made = |config: &mut Value| {
+        config["process"]["cwd"] = json!("/new/here");
+        config["linux"]["readonlyPaths"] = json!(["/new"]);
+    };
+    check(&made, "pwd; mkdir x 2>/dev/null || echo read-only", "/new/here\nread-only");
+    let few = |config: &mut Value| {
+        config["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 8, "hard": 8}]);
+        config["process"]["oomScoreAdj"] = json!(300);
+    };
+    check(&few, "ulimit -n", "8");
+    let masked = |config: &mut Value| config["linux"]["maskedPaths"] = json!(["/proc/keys", "/etc"]);
+    check(&masked, "ls /etc", "");
+    // Groups are sorted by the numbers that they have outside.
+    let mapped = |config: &mut Value| {
+        let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
+        namespaces.push(json!({"type": "user"}));
+        config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+        config["linux"]["gidMappings"] = json!([
+            {"containerID": 0, "hostID": 0, "size": 1}, {"containerID": 1, "hostID": 5000, "size": 999},
+            {"containerID": 1000, "hostID": 1000, "size": 1}]);
+        config["process"]["user"]["additionalGids"] = json!([1000, 50]);
+    };
+    check(&mapped, "id -G | tr ' ' '\\n' | sort -n | tr '\\n' ' '", "0 50 1000 ");
 }

@@ -58,7 +58,8 @@ impl Attached {
     /// The number in the plan of the mount that something is in.
     pub fn number_of(&self, of: BorrowedFd<'_>) -> Result<Option<usize>> {
         let found = id(of)?;
-        Ok(self.planned.iter().rev().find(|(_, id)| *id == found).map(|(number, _)| *number))
+        // The first: a later one changes what is there already.
+        Ok(self.planned.iter().find(|(_, id)| *id == found).map(|(number, _)| *number))
     }
 
     /// Whether a mount was attached after another one.
@@ -91,16 +92,25 @@ pub fn mounts(root: &OwnedFd, plan: &Plan, attached: &Attached) -> Result<()> {
         [&hooks.prestart, &hooks.create_runtime, &hooks.create_container].iter().any(|all| !all.is_empty());
     for (number, mounted) in &attached.planned {
         let mount = &plan.mounts[*number];
+        if matches!(&mount.source, Source::Bind(bind) if bind.link == Link::Mount) {
+            // A link is looked at by nobody but who asks for it, and what it covers may be followed.
+            continue;
+        }
+        // One that was attached later at this place, above it or below a link of it has the path lead elsewhere, and may have changed
+        // the flags of what is beneath.
+        let later = attached
+            .planned
+            .iter()
+            .any(|(other, _)| other > number && mount.target.starts_with(&plan.mounts[*other].target));
         let at = match resolve(root.as_fd(), &mount.target, OFlags::PATH | last_name(mount)) {
             Ok(at) => at,
-            // Below something that was mounted over it, or made unreachable by its own flags.
-            Err(error) if attached.all.last() != Some(mounted) && error.errno == Errno::NOENT => continue,
+            Err(_) if later || may_mount => continue,
             Err(error) => return Err(error.into()),
         };
         let found = id(at.as_fd())?;
         if found != *mounted {
-            // A later one covers it, or has the path lead elsewhere; hooks mount what their owner wants.
-            if attached.is_later(found, *mounted) || may_mount {
+            // Hooks mount what their owner wants.
+            if later || may_mount || attached.is_later(found, *mounted) {
                 continue;
             }
             return Err(differs(
@@ -109,19 +119,20 @@ pub fn mounts(root: &OwnedFd, plan: &Plan, attached: &Attached) -> Result<()> {
                 &format!("number {mounted}"),
             ));
         }
-        if attached.planned.iter().any(|(other, id)| other > number && id == mounted) {
-            // Mounted again with other flags: those are what is looked at.
+        if later {
             continue;
         }
-        let flags = flags_of(&at)?;
         // Those of the whole tree come after its own.
         let set = mount.attributes.set & !mount.recursive_attributes.clear | mount.recursive_attributes.set;
-        for (bit, flag, name) in FLAGS {
-            if set & bit != 0 && !flags.contains(flag) {
+        let wanted: Vec<_> = FLAGS.iter().filter(|(bit, ..)| set & bit != 0).collect();
+        // Not asked for nothing: a file system of the network may not answer.
+        if !wanted.is_empty() {
+            let flags = flags_of(&at)?;
+            if let Some((_, _, name)) = wanted.into_iter().find(|(_, flag, _)| !flags.contains(*flag)) {
                 return Err(differs(
                     &format!("the mount at {}", mount.target.display()),
                     &format!("not {name}"),
-                    &name,
+                    name,
                 ));
             }
         }
@@ -153,10 +164,9 @@ pub fn mounts(root: &OwnedFd, plan: &Plan, attached: &Attached) -> Result<()> {
     Ok(())
 }
 
-/// What may itself be a link is looked at as that.
+/// A target whose last name may itself be a link is looked at as that.
 fn last_name(mount: &Mount) -> OFlags {
-    let is_link = matches!(&mount.source, Source::Bind(bind) if bind.link == Link::Mount);
-    if mount.follow_target && !is_link { OFlags::empty() } else { OFlags::NOFOLLOW }
+    if mount.follow_target { OFlags::empty() } else { OFlags::NOFOLLOW }
 }
 
 fn existing(root: &OwnedFd, path: &Path) -> Result<Option<OwnedFd>> {

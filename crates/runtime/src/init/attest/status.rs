@@ -5,7 +5,7 @@ use crate::error::{Error, Kind, Result};
 use crate::init::host_proc::{HostProc, read_from_its_start};
 use crate::init::user::Identity;
 use crate::plan::Process;
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::OFlags;
 use sys::{Errno, called};
 
@@ -30,6 +30,12 @@ impl Status {
         Ok(Self { file, inherited })
     }
 
+    /// What it has open.
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let again = self.inherited.iter().map(|(file, _)| file.as_fd());
+        std::iter::once(self.file.as_fd()).chain(again).collect()
+    }
+
     /// Compares with what is meant; groups only where they could be set.
     pub fn compare(&self, process: &Process, identity: &Identity, groups_set: bool) -> Result<()> {
         let text = match read(&self.file) {
@@ -47,10 +53,16 @@ impl Status {
         same("Uid", four(identity.uid))?;
         same("Gid", four(identity.gid))?;
         if groups_set {
-            // The kernel sorts them, and keeps what is there twice.
-            let mut groups = identity.groups.clone();
-            groups.sort_unstable();
-            same("Groups", groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" "))?;
+            // The kernel keeps what is there twice, and sorts them by the numbers that they have outside of the user namespace.
+            let sorted = |mut groups: Vec<u32>| {
+                groups.sort_unstable();
+                groups.iter().map(u32::to_string).collect::<Vec<_>>().join(" ")
+            };
+            let found = field(&text, "Groups")?.split_whitespace().filter_map(|group| group.parse().ok());
+            let (found, meant) = (sorted(found.collect()), sorted(identity.groups.clone()));
+            if found != meant {
+                return Err(differs("Groups", &found, &meant));
+            }
         }
         let sets = process.capabilities;
         for (name, meant) in [
@@ -70,7 +82,7 @@ impl Status {
             same("NoNewPrivs", "1".to_owned())?;
         }
         let umask = field(&text, "Umask")?;
-        if u32::from_str_radix(umask, 8) != Ok(process.umask) {
+        if u32::from_str_radix(umask, 8) != Ok(process.umask & 0o777) {
             return Err(differs("Umask", &umask, &format!("{:04o}", process.umask)));
         }
         Ok(())
