@@ -2,12 +2,16 @@
 
 use crate::error::{Error, Kind, Result};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat};
 use std::ffi::{CStr, CString};
+use std::time::{Duration, Instant};
 use sys::{Context, Errno, called};
 
 /// Deeper than any real tree; a bound on recursion.
 const DEEPEST: usize = 256;
+
+/// How long another start may take to fill the volume.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the copy is made, in the volume: a start that was killed leaves it, and the next one begins anew.
 const COPYING: &CStr = c".devoxx-copying";
@@ -25,11 +29,19 @@ pub fn fill_when_empty(to: &OwnedFd, from: &OwnedFd) -> Result<()> {
     }
     let fill = || -> Result<()> {
         let volume = open_directory(to.as_fd(), c".")?;
+        // Most volumes are somebody's already: nothing is waited for then.
+        let is_mark = |name: &CString| **name == *COPYING || **name == *COPIED;
+        let is_ours = || open_directory(volume.as_fd(), COPIED).is_ok();
+        if names(&volume)?.iter().any(|name| !is_mark(name)) && !is_ours() {
+            return Ok(());
+        }
         // Of several containers that start at once the first fills it, and the others find it filled.
-        rustix::io::retry_on_intr(|| rustix::fs::flock(&volume, FlockOperation::LockExclusive))
-            .map_err(called::<Errno>(|| "flock".to_owned()))?;
+        lock(&volume)?;
         let there = names(&volume)?;
         if there.iter().any(|name| **name == *COPIED) {
+            if !is_ours() {
+                return Ok(());
+            }
             move_up(&volume)?;
             return own_like(to.as_fd(), &source);
         }
@@ -61,12 +73,29 @@ fn copy(volume: &OwnedFd, from: &OwnedFd) -> Result<()> {
     Ok(())
 }
 
-/// Moves a whole copy into its place, as far as it is not there yet.
+/// Whoever has the volume can take this lock too: it is not waited for without end.
+fn lock(volume: &OwnedFd) -> Result<()> {
+    let limit = Instant::now() + PATIENCE;
+    loop {
+        match rustix::fs::flock(volume, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::AGAIN | Errno::INTR) if Instant::now() < limit => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(errno) => return Err(called::<Errno>(|| "flock".to_owned())(errno).into()),
+        }
+    }
+}
+
+/// Moves a whole copy into its place, as far as nothing is there yet: what somebody has written meanwhile is his.
 fn move_up(volume: &OwnedFd) -> Result<()> {
     let copied = open_directory(volume.as_fd(), COPIED)?;
     for name in names(&copied)? {
-        rustix::fs::renameat(&copied, &name, volume, &name)
-            .map_err(called::<Errno>(|| format!("renameat({name:?})")))?;
+        match rustix::fs::renameat_with(&copied, &name, volume, &name, RenameFlags::NOREPLACE) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => remove_tree(&copied, &name, 0)?,
+            Err(errno) => return Err(called::<Errno>(|| format!("renameat2({name:?})"))(errno).into()),
+        }
     }
     rustix::fs::unlinkat(volume, COPIED, AtFlags::REMOVEDIR)
         .map_err(called::<Errno>(|| format!("unlinkat({COPIED:?})")))?;
