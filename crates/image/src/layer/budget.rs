@@ -22,6 +22,10 @@ const RESERVE: u64 = 1 << 30;
 
 /// Whether a disk can take something and has enough left for all others.
 fn suffices(size: u64, free: u64, something: u64) -> bool {
+    if size == 0 {
+        // A file system that does not say.
+        return true;
+    }
     let reserve = RESERVE.min(size / 10);
     free >= reserve.saturating_add(something)
 }
