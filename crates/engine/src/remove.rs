@@ -56,6 +56,9 @@ pub fn forget(paths: &Paths, id: &str, own_volumes: bool, mut failures: Vec<Stri
     if let Some(record) = &record {
         let name = names::release(paths, &record.name, id);
         failures.extend(name.err().map(|failure| failure.to_string()));
+        for name in crate::rename::unfinished(paths, id) {
+            failures.extend(names::release(paths, &name, id).err().map(|failure| failure.to_string()));
+        }
         let ids = ids::release(paths, record);
         failures.extend(ids.err().map(|failure| failure.to_string()));
         for volume in record.own_volumes.iter().filter(|_| own_volumes) {

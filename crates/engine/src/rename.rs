@@ -4,6 +4,16 @@ use crate::error::{Error, Kind, Result};
 use crate::paths::Paths;
 use crate::record::{self, Listed};
 use crate::{events, names, neighbours};
+use sys::called;
+
+/// The names that a container has while it gets another one, a line each.
+const INTENT: &str = "renaming";
+
+/// The names that a rename has left with a container in which it was killed.
+pub fn unfinished(paths: &Paths, id: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(paths.container(id).join(INTENT)).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
 
 /// Gives a container another name. The old one is given up only when it has the new one.
 pub fn rename(paths: &Paths, wanted: &str, name: &str) -> Result<()> {
@@ -14,10 +24,18 @@ pub fn rename(paths: &Paths, wanted: &str, name: &str) -> Result<()> {
     if record.name == name {
         return Err(Error::new(Kind::Usage, format!("container {wanted} has the name {name} already")));
     }
-    names::claim(paths, name, &record.id)?;
+    // The intent: killed in the middle, it has both, and whoever removes it gives both back.
+    let intent = paths.container(&record.id).join(INTENT);
+    std::fs::write(&intent, format!("{}\n{name}\n", record.name))
+        .map_err(called(|| format!("write {intent:?}")))?;
+    if let Err(taken) = names::claim(paths, name, &record.id) {
+        std::fs::remove_file(&intent).map_err(called(|| format!("unlink {intent:?}")))?;
+        return Err(taken);
+    }
     let old = std::mem::replace(&mut record.name, name.to_owned());
     record::write(paths, &record)?;
     events::of_container(paths, &record, "rename", &[("oldName", &format!("/{old}"))]);
     names::release(paths, &old, &record.id)?;
+    std::fs::remove_file(&intent).map_err(called(|| format!("unlink {intent:?}")))?;
     neighbours::tell_all(paths, record.networks.iter().map(|one| one.network.as_str()))
 }

@@ -67,6 +67,8 @@ fn what_is_killed_is_repaired_by_the_next_command() {
     let world = World::root();
     // The files of the network are made with the first container, and stay.
     world.run(&[], &["true"]).ok();
+    // There will be one at some time: so many commands have much to tell.
+    world.host.sh("touch $DEVOXX_ROOT/events/log.1").ok();
     let before = Snapshot::take(&world.host);
     let up = up("");
     let commands = [
@@ -90,6 +92,8 @@ fn what_is_killed_on_a_users_network_too() {
     world.host.run(["network", "create", "more"]).ok();
     world.run(&["--network", "app", "--network", "more"], &["true"]).ok();
     world.host.run(["run", "-d", "--name", "stays", "--network", "app", BUSYBOX, "sleep", "1000"]).ok();
+    // There will be one at some time: so many commands have much to tell.
+    world.host.sh("touch $DEVOXX_ROOT/events/log.1").ok();
     let before = Snapshot::take(&world.host);
     let up = up("--network app");
     let commands = [
