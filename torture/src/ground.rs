@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use std::path::Path;
-use testkit::{Host, Oci, Outcome};
+use testkit::{Container, Host, Oci, Outcome};
 
 /// A host, its runtime, and the canary: files that no container has anything to do with.
 pub struct Ground {
@@ -65,7 +65,13 @@ impl Ground {
         outcome
     }
 
-    /// The same, which has to be refused with these words, and to leave nothing.
+    /// A container that runs and does nothing, to be entered.
+    #[track_caller]
+    pub fn sleeper(&self) -> Container<'_> {
+        self.oci.bundle(|config| config["process"]["args"] = serde_json::json!(["sleep", "1000"])).start(&[])
+    }
+
+    /// The same as [`Ground::runs`], which has to be refused with these words, and to leave nothing.
     #[track_caller]
     pub fn refuses(&self, root: &str, edit: impl FnOnce(&mut Value), words: &[&str]) {
         self.runs(root, edit, "echo it runs").refused(words);

@@ -28,8 +28,7 @@ pub const ROWS: &[Replay] = &[
             ground.is_intact();
         },
         control: |ground| {
-            let container =
-                ground.oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])).start(&[]);
+            let container = ground.sleeper();
             container
                 .exec(&[], "tr '\\0' ' ' </proc/1/cmdline; readlink /proc/self/exe")
                 .ok()
@@ -97,8 +96,7 @@ pub const ROWS: &[Replay] = &[
             let script = "grep -E 'CapInh|CapAmb' /proc/self/status";
             let none = "CapInh:\t0000000000000000\nCapAmb:\t0000000000000000";
             ground.contains("", |_| (), script).ok().prints(none);
-            let container =
-                ground.oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])).start(&[]);
+            let container = ground.sleeper();
             container.exec(&[], script).ok().prints(none);
         },
         control: |ground| {
@@ -155,8 +153,7 @@ pub const ROWS: &[Replay] = &[
         row: "rt_20",
         what: "users of exec that are no numbers",
         attack: |ground| {
-            let container =
-                ground.oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])).start(&[]);
+            let container = ground.sleeper();
             for user in [":1", "+1", "-1", "4294967295", "1a", "", "name", " 1", "0x1", "1:"] {
                 container.exec(&["--user", user], "id -u").refused(&[]);
             }
@@ -165,8 +162,7 @@ pub const ROWS: &[Replay] = &[
             }
         },
         control: |ground| {
-            let container =
-                ground.oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])).start(&[]);
+            let container = ground.sleeper();
             container.exec(&["--user", "1000:1000"], "id -u").ok().prints("1000");
         },
     },
@@ -174,15 +170,13 @@ pub const ROWS: &[Replay] = &[
         row: "rt_22",
         what: "exec has more capabilities than the container",
         attack: |ground| {
-            let container =
-                ground.oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])).start(&[]);
+            let container = ground.sleeper();
             let sets = "grep -E 'Cap(Inh|Prm|Eff|Bnd|Amb)'";
             let own = container.exec(&[], &format!("{sets} /proc/1/status")).ok().stdout;
             container.exec(&[], &format!("{sets} /proc/self/status")).ok().prints(&own);
         },
         control: |ground| {
-            let container =
-                ground.oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])).start(&[]);
+            let container = ground.sleeper();
             let has = "test $((0x$(grep CapEff /proc/self/status | cut -f2) & 0x2000)) -ne 0 && echo raw";
             container.exec(&["--cap", "CAP_NET_RAW"], has).ok().prints("raw");
         },
