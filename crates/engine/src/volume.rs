@@ -75,7 +75,9 @@ fn make_it(paths: &Paths, name: &str, mut volume: Volume) -> Result<(PathBuf, bo
         return Ok((data, false));
     }
     make(&directory)?;
-    let (new, place) = (directory.join("volume.json.new"), directory.join("volume.json"));
+    // Of each its own: several starts may make the same volume at once, and any of them is right.
+    let new = directory.join(format!("volume.json.{}.new", std::process::id()));
+    let place = directory.join("volume.json");
     if !place.exists() {
         volume.created = runtime::timestamp::now();
         let text =
