@@ -2,7 +2,8 @@
 
 use crate::world::{BUSYBOX, World};
 use std::os::unix::fs::MetadataExt;
-use testkit::Snapshot;
+use testkit::deadline::wait_for;
+use testkit::{Running, Snapshot};
 
 #[test]
 fn a_directory_of_the_host() {
@@ -103,24 +104,30 @@ fn a_volume_is_filled_once() {
         run("new", see).ok().prints(whole);
         run("new", "cd /data; rm -r deep; echo mine >f").ok();
         run("new", "cd /data; find . | sort; cat f").ok().prints(".\n./f\nmine");
+        // By an image that has nothing at this place.
+        let put = |volume: &str, script: &str| {
+            let mount = format!("{volume}:/v");
+            world.host.run(["run", "--rm", "--net", "none", "-v", &mount, BUSYBOX, "sh", "-c", script]).ok();
+        };
         for (volume, script) in [("dot", "touch /v/.dot"), ("directory", "mkdir /v/empty")] {
-            world
-                .host
-                .run([
-                    "run",
-                    "--rm",
-                    "--net",
-                    "none",
-                    "-v",
-                    &format!("{volume}:/v"),
-                    BUSYBOX,
-                    "sh",
-                    "-c",
-                    script,
-                ])
-                .ok();
+            put(volume, script);
             run(volume, "find /data | wc -l").ok().prints("2");
         }
+        // What somebody has written meanwhile is his, and a name of ours that is no copy of ours too.
+        put("kept", "cd /v; mkdir .devoxx-copied; echo image >.devoxx-copied/f; echo mine >f");
+        run("kept", "cat /data/f").ok().prints("mine");
+        put("named", "echo text >/v/.devoxx-copied");
+        run("named", "ls -A /data").ok().prints(".devoxx-copied");
+        // Nor is it waited for by a lock that whoever has the volume may hold.
+        put("locked", "echo mine >/v/f");
+        let holds = Running::start(&mut world.host.script(
+            "exec flock $DEVOXX_ROOT/volumes/locked/_data sh -c 'echo held; exec sleep 1000' >/tmp/home/held",
+        ));
+        wait_for("the lock", || {
+            std::fs::read_to_string(world.host.path("/tmp/home/held")).ok().filter(|text| text == "held\n")
+        });
+        run("locked", "cat /data/f").ok().prints("mine");
+        drop(holds);
         // Killed while it was copied, and while the copy moved into its place.
         for (volume, left) in [
             ("copying", "mkdir -p .devoxx-copying/deep; echo half >.devoxx-copying/f"),
@@ -130,22 +137,7 @@ fn a_volume_is_filled_once() {
                         chown 1000:2000 .devoxx-copied/deep; echo image >f",
             ),
         ] {
-            let put = format!("cd /v; {left}");
-            world
-                .host
-                .run([
-                    "run",
-                    "--rm",
-                    "--net",
-                    "none",
-                    "-v",
-                    &format!("{volume}:/v"),
-                    BUSYBOX,
-                    "sh",
-                    "-c",
-                    &put,
-                ])
-                .ok();
+            put(volume, &format!("cd /v; {left}"));
             run(volume, see).ok().prints(whole);
         }
         let starts = "for n in 1 2 3 4 5 6; do $C run --rm --net none -v many:/data filled sh -c 'cat /data/f /data/deep/g' & done; wait";
