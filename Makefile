@@ -63,10 +63,10 @@ torture: setup fixtures ## published escapes replayed, each shown able to fail, 
 	$(CARGO) build --workspace --bins
 	$(CARGO) build -p devoxx-runtime --features all_mutants --target-dir "$(TARGET)/mutants"
 	$(SUDO) "$(TARGET)/debug/torture" --programs "$(TARGET)/debug" --mutants "$(TARGET)/mutants/debug" \
-		--out "$(TARGET)/torture" $(if $(KILLS),--kills $(KILLS)) $(WORKS)
+		--out "$(TARGET)/torture" $(if $(KILLS),--kills $(KILLS)) $(if $(QUICK),--quick) $(WORKS)
 
 torture-quick: ## the same in minutes: every replay, and each command killed at a dozen stops
-	$(MAKE) --no-print-directory torture KILLS=12
+	$(MAKE) --no-print-directory torture KILLS=12 QUICK=1
 
 torture-docs: ## docs/security.md, from the last `make torture`
 	"$(TARGET)/debug/torture" --publish "$(TARGET)/torture" docs

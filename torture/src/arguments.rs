@@ -1,5 +1,6 @@
 //! What is asked for.
 
+use crate::parts;
 use std::path::PathBuf;
 
 /// The command line.
@@ -14,11 +15,13 @@ pub struct Arguments {
     pub publish: Option<(PathBuf, PathBuf)>,
     /// How many stops of each command are its last; all of them without.
     pub kills: Option<u64>,
+    /// Whether it is to take minutes, for each change, and not hours.
+    pub quick: bool,
     parts: Vec<String>,
     words: Vec<String>,
 }
 
-/// What can be asked for.
+/// What can be asked for, besides the parts that are a table ([`crate::parts`]).
 const PARTS: [&str; 3] = ["replays", "attestation", "kills"];
 
 impl Arguments {
@@ -29,6 +32,7 @@ impl Arguments {
             mutants: None,
             out: PathBuf::from("target/torture"),
             kills: None,
+            quick: false,
             publish: None,
             parts: Vec::new(),
             words: Vec::new(),
@@ -41,12 +45,15 @@ impl Arguments {
                 "--mutants" => all.mutants = Some(value()?.into()),
                 "--out" => all.out = value()?.into(),
                 "--publish" => all.publish = Some((value()?.into(), value()?.into())),
+                "--quick" => all.quick = true,
                 "--kills" => {
                     let text = value()?;
                     all.kills = Some(text.parse().map_err(|_| format!("--kills {text:?}: not a number"))?);
                 }
                 option if option.starts_with('-') => return Err(format!("{option}: not an option")),
-                part if PARTS.contains(&part) => all.parts.push(part.to_owned()),
+                part if PARTS.contains(&part) || parts::ALL.iter().any(|(name, _)| *name == part) => {
+                    all.parts.push(part.to_owned())
+                }
                 other => all.words.push(other.to_owned()),
             }
         }

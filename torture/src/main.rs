@@ -4,13 +4,15 @@
 //!
 //! ```text
 //! torture --publish DIR DOCS                                      docs/security.md, of the last report in DIR
-//! torture [--programs DIR] [--mutants DIR] [--out DIR] [--kills N] [PART]...    parts: replays, attestation, kills
+//! torture [--programs DIR] [--mutants DIR] [--out DIR] [--quick] [--kills N] [PART]...    parts: replays, attestation, kills, and those of `parts`
 //! ```
 //! DIR has the programs of a debug build; the mutants are the same, built with the feature `all_mutants`.
 
 mod arguments;
+mod descriptors;
 mod ground;
 mod kills;
+mod parts;
 mod replay;
 mod replays;
 mod report;
@@ -45,6 +47,9 @@ fn main() {
     }
     if arguments.has("kills") {
         report.kills = kills::all(&arguments);
+    }
+    for (_, part) in parts::ALL.iter().filter(|(name, _)| arguments.has(name)) {
+        report.sections.push(part(&arguments));
     }
     let fine = report.publish(&arguments.out);
     std::process::exit(i32::from(!fine));

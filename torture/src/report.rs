@@ -15,6 +15,43 @@ pub struct Report {
     pub attested: Vec<Told>,
     /// Commands that were killed.
     pub kills: Vec<Swept>,
+    /// All further parts.
+    pub sections: Vec<Section>,
+}
+
+/// A part that is a table.
+pub struct Section {
+    /// Its part's name, on the command line and for programs.
+    pub name: &'static str,
+    /// Its heading.
+    pub title: &'static str,
+    /// What its columns are.
+    pub columns: &'static [&'static str],
+    /// Its rows, each with as many cells.
+    pub rows: Vec<Vec<String>>,
+    /// What is said below it: the figures in a line, and what went wrong, if anything did.
+    pub notes: Vec<String>,
+    /// Whether all is as it must be.
+    pub fine: bool,
+}
+
+impl Section {
+    fn markdown(&self) -> String {
+        let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
+        let mut text = format!("## {}\n\n", self.title);
+        text += &line(self.columns.to_vec());
+        text += &line(self.columns.iter().map(|_| "---").collect());
+        let plain = |cell: &String| cell.replace('|', "/").replace('\n', "; ");
+        for row in &self.rows {
+            let cells: Vec<String> = row.iter().map(plain).collect();
+            text += &line(cells.iter().map(String::as_str).collect());
+        }
+        self.notes.iter().fold(text, |text, note| text + "\n" + note + "\n") + "\n"
+    }
+
+    fn json(&self) -> Value {
+        json!({"name": self.name, "columns": self.columns, "rows": self.rows, "notes": self.notes, "fine": self.fine})
+    }
 }
 
 impl Report {
@@ -26,13 +63,15 @@ impl Report {
             "replays": self.replays.iter().map(row).collect::<Vec<_>>(),
             "attested": self.attested.iter().map(row).collect::<Vec<_>>(),
             "kills": self.kills.iter().map(Swept::json).collect::<Vec<_>>(),
+            "sections": self.sections.iter().map(Section::json).collect::<Vec<_>>(),
         });
         let written = std::fs::create_dir_all(out)
             .and_then(|()| std::fs::write(out.join("report.md"), &text))
             .and_then(|()| std::fs::write(out.join("report.json"), format!("{json:#}")));
         print!("{text}");
         let ours = self.kills.iter().filter(|one| one.is_ours).all(Swept::is_fine);
-        written.is_ok() && ours && self.replays.iter().chain(&self.attested).all(Told::is_fine)
+        let sections = self.sections.iter().all(|section| section.fine);
+        written.is_ok() && ours && sections && self.replays.iter().chain(&self.attested).all(Told::is_fine)
     }
 
     fn markdown(&self) -> String {
@@ -78,8 +117,9 @@ impl Report {
                     );
                 }
             }
+            text += "\n";
         }
-        text
+        self.sections.iter().fold(text, |text, section| text + &section.markdown())
     }
 }
 
