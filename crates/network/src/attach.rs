@@ -218,16 +218,18 @@ fn ensure_shared(links: &mut Socket, rules: Option<&mut Socket>, lease: &Lease) 
     let _lock = lock(&lease.lock)?;
     let bridge = ensure_bridge(links, lease)?;
     if let Some(rules) = rules {
-        if !firewall::exists(rules)? {
-            // Somebody has flushed the host's rules: with this container's come back those of all others.
+        let mut is_whole = firewall::is_whole(rules)?;
+        if !is_whole {
+            // Somebody has flushed the host's rules, or this table's: with this container's come back those of all others.
             let others = lease.lock.parent().map_or_else(|| Ok(Vec::new()), pool::everywhere)?;
             let is_another = |other: &&Lease| other.driver == Driver::Bridge && other.id != lease.id;
             let others: Vec<Lease> = others.iter().filter(is_another).cloned().collect();
             if !others.is_empty() {
                 firewall::restore(rules, &others)?;
+                is_whole = true;
             }
         }
-        firewall::publish(rules, lease)?;
+        firewall::publish(rules, lease, is_whole)?;
     }
     Ok(bridge)
 }

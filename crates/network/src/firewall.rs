@@ -26,14 +26,16 @@ const HEADER: [u8; 4] = [1, 0, 0, 0];
 const NEWTABLE: u16 = 0;
 const DELTABLE: u16 = 2;
 const NEWCHAIN: u16 = 3;
+const GETCHAIN: u16 = 4;
 const NEWRULE: u16 = 6;
 const DELRULE: u16 = 8;
 const NEWSET: u16 = 9;
-const GETSET: u16 = 10;
 const NEWSETELEM: u16 = 12;
 const DELSETELEM: u16 = 14;
 /// `NFTA_TABLE_NAME`, and the table in chains, rules, sets and lists of elements.
 const ATTR_TABLE: u16 = 1;
+/// `NFTA_CHAIN_NAME`
+const ATTR_CHAIN_NAME: u16 = 3;
 /// `NFTA_LIST_ELEM`
 const LIST_ELEM: u16 = 1;
 /// Elements of one message: its list must fit into the 16 bits of an attribute's length.
@@ -44,10 +46,10 @@ fn message(kind: u16, flags: u16) -> Message {
     Message::new((10 << 8) | kind, flags, &HEADER)
 }
 
-/// Lets a container's network through and publishes its ports, and makes the table when there is none. Call it with the
-/// lock held.
-pub fn publish(socket: &mut Socket, lease: &Lease) -> Result<()> {
-    let mut batch = if exists(socket)? { Vec::new() } else { base::table(crate::forwarding::has_ipv6()) };
+/// Lets a container's network through and publishes its ports, and makes the table first unless it `is_whole`. Call it with
+/// the lock held.
+pub fn publish(socket: &mut Socket, lease: &Lease, is_whole: bool) -> Result<()> {
+    let mut batch = if is_whole { Vec::new() } else { base::table(crate::forwarding::has_ipv6()) };
     batch.extend(element_messages(NEWSETELEM, wire::CREATE, &of_lease(lease)));
     batch.extend(element_messages(NEWSETELEM, wire::CREATE | wire::EXCL, &elements(lease)));
     socket.batch(batch).map_err(|(at, errno)| match errno {
@@ -108,13 +110,23 @@ pub fn remove(socket: &mut Socket) -> Result<()> {
     }
 }
 
-/// Whether the table is there, as this program makes it: the set is younger than the table.
-pub fn exists(socket: &mut Socket) -> Result<bool> {
-    match socket.request(message(GETSET, 0).text(ATTR_TABLE, TABLE).text(2, base::BRIDGES)) {
-        Ok(()) => Ok(true),
+/// Whether the table is there with its rules, as this program makes them: each chain says how many it has. Who flushes the table
+/// leaves the chains, and sets with all their elements, and no packet is looked at any more.
+pub fn is_whole(socket: &mut Socket) -> Result<bool> {
+    let ask = |(chain, _)| message(GETCHAIN, 0).text(ATTR_TABLE, TABLE).text(ATTR_CHAIN_NAME, chain);
+    match socket.get(base::CHAINS.map(ask).into()) {
+        Ok(found) => Ok(found.iter().zip(base::CHAINS).all(|(body, (_, rules))| uses(body) >= rules)),
         Err(Errno::NOENT) => Ok(false),
-        Err(errno) => Err(failed("NFT_MSG_GETSET", errno)),
+        Err(errno) => Err(failed("NFT_MSG_GETCHAIN", errno)),
     }
+}
+
+/// `NFTA_CHAIN_USE` of an answer: the rules of a chain, and the jumps to it.
+fn uses(body: &[u8]) -> u32 {
+    wire::attributes(body, HEADER.len())
+        .find(|(kind, _)| *kind == 6)
+        .and_then(|(_, value)| Some(u32::from_be_bytes(*value.first_chunk()?)))
+        .unwrap_or(0)
 }
 
 fn failed(call: &str, errno: Errno) -> Error {
@@ -284,5 +296,19 @@ mod tests {
         check(&["80:80", "81:81/udp", "82:82"], &[1, 1, 1]);
         check(&["80:80", "127.0.0.1:81:81"], &[1, 1]);
         check(&["65534-65535:65534-65535", "1:1"], &[2, 1]);
+    }
+
+    #[test]
+    fn each_chain_is_known_with_its_rules() {
+        let rules_of = |ipv6, chain: &str| {
+            let rules = base::rules(ipv6);
+            u32::try_from(rules.iter().filter(|(of, _)| *of == chain).count()).unwrap()
+        };
+        for (chain, least) in base::CHAINS {
+            assert_eq!(rules_of(false, chain), least, "{chain}");
+            assert!(rules_of(true, chain) >= least && least > 0, "{chain}");
+        }
+        let known = |chain: &str| base::CHAINS.iter().any(|(one, _)| *one == chain);
+        assert!(base::rules(true).iter().all(|(chain, _)| known(chain)));
     }
 }

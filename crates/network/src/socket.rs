@@ -94,6 +94,29 @@ impl Socket {
         })
     }
 
+    /// Sends these requests at once, each for one object, and gives the answers in their order. All are heard before a refusal is told.
+    pub fn get(&mut self, messages: Vec<Message>) -> Result<Vec<Vec<u8>>, Errno> {
+        let (first, mut count, mut bytes) = (self.sequence, 0u32, Vec::new());
+        for message in messages {
+            bytes.extend(message.finish(self.next(), 0).ok_or(Errno::TOOBIG)?);
+            count += 1;
+        }
+        self.send(&bytes)?;
+        let (mut found, mut refused, mut heard) = (Vec::new(), None, 0);
+        self.answers(|reply| {
+            if reply.sequence.wrapping_sub(first) >= count {
+                return None;
+            }
+            match reply.kind {
+                ERROR => refused = refused.or(status(reply).err()),
+                _ => found.push(reply.body.to_vec()),
+            }
+            heard += 1;
+            (heard == count).then_some(Ok(()))
+        })?;
+        refused.map_or(Ok(found), Err)
+    }
+
     /// Asks for all objects, and hands each to `each` until it says `false`.
     pub fn dump(&mut self, message: Message, mut each: impl FnMut(&[u8]) -> bool) -> Result<(), Errno> {
         let sequence = self.next();

@@ -575,11 +575,54 @@ fn rules_come_back_after_a_flush() {
         let now = world.host.admin("nft list ruleset").stdout;
         assert_eq!(now.lines().count(), rules.lines().count(), "{flush}: no rule twice");
     }
-    // And with the next container by themselves.
-    world.host.admin("nft flush ruleset");
-    world.sh(&["-p", "8083:83"], "true").ok();
-    assert_eq!(who(&world, &outside, "192.0.2.1:8080").as_deref(), Some("192.0.2.2"));
-    assert_eq!(who(&world, &outside, "192.0.2.1:8082").as_deref(), Some("192.0.2.2"));
+    // And with the next container by themselves: after all has gone, the rules alone, or those of one chain.
+    for flush in
+        ["nft flush ruleset", "nft flush table inet devoxx", "nft flush chain inet devoxx prerouting"]
+    {
+        world.host.admin(flush);
+        assert_eq!(who(&world, &outside, "192.0.2.1:8080"), None, "{flush}");
+        world.sh(&["-p", "8083:83"], "true").ok();
+        assert_eq!(who(&world, &outside, "192.0.2.1:8080").as_deref(), Some("192.0.2.2"), "{flush}");
+        assert_eq!(who(&world, &outside, "192.0.2.1:8082").as_deref(), Some("192.0.2.2"), "{flush}");
+        let now = world.host.admin("nft list ruleset").stdout;
+        assert_eq!(now.lines().count(), rules.lines().count(), "{flush}: no rule twice");
+    }
+}
+
+#[test]
+fn an_internal_network_does_not_reach_the_host() {
+    let world = World::root();
+    world.host.run(["network", "create", "--internal", "--ipv6", "back"]).ok();
+    world.host.run(["network", "create", "--ipv6", "front"]).ok();
+    detached(&world, "server", &["--network", "host", "-e", "PORTS=8088"], WHO);
+    detached(&world, "db", &["--network", "back", "-e", "PORTS=80"], WHO);
+    detached(&world, "worker", &["--network", "back"], WAIT);
+    detached(&world, "web", &["--network", "front"], WAIT);
+    let reaches = |container: &str, address: &str, port: u16| {
+        let ask = format!("printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' | nc -w 1 {address} {port}");
+        world.host.run(["exec", container, "sh", "-c", &ask]).stdout.contains("200 OK")
+    };
+    let gateways = |network: &str| -> Vec<String> {
+        let all = inspect(&world, network)["IPAM"]["Config"].as_array().expect("a list").clone();
+        all.iter().map(|one| one["Gateway"].as_str().expect("text").to_owned()).collect()
+    };
+    for gateway in gateways("front") {
+        wait_for(&format!("{gateway} is the host"), || reaches("web", &gateway, 8088).then_some(()));
+    }
+    for gateway in gateways("back") {
+        assert!(!reaches("db", &gateway, 8088), "{gateway}");
+        assert!(!pings(&world, "db", &gateway), "{gateway}");
+    }
+    // Its containers are reached by each other and by the host, which finds its neighbours by IPv6 too.
+    let addresses =
+        world.host.run(["exec", "db", "sh", "-c", "ip -o addr show eth0 scope global | awk '{print $4}'"]);
+    let addresses = addresses.ok().stdout;
+    assert_eq!(addresses.lines().count(), 2, "{addresses}");
+    for address in addresses.lines().filter_map(|line| line.split('/').next()) {
+        let at = if address.contains(':') { format!("[{address}]:80") } else { format!("{address}:80") };
+        wait_for(&format!("{at} answers a neighbour"), || reaches("worker", address, 80).then_some(()));
+        assert!(who(&world, "", &at).is_some(), "{at} answers the host");
+    }
 }
 
 #[test]

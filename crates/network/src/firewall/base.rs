@@ -1,7 +1,7 @@
 //! The table as it is before any container: sets, maps, chains and the rules that look into them.
 
 use super::expression::{Is, Rule, Verdict};
-use super::{ATTR_TABLE, DELRULE, NEWCHAIN, NEWRULE, NEWSET, NEWTABLE, TABLE, message};
+use super::{ATTR_CHAIN_NAME, ATTR_TABLE, DELRULE, NEWCHAIN, NEWRULE, NEWSET, NEWTABLE, TABLE, message};
 use crate::wire::{self, Message};
 
 /// The bridges of all networks.
@@ -56,11 +56,22 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// `NF_INET_*` hook numbers.
 const PRE_ROUTING: u32 = 0;
+const LOCAL_IN: u32 = 1;
 const FORWARD: u32 = 2;
 const LOCAL_OUT: u32 = 3;
 const POST_ROUTING: u32 = 4;
 /// The chain that the two chains for destinations share.
 const PUBLISHED: &str = "published";
+/// Every chain, and how many rules it has at least (without IPv6).
+pub const CHAINS: [(&str, u32); 7] = [
+    (PUBLISHED, 4),
+    ("raw", 1),
+    ("prerouting", 2),
+    ("input", 2),
+    ("output", 1),
+    ("postrouting", 3),
+    ("forward", 6),
+];
 
 /// Everything of the table, whatever of it is there already: rules are made anew, so that none is there twice.
 pub fn table(ipv6: bool) -> Vec<Message> {
@@ -74,12 +85,19 @@ pub fn table(ipv6: bool) -> Vec<Message> {
     all.push(base_chain("output", "nat", LOCAL_OUT, -100));
     all.push(base_chain("postrouting", "nat", POST_ROUTING, 100));
     all.push(base_chain("forward", "filter", FORWARD, 0));
-    let chains = [PUBLISHED, "raw", "prerouting", "output", "postrouting", "forward"];
-    all.extend(chains.map(|name| message(DELRULE, 0).text(ATTR_TABLE, TABLE).text(2, name)));
-    all.extend(
-        maps().map(|map| rule(PUBLISHED, |r| r.redirect(map.v4, map.with_address, map.span, map.name))),
-    );
+    all.push(base_chain("input", "filter", LOCAL_IN, 0));
+    all.extend(CHAINS.map(|(name, _)| message(DELRULE, 0).text(ATTR_TABLE, TABLE).text(2, name)));
+    all.extend(rules(ipv6).into_iter().map(|(_, rule)| rule));
+    all
+}
+
+/// Every rule, with its chain.
+pub fn rules(ipv6: bool) -> Vec<(&'static str, Message)> {
+    let maps = MAPS.iter().filter(|map| map.v4 || ipv6);
+    let redirect = |map: &Map| rule(PUBLISHED, |r| r.redirect(map.v4, map.with_address, map.span, map.name));
+    let mut all: Vec<_> = maps.map(redirect).collect();
     all.extend(inbound(ipv6));
+    all.extend(to_host(ipv6));
     all.extend(forward());
     all.extend(outbound(true));
     if ipv6 {
@@ -88,7 +106,20 @@ pub fn table(ipv6: bool) -> Vec<Message> {
     all
 }
 
-fn inbound(ipv6: bool) -> Vec<Message> {
+/// From an internal network the host is not reached either: what listens on all of its addresses, a resolver above all, would lead
+/// out (CVE-2024-29018). The host reaches the containers.
+fn to_host(ipv6: bool) -> Vec<(&'static str, Message)> {
+    let from = |r: Rule| r.incoming(Is::Equal, INTERNAL);
+    let mut all = vec![rule("input", |r| from(r).follows().verdict(Verdict::Accept))];
+    if ipv6 {
+        // Neighbour solicitation and advertisement: what ARP is for IPv4.
+        all.extend([135, 136].map(|kind| rule("input", |r| from(r).icmpv6(kind).verdict(Verdict::Accept))));
+    }
+    all.push(rule("input", |r| from(r).verdict(Verdict::Drop)));
+    all
+}
+
+fn inbound(ipv6: bool) -> Vec<(&'static str, Message)> {
     let mut all = vec![
         // The bridges route loopback addresses, so that the host reaches its published ports by 127.0.0.1: a
         // container must not reach the host's own loopback that way (CVE-2020-8558).
@@ -110,7 +141,7 @@ fn inbound(ipv6: bool) -> Vec<Message> {
 
 /// From outside and from other networks, only published ports and answers; containers of one network among each other and
 /// outwards as they like, unless the network is internal.
-fn forward() -> Vec<Message> {
+fn forward() -> Vec<(&'static str, Message)> {
     let inwards = |r: Rule| r.outgoing(Is::Equal, BRIDGES);
     vec![
         rule("forward", |r| r.within(WITHIN).verdict(Verdict::Accept)),
@@ -123,7 +154,7 @@ fn forward() -> Vec<Message> {
 }
 
 /// Where the source must be rewritten so that the answer comes back here.
-fn outbound(v4: bool) -> Vec<Message> {
+fn outbound(v4: bool) -> Vec<(&'static str, Message)> {
     let mut all = vec![
         rule("postrouting", |r| r.outgoing(Is::Different, BRIDGES).out_of(v4, pool(v4)).masquerade()),
         // A container that reaches a container, maybe itself, by a published port of the host.
@@ -165,16 +196,14 @@ fn sets(ipv6: bool) -> Vec<Message> {
     all
 }
 
-fn rule(chain: &str, fill: impl FnOnce(Rule) -> Rule) -> Message {
+fn rule(chain: &'static str, fill: impl FnOnce(Rule) -> Rule) -> (&'static str, Message) {
     // NLM_F_APPEND is 0x800: after the rules that are there.
-    message(NEWRULE, wire::CREATE | 0x800)
-        .text(ATTR_TABLE, TABLE)
-        .text(2, chain)
-        .nest(4, |expressions| fill(Rule(expressions)).0)
+    let rule = message(NEWRULE, wire::CREATE | 0x800).text(ATTR_TABLE, TABLE).text(2, chain);
+    (chain, rule.nest(4, |expressions| fill(Rule(expressions)).0))
 }
 
 fn chain(name: &str) -> Message {
-    message(NEWCHAIN, wire::CREATE).text(ATTR_TABLE, TABLE).text(3, name)
+    message(NEWCHAIN, wire::CREATE).text(ATTR_TABLE, TABLE).text(ATTR_CHAIN_NAME, name)
 }
 
 fn base_chain(name: &str, kind: &str, hook: u32, priority: i32) -> Message {

@@ -153,6 +153,12 @@ impl Rule {
         self.conntrack(CT_STATE, FOLLOWS)
     }
 
+    /// An ICMPv6 message of this type.
+    pub fn icmpv6(self, kind: u8) -> Self {
+        let icmp = self.family(false).meta(META_L4PROTO, FIRST).compare(Is::Equal, &[58]);
+        icmp.payload(TRANSPORT, 0, 1, FIRST).compare(Is::Equal, &[kind])
+    }
+
     /// Rewrites the destination to what this map has for (address,) protocol and port; holds not when it has none. A map of
     /// spans has an address alone: the port stays.
     pub fn redirect(self, v4: bool, with_address: bool, span: bool, map: &str) -> Self {
