@@ -3,6 +3,7 @@
 use crate::cdi::{self, Edited, Edits};
 use crate::error::{Error, Kind, Result};
 use crate::ids::Ids;
+use crate::kernel_paths;
 use crate::mount::VolumeMount;
 use crate::security::Security;
 use crate::wish::{Namespace, Network, Wish};
@@ -15,23 +16,6 @@ use sys::called;
 
 /// The PATH of an image that has none.
 const PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// Paths of the kernel that tell or change too much; docker's lists.
-const MASKED: [&str; 12] = [
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-];
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// What is settled before the bundle: the half of a container that comes from this host.
 #[derive(Debug)]
@@ -326,8 +310,10 @@ pub fn spec(wish: &Wish, config: &Config, settled: &Settled) -> Result<(Spec, Ed
     let (rows, columns) = settled.size.unwrap_or((0, 0));
     let sysctls: serde_json::Map<String, Value> =
         wish.sysctls.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
-    let (masked, read_only): (Vec<&str>, Vec<&str>) =
-        if wish.privileged { Default::default() } else { (MASKED.to_vec(), READ_ONLY.to_vec()) };
+    let (masked, read_only) = match wish.privileged {
+        true => (Vec::new(), Vec::new()),
+        false => (kernel_paths::masked(), kernel_paths::READ_ONLY.to_vec()),
+    };
     let mut written = json!({
         "ociVersion": "1.2.0",
         "process": {

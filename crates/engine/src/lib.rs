@@ -42,6 +42,7 @@ mod image_mount;
 mod images;
 mod inspect;
 mod journal_logs;
+mod kernel_paths;
 mod launch;
 pub mod life;
 pub mod log_driver;

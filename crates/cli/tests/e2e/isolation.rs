@@ -93,6 +93,21 @@ fn masked_and_read_only_paths() {
     }
 }
 
+#[test]
+fn the_heat_of_processors_is_masked() {
+    // Most virtual machines have no such directories; those of this host are seen where its /sys is the container's.
+    let world = World::rootless();
+    world.host.admin(
+        "cd /sys/devices/system/cpu; mount -t tmpfs heat .; cd /sys/devices/system/cpu
+        for n in 0 1 10; do mkdir -p cpu$n/thermal_throttle cpu$n/topology
+        echo 7 >cpu$n/thermal_throttle/core_throttle_count; echo 9 >cpu$n/topology/core_id; done; chmod -R a+rX .",
+    );
+    let read =
+        "cd /sys/devices/system/cpu; cat cpu*/topology/core_id cpu*/thermal_throttle/* 2>/dev/null; true";
+    world.sh(&["--network", "host"], read).ok().prints("9\n9\n9");
+    world.sh(&["--network", "host", "--privileged"], read).ok().prints("9\n9\n9\n7\n7\n7");
+}
+
 fn exists(world: &World, file: &str) -> bool {
     world.host.path(file).exists()
 }
