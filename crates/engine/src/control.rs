@@ -138,6 +138,9 @@ pub fn listen_at(paths: &Paths, id: &str) -> Result<OwnedFd> {
         _ => {}
     }
     let listener = socket()?;
+    // The file gets the mode that the socket has.
+    rustix::fs::fchmod(&listener, Mode::RUSR | Mode::WUSR)
+        .map_err(called::<Errno>(|| "fchmod(socket, 0600)".to_owned()))?;
     bind(&listener, &address).map_err(called::<Errno>(|| format!("bind(supervisors/{id}/socket)")))?;
     listen(&listener, 64).map_err(called::<Errno>(|| "listen".to_owned()))?;
     Ok(listener)

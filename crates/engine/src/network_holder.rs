@@ -116,6 +116,9 @@ impl Holder {
         let Ok(connection) = accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) else {
             return;
         };
+        if !sys::peer::is_ours(&connection) {
+            return;
+        }
         let given = self.given.each_ref().map(AsFd::as_fd);
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
         let mut control = SendAncillaryBuffer::new(&mut space);

@@ -12,7 +12,7 @@
 //! ```
 
 use crate::error::{Error, Kind, Result};
-use rustix::fs::Mode;
+use rustix::fs::{FileType, Mode, OFlags};
 use std::path::{Path, PathBuf};
 use sys::{Context, Errno, called};
 
@@ -108,18 +108,66 @@ fn make_private(directory: &Path) -> Result<()> {
         std::fs::create_dir_all(parent).map_err(called(|| format!("mkdir({parent:?})")))?;
     }
     make(directory)?;
-    // A directory that somebody else made could be changed under us.
-    let stat = rustix::fs::stat(directory).map_err(called::<Errno>(|| format!("stat({directory:?})")))?;
+    let refused = |why: String| Error::new(Kind::Failed, format!("{} {why}", directory.display()));
     let us = rustix::process::geteuid().as_raw();
+    let mut stat =
+        rustix::fs::lstat(directory).map_err(called::<Errno>(|| format!("lstat({directory:?})")))?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink {
+        // Whose it is says where it leads, now and the next time.
+        if stat.st_uid != us && stat.st_uid != 0 {
+            return Err(refused(format!("is a link of user {}, not of {us}", stat.st_uid)));
+        }
+        stat = rustix::fs::stat(directory).map_err(called::<Errno>(|| format!("stat({directory:?})")))?;
+    }
+    // A directory that somebody else made could be changed under us.
     if stat.st_uid != us {
-        return Err(Error::new(
-            Kind::Failed,
-            format!("{} belongs to user {}, not to {us}", directory.display(), stat.st_uid),
-        ));
+        return Err(refused(format!("belongs to user {}, not to {us}", stat.st_uid)));
     }
+    let mode = || format!("chmod 700 {}", directory.display());
     if stat.st_mode & 0o022 != 0 {
-        return Err(Error::new(Kind::Failed, format!("{} can be written by others", directory.display()))
-            .with_hint(format!("chmod 700 {}", directory.display())));
+        return Err(refused("can be written by others".to_owned()).with_hint(mode()));
     }
+    // A group may be let through (0710).
+    if stat.st_mode & 0o067 == 0 {
+        return Ok(());
+    }
+    match stranger(directory)? {
+        None => close(directory),
+        Some(name) => Err(refused(format!(
+            "is open to others, and {name:?} in it is not of devoxx-container: it wants a directory of its own"
+        ))
+        .with_hint(mode())),
+    }
+}
+
+/// What there may be in the two roots; `lost+found` is at the top of a disk.
+const OURS: [&str; 10] = [
+    "containers",
+    "events",
+    "id-ranges",
+    "image",
+    "images",
+    "lost+found",
+    "network",
+    "networks.socket",
+    "supervisors",
+    "volumes",
+];
+
+/// Something in a directory that shows it to be of somebody else too.
+fn stranger(directory: &Path) -> Result<Option<String>> {
+    let list = std::fs::read_dir(directory).map_err(called(|| format!("read {directory:?}")))?;
+    let mut names = list.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    Ok(names.find(|name| !OURS.contains(&name.as_str()) && !name.ends_with(".pasta")))
+}
+
+/// Closes one that was made by mkdir(1), or as the top of a disk: in it are programs with the rights of their owners, and what
+/// containers write (CVE-2021-41091).
+fn close(directory: &Path) -> Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(directory, flags, Mode::empty())
+        .map_err(called::<Errno>(|| format!("open({directory:?})")))?;
+    rustix::fs::fchmod(&opened, Mode::RWXU)
+        .map_err(called::<Errno>(|| format!("fchmod({directory:?}, 0700)")))?;
     Ok(())
 }

@@ -254,6 +254,9 @@ fn make(paths: &Paths, namespace: Option<OwnedFd>) -> Result<()> {
     forget(paths)?;
     let listener = socket()?;
     let (run, address) = address(paths)?;
+    // The file gets the mode that the socket has.
+    rustix::fs::fchmod(&listener, Mode::RUSR | Mode::WUSR)
+        .map_err(called::<Errno>(|| "fchmod(socket, 0600)".to_owned()))?;
     bind(&listener, &address).map_err(called::<Errno>(|| "bind(networks.socket)".to_owned()))?;
     listen(&listener, 1024).map_err(called::<Errno>(|| "listen(networks.socket)".to_owned()))?;
     drop(run);

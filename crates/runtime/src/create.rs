@@ -159,8 +159,8 @@ pub fn make_root(root: &Path) -> Result<()> {
         return refused("belongs to another user");
     }
     // A sticky bit is how a runtime directory of a user is kept from being tidied away.
-    if about.mode() & 0o002 != 0 {
-        return refused("can be written to by everybody");
+    if about.mode() & 0o022 != 0 {
+        return refused("can be written to by others");
     }
     Ok(())
 }
@@ -254,7 +254,7 @@ mod tests {
         check(&at("link"), Some("a symbolic link, which somebody may turn elsewhere"));
         std::fs::create_dir(at("open")).expect("a directory");
         std::fs::set_permissions(at("open"), std::fs::Permissions::from_mode(0o777)).expect("chmod");
-        check(&at("open"), Some("can be written to by everybody"));
+        check(&at("open"), Some("can be written to by others"));
         std::fs::write(at("file"), "").expect("a file");
         assert!(make_root(&at("file")).is_err());
     }

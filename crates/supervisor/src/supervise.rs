@@ -224,8 +224,10 @@ impl Supervisor {
 
     fn accept(&mut self) -> Result<()> {
         let Some(listener) = &self.listener else { return Ok(()) };
-        // It may have hung up again, or there is no descriptor left for it.
-        if let Ok(socket) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+        // It may have hung up again, or there is no descriptor left for it. Who is somebody else could end the container, or type into it.
+        if let Ok(socket) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+            && sys::peer::is_ours(&socket)
+        {
             self.connections.push(Connection::new(socket));
         }
         Ok(())

@@ -22,6 +22,7 @@ pub mod memory_policy;
 pub mod mount_setattr;
 pub mod mutant;
 pub mod namespace;
+pub mod peer;
 pub mod personality;
 pub mod resource_usage;
 pub mod scheduler;

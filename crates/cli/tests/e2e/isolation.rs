@@ -1,6 +1,6 @@
 //! What a process inside sees and may do: docker's defaults, and the options that change them.
 
-use crate::world::{BUSYBOX, World, program};
+use crate::world::{BUSYBOX, FAILED, World, program};
 use std::process::Command;
 
 const DEFAULT_CAPABILITIES: &str = "00000000a80425fb";
@@ -106,6 +106,64 @@ fn the_heat_of_processors_is_masked() {
         "cd /sys/devices/system/cpu; cat cpu*/topology/core_id cpu*/thermal_throttle/* 2>/dev/null; true";
     world.sh(&["--network", "host"], read).ok().prints("9\n9\n9");
     world.sh(&["--network", "host", "--privileged"], read).ok().prints("9\n9\n9\n7\n7\n7");
+}
+
+#[test]
+fn its_directories_are_closed_to_others() {
+    let world = World::root();
+    let modes = || world.host.admin("stat -c %a /tmp/data /tmp/run").stdout;
+    let closed = |why: &str| {
+        world.sh(&[], "true").ok();
+        assert_eq!(modes(), "700\n700\n", "{why}");
+    };
+    // As mkdir(1) and a new disk have them.
+    world.host.admin("chmod 755 /tmp/data; mkdir /tmp/data/lost+found; chmod 711 /tmp/run");
+    closed("opened to others");
+    let stranger = "setpriv --reuid=1 --regid=1 --clear-groups ls /tmp/data/image /tmp/run/supervisors";
+    assert_eq!(world.host.sh(stranger).stdout, "");
+    let check = |script: &str, says: &[&str]| {
+        world.host.admin(script);
+        drop(world.sh(&[], "true").refuses(FAILED, says));
+        world.host.admin("chown 0 /tmp/data /tmp/run; chmod 700 /tmp/data /tmp/run; rm -rf /tmp/data/site");
+        closed(script);
+    };
+    check("chmod 770 /tmp/run", &["/tmp/run can be written by others", "chmod 700 /tmp/run"]);
+    check("chown 1 /tmp/data", &["/tmp/data belongs to user 1, not to 0"]);
+    check("mkdir /tmp/data/site; chmod 755 /tmp/data", &["/tmp/data is open to others", "\"site\""]);
+    // A group that the owner wants to let through.
+    world.host.admin("chmod 710 /tmp/data");
+    world.sh(&[], "true").ok();
+    assert_eq!(modes(), "710\n700\n");
+    // A link of somebody else's leads where he wants.
+    let linked =
+        "cd /tmp; mkdir -m 700 mine; ln -s /tmp/mine theirs; ln -s /tmp/mine ours; chown -h 1 theirs";
+    world.host.admin(linked);
+    let at = |link: &str| world.host.sh(&format!("DEVOXX_RUN=/tmp/{link} $C ps -q"));
+    at("theirs").refuses(FAILED, &["/tmp/theirs is a link of user 1"]);
+    at("ours").ok();
+}
+
+#[test]
+fn a_supervisor_hears_its_own_user_alone() {
+    let world = World::root();
+    let id = world.host.run(["run", "-d", BUSYBOX, "sleep", "1000"]).ok().line().to_owned();
+    let socket = format!("/tmp/run/supervisors/{id}/socket");
+    assert_eq!(world.host.admin(&format!("stat -c %a {socket}")).line(), "600");
+    // Even where the way there is open.
+    world.host.admin(&format!(
+        "chmod 711 /tmp/run /tmp/run/supervisors /tmp/run/supervisors/{id}; chmod 777 {socket}"
+    ));
+    let hears = |user: u32| {
+        let visit = format!(
+            "import socket; s = socket.socket(socket.AF_UNIX); s.settimeout(1); s.connect('{socket}')\n\
+             try: print(len(s.recv(1)))\n\
+             except TimeoutError: print('waits')"
+        );
+        let words = format!("setpriv --reuid={user} --regid={user} --clear-groups python3 -c \"{visit}\"");
+        world.host.admin(&words).line().to_owned()
+    };
+    assert_eq!((hears(1).as_str(), hears(0).as_str()), ("0", "waits"));
+    world.host.run(["rm", "-f", &id]).ok();
 }
 
 fn exists(world: &World, file: &str) -> bool {
