@@ -168,7 +168,9 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         "fsopen(2), fsmount(2), open_tree(2)",
         || mounts::prepare(plan, opened),
     )?;
-    let empty = step("an empty directory for all that is masked", "fsmount(2)", || masks::prepare(plan))?;
+    let empty = step("an empty directory for all that is masked", "fsmount(2)", || {
+        masks::prepare(plan, opened.null.as_ref())
+    })?;
     // Inside the new root, by descriptor: the hooks below are to find it as the container will.
     let mut late =
         step("mounts: moved into the new root, by descriptor", "openat2(2), move_mount(2)", || {

@@ -42,12 +42,16 @@ impl Cover {
     }
 }
 
-/// Opened on the host's side: the container's own /dev/null could be anything (CVE-2025-31133).
-pub fn prepare(plan: &Plan) -> Result<Option<Empty>> {
+/// Opened on the host's side: the container's own /dev/null could be anything (CVE-2025-31133). `given` is the host's where there is
+/// another one in this mount namespace.
+pub fn prepare(plan: &Plan, given: Option<&OwnedFd>) -> Result<Option<Empty>> {
     if plan.masked.is_empty() {
         return Ok(None);
     }
-    let null = null()?;
+    let null = match given {
+        Some(null) => null.try_clone().map_err(called(|| "dup(null)".to_owned()))?,
+        None => null()?,
+    };
     let mut options = vec![("nr_blocks".into(), "1".into()), ("nr_inodes".into(), "2".into())];
     options.extend(plan.mount_label.clone());
     let directory = file_system("tmpfs", &options)?;
@@ -58,7 +62,7 @@ pub fn prepare(plan: &Plan) -> Result<Option<Empty>> {
 }
 
 /// The null device: where the host's own /dev/null is something else, what it is would be what is read.
-fn null() -> Result<OwnedFd> {
+pub fn null() -> Result<OwnedFd> {
     let tree = clone_tree(Path::new("/dev/null"), false)?;
     let stat = rustix::fs::fstat(&tree).map_err(called::<Errno>(|| "fstat(\"/dev/null\")".to_owned()))?;
     let is_device = FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice;

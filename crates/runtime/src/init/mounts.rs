@@ -69,7 +69,7 @@ pub fn prepare<'a>(plan: &'a Plan, opened: &Opened) -> Result<All<'a>> {
     let mut prepared = Vec::new();
     for (index, mount) in plan.mounts.iter().enumerate() {
         let given = opened.sources.get(index).and_then(Option::as_ref);
-        prepared.push(prepare_one(plan, mount, given, opened.complete).within(|| shown(mount))?);
+        prepared.push(prepare_one(plan, mount, given, opened).within(|| shown(mount))?);
     }
     Ok(All { mounts: prepared, limit })
 }
@@ -95,8 +95,9 @@ fn prepare_one<'a>(
     plan: &Plan,
     mount: &'a Mount,
     given: Option<&bind::Opened>,
-    only_given: bool,
+    opened: &Opened,
 ) -> Result<Prepared<'a>> {
+    let only_given = opened.complete;
     let mut attributes = mount.attributes;
     let made = match &mount.source {
         Source::FileSystem(one) => {
@@ -121,7 +122,7 @@ fn prepare_one<'a>(
                 attributes.set |= RDONLY;
                 attributes.clear &= !RDONLY;
             }
-            let (tree, below) = cgroups::make(plan)?;
+            let (tree, below) = cgroups::make(plan, opened.layout.as_ref())?;
             Made::Tree(tree, below)
         }
         Source::SystemdCgroup => {

@@ -1,6 +1,6 @@
 //! `linux.namespaces` and what goes with them: own, joined, shared; mappings of ids, offsets of time, network devices.
 
-use crate::world::{capabilities, namespace, root, rootless, stays, without_namespace};
+use crate::world::{capabilities, mount, namespace, root, rootless, stays, without_namespace};
 use serde_json::{Value, json};
 use testkit::Oci;
 
@@ -132,6 +132,27 @@ fn joined_by_path() {
     let twice = |config: &mut Value| crate::world::push(config, "/linux/namespaces", json!({"type": "ipc"}));
     oci.run(twice, "true").refused(&["ipc"]);
     oci.run(|config| namespace(config, "weather", None), "true").refused(&["weather"]);
+}
+
+/// What masks, and where cgroups are, is the host's word also in a mount namespace that somebody else has made.
+#[test]
+fn a_mount_namespace_that_is_joined() {
+    let oci = root();
+    oci.host.admin(
+        "unshare --mount sh -c '
+            mount --bind /dev/zero /dev/null; umount -l -R /sys/fs/cgroup; echo $$ >/tmp/apart; exec sleep 1000
+        ' >/dev/null 2>&1 &
+        until test -s /tmp/apart; do sleep 0.05; done",
+    );
+    let path = format!("/proc/{}/ns/mnt", oci.host.admin("cat /tmp/apart").line());
+    let edit = |config: &mut Value| {
+        namespace(config, "mount", Some(&path));
+        namespace(config, "cgroup", None);
+        mount(config, "/sys/fs/cgroup", "cgroup", "cgroup", &["ro"]);
+        config["linux"]["maskedPaths"] = json!(["/proc/timer_list", "/proc/acpi"]);
+    };
+    let script = "stat -c %t:%T /proc/timer_list; head -c 1 /proc/timer_list | wc -c; ls -d /sys/fs/cgroup/* | head -1 | wc -l";
+    oci.run(edit, script).ok().prints("1:3\n0\n1");
 }
 
 #[test]

@@ -11,6 +11,9 @@ use sys::clone3::Namespaces;
 use sys::mount_setattr::{NODEV, NOEXEC, NOSUID};
 use sys::{Errno, called};
 
+/// `CGROUP_SUPER_MAGIC` and `CGROUP2_SUPER_MAGIC` (statfs(2)).
+const CGROUPS: [rustix::fs::FsWord; 2] = [0x0027_e0eb, 0x6367_7270];
+
 /// What is in the tmpfs of v1.
 pub enum Below {
     /// A hierarchy, on a directory of this name.
@@ -22,11 +25,14 @@ pub enum Below {
 /// What a mount of cgroups is made of: the mount itself and what is put into it.
 pub type Made = (OwnedFd, Vec<Below>);
 
-/// Makes the container's cgroups, detached.
-pub fn make(plan: &Plan) -> Result<Made> {
+/// Makes the container's cgroups, detached. `given` are the host's hierarchies where this mount namespace may have others.
+pub fn make(plan: &Plan, given: Option<&Layout>) -> Result<Made> {
     let own_namespace =
         plan.cgroup_namespace || (plan.joins(Namespaces::CGROUP) && !is_in_the_first_namespace()?);
-    let layout = Layout::detect().map_err(|error| error.recast(|_| Kind::Other))?;
+    let layout = match given {
+        Some(layout) => layout.clone(),
+        None => Layout::detect().map_err(|error| error.recast(|_| Kind::Other))?,
+    };
     let (hierarchies, unified) = match layout {
         Layout::Unified { mount } => return Ok((v2(plan, &mount, own_namespace)?, Vec::new())),
         Layout::Legacy { hierarchies, unified } => (hierarchies, unified),
@@ -38,7 +44,7 @@ pub fn make(plan: &Plan) -> Result<Made> {
         let tree = if own_namespace {
             with_attributes("cgroup", &options(&one.controllers), NOSUID | NODEV | NOEXEC)?
         } else {
-            clone_tree(&beneath(&one.mount, place_of(&own, one)), false)?
+            bound(&beneath(&one.mount, place_of(&own, one)))?
         };
         below.extend(links(one, &name));
         below.push(Below::Mount(name, tree));
@@ -81,15 +87,25 @@ fn v2(plan: &Plan, mount: &Path, own_namespace: bool) -> Result<OwnedFd> {
     if !own_namespace {
         let own = own_cgroups()?;
         let path = own.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
-        return clone_tree(&beneath(mount, path), false);
+        return bound(&beneath(mount, path));
     }
     match file_system("cgroup2", &[("source".to_owned(), "cgroup".to_owned())]) {
         // Not for every user namespace to mount.
         Err(error) if plan.has_user_namespace() && !plan.cgroup.is_empty() => {
-            clone_tree(&beneath(mount, &plan.cgroup), false).map_err(|_| error)
+            bound(&beneath(mount, &plan.cgroup)).map_err(|_| error)
         }
         made => made,
     }
+}
+
+/// A cgroup, bound: and nothing else that is at such a path, in a mount namespace that somebody else has made.
+fn bound(path: &Path) -> Result<OwnedFd> {
+    let tree = clone_tree(path, false)?;
+    let found = rustix::fs::fstatfs(&tree).map_err(called::<Errno>(|| format!("fstatfs({path:?})")))?;
+    if CGROUPS.contains(&found.f_type) {
+        return Ok(tree);
+    }
+    Err(Error::new(Kind::Invalid, format!("{} is not of a hierarchy of cgroups", path.display())))
 }
 
 /// `/proc/self/cgroup`: this process is in the container's cgroups already.

@@ -5,7 +5,9 @@ use crate::channel::{Message, pair};
 use crate::container::{end, wait};
 use crate::error::{Error, Kind, Result};
 use crate::id_map::{self, IdMaps};
+use crate::init::masks;
 use crate::plan::{Bind, Mount, Plan, Propagation, Source};
+use cgroup::Layout;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Signal, set_parent_process_death_signal};
@@ -24,6 +26,10 @@ pub struct Opened {
     pub root: Option<OwnedFd>,
     /// Whether this is all there is: who attaches them does not have the host's files before it.
     pub complete: bool,
+    /// The null device of the host, where init is in a mount namespace that somebody else has made.
+    pub null: Option<OwnedFd>,
+    /// The host's hierarchies of cgroups, for the same.
+    pub layout: Option<Layout>,
 }
 
 impl Opened {
@@ -33,7 +39,7 @@ impl Opened {
             bind::Opened::Tree(tree) => Some(tree.as_fd()),
             bind::Opened::Link(_) => None,
         });
-        sources.chain(self.root.iter().map(AsFd::as_fd))
+        sources.chain(self.root.iter().chain(&self.null).map(AsFd::as_fd))
     }
 }
 
@@ -53,7 +59,27 @@ pub fn open_in_parent(plan: &Plan) -> Result<Opened> {
         true => open_all(&mut namespaces, wanted, false)?,
         false => Vec::new(),
     };
-    Ok(Opened { sources, root, complete: false })
+    let mut opened = Opened { sources, root, ..Opened::default() };
+    if plan.joins(Namespaces::MOUNT) {
+        look_at_the_host(plan, &mut opened)?;
+    }
+    Ok(opened)
+}
+
+/// What init would look up in a mount namespace that it joins, and that is not for somebody else to say.
+fn look_at_the_host(plan: &Plan, opened: &mut Opened) -> Result<()> {
+    if !plan.masked.is_empty() {
+        opened.null = match masks::null() {
+            Ok(null) => Some(null),
+            // An ordinary user may not copy a mount here: init takes what there is if it is the device, and else nothing.
+            Err(error) if error.kind == Kind::Permission => None,
+            Err(error) => return Err(error),
+        };
+    }
+    if plan.mounts.iter().any(|mount| matches!(mount.source, Source::Cgroups)) {
+        opened.layout = Some(Layout::detect().map_err(|error| error.recast(|_| Kind::Other))?);
+    }
+    Ok(())
 }
 
 /// Opens each mount of binds that has to be bound again by itself, with its target: where it has ids of its own, and where
@@ -92,7 +118,7 @@ pub fn open_apart(plan: &Plan, beneath: impl Fn(&Path) -> Vec<PathBuf>) -> Resul
 /// Opens the source of every bind, for a container that runs.
 pub fn open_for_running(plan: &Plan) -> Result<Opened> {
     let sources = open_all(&mut Namespaced::of(plan), |mount| bind_of(mount).is_some(), true)?;
-    Ok(Opened { sources, root: None, complete: true })
+    Ok(Opened { sources, complete: true, ..Opened::default() })
 }
 
 /// Whether a directory on the way is closed to others than its owner and group.
