@@ -151,6 +151,7 @@ pub fn launch(
         bind_devices: no_devices,
         device_sources,
         only_written_devices: true,
+        new_keyring: true,
         ..Beyond::default()
     };
     let plan = runtime::bundle::plan(&id, &spec, &directory, beyond).map_err(of_runtime)?;
@@ -180,6 +181,7 @@ pub fn launch(
         .ready()
         .map_err(of_runtime)
         .map_err(|error| error.within(format!("create {}", record.name)))?;
+    created.warnings().iter().for_each(|warning| (host.warn)(warning));
     user_networks::stays_for(created.pidfd())?;
     let networks = networks::of_container(host.paths, record);
     drop(hold);

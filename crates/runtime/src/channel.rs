@@ -9,6 +9,7 @@
 //!                    <- Init -----    the stage has made init (with its pidfd), and ends
 //!   mounts mapped -- Proceed ->       only where there is a stage or a new user namespace
 //!                    <- Network ---   (with the descriptor of its network namespace, when it has one of its own)
+//!                    <- Warning ---   what is not as it should be, and goes on all the same
 //!                    <- Hooks -----   mounted, the root not entered: createRuntime hooks, when there are any
 //!   hooks have run - Proceed ->
 //!                    <- Terminal --   (with the master's descriptor, when one is asked for)
@@ -57,6 +58,8 @@ pub enum Message {
     Network,
     /// From init: the terminal's master is attached.
     Terminal,
+    /// From init: something is not as it should be.
+    Warning(String),
     /// From init: set up, waiting for the start.
     Ready,
     /// From init: the step that failed.

@@ -44,6 +44,8 @@ pub struct Launch {
     held: Held,
     /// Whether it has a gate.
     gated: bool,
+    /// What init finds not to be as it should.
+    warnings: Vec<String>,
 }
 
 /// Everything is set up; the command has not been started.
@@ -221,6 +223,7 @@ fn launch_claimed(
         given: None,
         held: Held::default(),
         gated: given.gate,
+        warnings: Vec::new(),
     })
 }
 
@@ -513,6 +516,7 @@ impl Launch {
                 }
                 Some((Message::Terminal, master)) => terminal = master,
                 Some((Message::Listener, descriptor)) => listener = descriptor,
+                Some((Message::Warning(text), _)) => self.warnings.push(text),
                 Some((Message::Ready, _)) => {
                     self.see_terminal(terminal.is_some());
                     self.held = Held::default();
@@ -589,6 +593,11 @@ impl Created {
     /// The id and start time of init, and everything else that stands in the record.
     pub fn record(&self) -> &Record {
         &self.launch.record
+    }
+
+    /// What is not as it should be.
+    pub fn warnings(&self) -> &[String] {
+        &self.launch.warnings
     }
 
     /// The pidfd of init.

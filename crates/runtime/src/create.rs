@@ -82,6 +82,7 @@ fn made(root: &Path, id: &str, options: &Options, bundle: &Path, mut written: Wr
     // While init mounts: a profile of system calls is hundreds of names to give back.
     drop(written);
     let created = launch.ready()?;
+    warnings.extend(created.warnings().iter().cloned());
     let listening = plan.listener.as_ref();
     match deliver(&created, options, socket, pidfd_socket).and_then(|done| {
         if let (Some(descriptor), Some(to)) = (&created.listener, listening) {

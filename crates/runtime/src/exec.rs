@@ -128,7 +128,7 @@ pub fn exec_with(root: &Path, id: &str, options: &Options, stdio: &Stdio) -> Res
         other => other.map_err(NotMade::error)?,
     };
     let joined = record.rdt.as_ref().map_or(Ok(()), |place| place.join(child.pid.as_raw_nonzero().get()));
-    let done = joined.and_then(|()| until_ready(&channel)).and_then(|(master, questions)| {
+    let done = joined.and_then(|()| until_ready(&channel, &mut warnings)).and_then(|(master, questions)| {
         let terminal = match (master, socket) {
             (Some(master), Some(socket)) => {
                 console::send(&socket, "/dev/ptmx", master.as_fd())?;
@@ -404,12 +404,13 @@ fn process_of(entering: &Entering, child: Child, ours: Channel) -> Result<(Child
 }
 
 /// The terminal, and the descriptor of seccomp's questions, where there are any.
-fn until_ready(channel: &Channel) -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+fn until_ready(channel: &Channel, warnings: &mut Vec<String>) -> Result<(Option<OwnedFd>, Option<OwnedFd>)> {
     let (mut terminal, mut questions) = (None, None);
     loop {
         match channel.receive()? {
             Some((Message::Terminal, master)) => terminal = master,
             Some((Message::Listener, descriptor)) => questions = descriptor,
+            Some((Message::Warning(text), _)) => warnings.push(text),
             Some((Message::Ready, _)) => return Ok((terminal, questions)),
             Some((Message::Failed { kind, chain, hint }, _)) => return Err(Error { kind, chain, hint }),
             Some((other, _)) => return Err(Error::new(Kind::Other, format!("unexpected message {other:?}"))),

@@ -152,7 +152,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     set_oom_score(host_proc, process)?;
     let label = label::check(&process.attributes)?;
     label::label_keys(host_proc, &process.attributes)?;
-    let keyring = attributes::join_keyring(process.attributes.keyring.as_deref())?;
+    let keyring = attributes::join_keyring(process.attributes.keyring.as_deref(), channel)?;
 
     step("mount namespace: what is mounted in here stays in here", "mount(2), mount_namespaces(7)", || {
         root::set_host_propagation(plan)

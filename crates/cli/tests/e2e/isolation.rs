@@ -94,6 +94,22 @@ fn masked_and_read_only_paths() {
 }
 
 #[test]
+fn keys_of_the_caller_are_not_for_it() {
+    let world = World::root();
+    let detached = |options: &[&str]| {
+        let words = [&["run", "-d"], options, &[BUSYBOX, "sleep", "1000"]].concat();
+        world.host.run(words).ok().line().to_owned()
+    };
+    // Of a privileged one the list is not masked.
+    let id = detached(&["--privileged"]);
+    let own = format!("grep -c '_ses.{id}: ' /proc/keys");
+    world.host.run(["exec", &id, "sh", "-c", &own]).ok().prints("1");
+    let other = detached(&["-u", "app"]);
+    world.host.admin(&format!("grep '_ses.{other}: ' /proc/keys"));
+    world.host.run(["rm", "-f", &id, &other]).ok();
+}
+
+#[test]
 fn the_heat_of_processors_is_masked() {
     // Most virtual machines have no such directories; those of this host are seen where its /sys is the container's.
     let world = World::rootless();

@@ -1,5 +1,6 @@
 //! Scheduling, memory, personality, keyring: what a process has before it becomes its user, while it may still be given.
 
+use crate::channel::{Channel, Message};
 use crate::error::{Error, Kind, Result};
 use crate::plan::Attributes;
 use std::ffi::CString;
@@ -37,16 +38,21 @@ pub fn set_affinity(list: Option<&Vec<usize>>) -> Result<()> {
 }
 
 /// A session keyring of its own: keys of the caller are not for the container (keyrings(7)). Its serial number, where one is made.
-pub fn join_keyring(name: Option<&str>) -> Result<Option<i64>> {
+pub fn join_keyring(name: Option<&str>, channel: &Channel) -> Result<Option<i64>> {
     let Some(name) = name else { return Ok(None) };
     let name = CString::new(name).map_err(|_| Error::new(Kind::Invalid, "the keyring's name has a NUL"))?;
     if sys::mutant!("mutant_at_keyring") {
         return Ok(Some(1));
     }
     match sys::keyring::join_session(&name) {
-        // A kernel without keys has none to leak. EDQUOT: a user with too many keyrings keeps the one he has, as with
-        // the peers; it is not the host's, which the namespaces of users keep apart.
-        Err(error) if matches!(error.errno, Errno::NOSYS) => Ok(None),
+        // A kernel without keys has none to leak.
+        Err(error) if error.errno == Errno::NOSYS => Ok(None),
+        // So few are allowed to an ordinary user that it is no reason to run nothing.
+        Err(error) if error.errno == Errno::DQUOT => {
+            let text =
+                format!("the container has the session keyring of who started it: {error} (keyrings(7))");
+            channel.send(&Message::Warning(text), None).map(|()| None)
+        }
         other => other.map(Some).within(|| "make a session keyring"),
     }
 }

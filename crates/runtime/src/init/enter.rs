@@ -97,7 +97,7 @@ fn set_up_and_execute(
     let identity = user::identify(&root, process)?;
     exec::check_working_directory(&root, process)?;
     label::label_keys(host_proc, &process.attributes)?;
-    let keyring = attributes::join_keyring(process.attributes.keyring.as_deref())?;
+    let keyring = attributes::join_keyring(process.attributes.keyring.as_deref(), channel)?;
     let given = process::Given {
         identity: &identity,
         terminal: pty,

@@ -208,6 +208,46 @@ fn capability_sets() {
     assert!(outcome.stderr.contains("CAP_NO_SUCH"), "{outcome}");
 }
 
+/// Keys of the caller are not for the container; and of an ordinary user, who may have few, not for its lack of room either.
+#[test]
+fn a_session_keyring_of_its_own() {
+    let oci = root();
+    let held = oci.bundle(crate::world::stays).start(&[]);
+    let own = format!("grep -c '_ses.{}: ' /proc/keys", held.id());
+    held.exec(&[], &own).ok().prints("1");
+    oci.run(|_| (), "cat /proc/keys >/dev/null && echo seen").ok().prints("seen");
+    // A user of whom nobody else is, and as whom a container's root counts.
+    let user = 54_321;
+    let warning = || {
+        let bundle = oci.bundle(|config| {
+            config["linux"]["namespaces"].as_array_mut().expect("an array").push(json!({"type": "user"}));
+            for field in ["uidMappings", "gidMappings"] {
+                config["linux"][field] = json!([{"containerID": 0, "hostID": user, "size": 1}]);
+            }
+            crate::world::script(config, "echo runs");
+        });
+        let root = testkit::bundle::ROOT;
+        let words =
+            ["--log-level", "warning", "--root", root, "run", "--bundle", &bundle.directory, &bundle.id];
+        let outcome = oci.to_its_end(&mut oci.host.command(words)).ok().prints("runs");
+        outcome.stderr.contains("keyring")
+    };
+    assert!(!warning());
+    let number = if cfg!(target_arch = "x86_64") { 248 } else { 217 };
+    oci.host.admin(&format!(
+        "cat >/tmp/fill <<'END'
+import ctypes, time
+call, count = ctypes.CDLL(None).syscall, 0
+while call({number}, b'user', str(count).encode(), b'x', ctypes.c_size_t(1), -2) > 0: count += 1
+print(count, flush=True)
+time.sleep(1000)
+END
+        setpriv --reuid={user} --regid={user} --clear-groups python3 /tmp/fill >/tmp/filled 2>&1 &
+        until test -s /tmp/filled; do sleep 0.05; done"
+    ));
+    assert!(warning(), "{} keys", oci.host.admin("cat /tmp/filled").line());
+}
+
 /// The set that an image of setuid programs lives by, and its refusal: the same program may or may not.
 #[test]
 fn capabilities_count() {
