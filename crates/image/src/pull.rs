@@ -360,7 +360,7 @@ fn fetch_layer(
             received => break received?,
         }
     };
-    staged.commit(size)?;
+    staged.commit(size, Some(&blob.digest))?;
     progress(Event::Done { digest });
     Ok(())
 }

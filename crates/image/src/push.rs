@@ -1,7 +1,7 @@
 //! A push: layers that the registry lacks, the configuration, the manifest, in this order.
 //!
-//! A layer is kept unpacked. What the registry has in the form in which it was pulled stays in that form; any other is compressed
-//! again, always to the same bytes. The image keeps its id; its manifest is the one it was pulled with where all layers are.
+//! A layer is kept unpacked. What the registry has in the form in which it was pulled, and not only said to have been, stays in that
+//! form; any other is compressed again, always to the same bytes. The image keeps its id; its manifest is the one it was pulled with where all layers are.
 
 use crate::credentials::CredentialSource;
 use crate::digest::{Digest, Hasher};
@@ -136,7 +136,9 @@ fn one(
     let gzip: Option<Value> = fs::read(&noted).ok().and_then(|text| serde_json::from_slice(&text).ok());
     // As it was pulled, then as it was pushed before.
     let compressed = Some(&layer.descriptor).filter(|known| known["mediaType"] != TAR);
-    for known in compressed.into_iter().chain(gzip.as_ref()) {
+    let proven =
+        |known: &&Value| known["digest"].as_str().is_some_and(|digest| store.came_as(&layer.diff_id, digest));
+    for known in compressed.filter(proven).into_iter().chain(gzip.as_ref()) {
         let Some(digest) = known["digest"].as_str() else { continue };
         if registry.has_blob(digest)? {
             existing(digest);

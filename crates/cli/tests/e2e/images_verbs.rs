@@ -358,6 +358,60 @@ fn pushed() {
     }
 }
 
+/// A manifest may name any blob for a layer that is here already, and so is not fetched: it is not passed on.
+#[test]
+fn a_blob_that_nobody_has_looked_at_is_not_pushed() {
+    let world = World::root();
+    let own = Registry::settings(&world.host).port(5002).writable().start();
+    let (good, evil) = (own.image("good:1"), own.image("evil:1"));
+    world.host.run(["tag", BUSYBOX, &good]).ok();
+    world.host.run(["push", "-q", &good]).ok();
+    let manifest = own.manifest(&own.digest("good", "1"));
+    let (config, layer) = (manifest["config"].clone(), manifest["layers"][0].clone());
+    let digest =
+        |file: &str| format!("sha256:{}", world.host.sh(&format!("sha256sum {file} | cut -c1-64")).line());
+    let upload = |file: &str| {
+        let to = format!("http://{}/v2/evil/blobs/uploads/", own.address);
+        let script = format!(
+            "at=$(curl -sfD - -o /dev/null -X POST {to} | tr -d '\\r' | sed -n 's/^Location: //Ip')
+            curl -sf -X PUT -H 'Content-Type: application/octet-stream' --data-binary @{file} \"$at&digest={}\"",
+            digest(file)
+        );
+        world.host.sh(&script).ok();
+    };
+    world.host.sh("echo other files | gzip >/tmp/home/blob").ok();
+    let blob = own.blob(config["digest"].as_str().expect("a digest"));
+    std::fs::copy(blob, world.host.path("/tmp/home/config")).expect("the configuration");
+    upload("/tmp/home/blob");
+    upload("/tmp/home/config");
+    let size = std::fs::metadata(world.host.path("/tmp/home/blob")).expect("a file").len();
+    let layer = serde_json::json!({"mediaType": layer["mediaType"], "digest": digest("/tmp/home/blob"), "size": size});
+    let mut hostile = manifest.clone();
+    hostile["layers"] = serde_json::json!([layer]);
+    std::fs::write(world.host.path("/tmp/home/manifest"), hostile.to_string()).expect("write");
+    let kind = manifest["mediaType"].as_str().expect("text");
+    world.host.sh(&format!(
+        "curl -sf -X PUT -H 'Content-Type: {kind}' --data-binary @/tmp/home/manifest http://{}/v2/evil/manifests/1",
+        own.address
+    )).ok();
+    // Its files are those of the layer that it says it is.
+    world.host.run(["pull", "-q", &evil]).ok();
+    let next = own.image("next:1");
+    world.host.run(["tag", &evil, &next]).ok();
+    world.host.run(["push", "-q", &next]).ok();
+    let sent = own.manifest(&own.digest("next", "1"));
+    assert_eq!(sent["config"], config);
+    assert_ne!(sent["layers"][0]["digest"], layer["digest"]);
+    let fresh = |name: &str| {
+        world.host.sh(&format!(
+            "export DEVOXX_ROOT=/tmp/fresh; $C pull -q {name} && $C run --rm --net none {name} echo whole; code=$?
+            rm -rf /tmp/fresh; exit $code"
+        ))
+    };
+    assert!(fresh(&next).ok().stdout.ends_with("whole\n"));
+    fresh(&evil).refuses(FAILED, &["evil"]);
+}
+
 #[test]
 fn pushed_with_a_password() {
     let world = World::root();

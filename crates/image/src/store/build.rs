@@ -105,7 +105,7 @@ impl Store {
         if let Some(staged) = self.stage(diff_id, &|| moved(0))? {
             let (root, split) = (staged.root()?, staged.split()?);
             let bytes = layer::receive(from, expected, root, split, self.ownership, moved)?;
-            staged.commit(bytes)?;
+            staged.commit(bytes, expected.digest)?;
         }
         let size = self.replay(diff_id)?.size()?;
         Ok(Layer { diff_id: diff_id.clone(), descriptor: plain(diff_id, size) })

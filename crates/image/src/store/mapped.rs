@@ -123,7 +123,7 @@ impl Store {
                 .within(|| format!("{:?}", String::from_utf8_lossy(item.path)))
         })?;
         unpacker.finish()?;
-        staged.commit(bytes)
+        staged.commit(bytes, None)
     }
 }
 

@@ -10,6 +10,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
+/// Beside a layer's files: the digest of the blob that it came as.
+const BLOB: &str = "blob";
+
 /// A staging directory that is ours. Dropped without [`Staged::commit`] it is removed.
 pub(crate) struct Staged<'a> {
     store: &'a Store,
@@ -54,6 +57,12 @@ impl Store {
         noted.and_then(|text| text.trim().parse().ok()).unwrap_or_default()
     }
 
+    /// Whether a layer came as the blob of this digest. That a manifest says so is no proof, where the layer was here already; layers
+    /// of an older store do not say what they came as.
+    pub(crate) fn came_as(&self, diff_id: &Digest, blob: &str) -> bool {
+        fs::read_to_string(self.layer(diff_id.hex()).join(BLOB)).map_or(true, |known| known == blob)
+    }
+
     /// Removes what processes left that died while they unpacked.
     pub(crate) fn clear_stale(&self) -> Result<()> {
         let path = self.path("staging");
@@ -89,16 +98,20 @@ impl Staged<'_> {
         File::create(&path).map_err(failed(|| format!("create {path:?}")))
     }
 
-    /// Gives the unpacked layer its name.
-    pub fn commit(mut self, size: u64) -> Result<()> {
+    /// Gives the unpacked layer its name; `blob` is the digest of what it was unpacked from, where that was compared.
+    pub fn commit(mut self, size: u64, blob: Option<&Digest>) -> Result<()> {
         let (from, to) = (self.store.path("staging").join(&self.name), self.to.clone());
         fs::write(from.join("size"), size.to_string()).map_err(failed(|| format!("write {from:?}/size")))?;
+        let blob = blob.map(ToString::to_string).unwrap_or_default();
+        fs::write(from.join(BLOB), blob).map_err(failed(|| format!("write {from:?}/{BLOB}")))?;
         let opened = File::open(&from).map_err(failed(|| format!("open {from:?}")))?;
         rustix::fs::syncfs(&opened).map_err(failed(|| format!("syncfs {from:?}")))?;
         if to.is_dir() {
             // Its files are the same, and containers may have them mounted.
-            let (new, place) = (from.join("split"), to.join("split"));
-            fs::rename(&new, &place).map_err(failed(|| format!("rename {new:?} to {place:?}")))?;
+            for name in [BLOB, "split"] {
+                let (new, place) = (from.join(name), to.join(name));
+                fs::rename(&new, &place).map_err(failed(|| format!("rename {new:?} to {place:?}")))?;
+            }
             return File::open(&to)
                 .and_then(|layer| layer.sync_all())
                 .map_err(failed(|| format!("fsync {to:?}")));

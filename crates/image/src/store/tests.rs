@@ -21,7 +21,7 @@ fn add(store: &Store, name: &str, content: &str, layers: &[&str], on: &str) -> S
         if let Some(staged) = store.stage(layer, &|| true).unwrap() {
             drop(staged.root().unwrap());
             drop(staged.split().unwrap());
-            staged.commit(7).unwrap();
+            staged.commit(7, None).unwrap();
         }
     }
     let name = Reference::parse(name).unwrap();
@@ -171,7 +171,7 @@ fn a_layer_of_an_old_store_is_mended() {
     let staged = store.stage(&layer, &|| true).unwrap().unwrap();
     drop(staged.root().unwrap());
     drop(staged.split().unwrap());
-    staged.commit(9).unwrap();
+    staged.commit(9, None).unwrap();
     assert!(place.join("split").is_file() && place.join("diff/kept").is_file());
     assert_eq!(count(&store, "staging"), 0);
 }
