@@ -40,8 +40,10 @@ pub fn attach(
         signals,
         detach,
     };
-    let outcome =
-        Visitor::new(socket).and_then(|mut visitor| visitor.stay(&visit, warn)).map_err(of_runtime)?;
+    let beside = || control::visit(paths, &record.id).ok().flatten();
+    let outcome = Visitor::new(socket)
+        .and_then(|mut visitor| visitor.stay(&visit, warn, &beside))
+        .map_err(of_runtime)?;
     code_of(outcome, &record.name)
 }
 

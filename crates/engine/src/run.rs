@@ -30,7 +30,7 @@ pub fn run(host: &Host<'_>, wish: &Wish, attach: Attach, told: Told<'_>, trace: 
         signals: attach.signals,
         detach: attach.detach,
     };
-    started.stay(&visit, host.warn)
+    started.stay(host, &visit)
 }
 
 /// Runs a container on its own; returns its id when it has started.

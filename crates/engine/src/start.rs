@@ -19,6 +19,7 @@ use sys::{Errno, called};
 pub struct Started {
     visitor: Visitor,
     child: Child,
+    id: String,
     name: String,
 }
 
@@ -44,7 +45,10 @@ pub fn start(
     // The supervisor has them now.
     drop(lock);
     let failed = match visitor.until_started(host.warn).map_err(of_runtime)? {
-        None => return Ok(Started { visitor, child, name: record.name.clone() }),
+        None => {
+            let (id, name) = (record.id.clone(), record.name.clone());
+            return Ok(Started { visitor, child, id, name });
+        }
         Some(Outcome::Failed(error)) => supervise::error_of(&error),
         Some(_) => Error::new(Kind::Failed, format!("the supervisor of {} was killed", record.name)),
     };
@@ -89,7 +93,7 @@ pub fn start_again(host: &Host<'_>, wanted: &str, visit: Option<Attach>) -> Resu
                 signals: attach.signals,
                 detach: attach.detach,
             };
-            started.stay(&visit, host.warn)
+            started.stay(host, &visit)
         }
     }
 }
@@ -116,8 +120,9 @@ pub struct Attach {
 
 impl Started {
     /// Stays until the container ends, or the person leaves it; its exit code.
-    pub fn stay(mut self, visit: &Visit, warn: &dyn Fn(&str)) -> Result<i32> {
-        let outcome = self.visitor.stay(visit, warn).map_err(of_runtime)?;
+    pub fn stay(mut self, host: &Host<'_>, visit: &Visit) -> Result<i32> {
+        let beside = || control::visit(host.paths, &self.id).ok().flatten();
+        let outcome = self.visitor.stay(visit, host.warn, &beside).map_err(of_runtime)?;
         if !matches!(outcome, Outcome::Detached | Outcome::Lost) {
             // It says its last words when everything is put away.
             runtime::container::wait(&self.child).map_err(of_runtime)?;

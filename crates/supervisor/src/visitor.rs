@@ -105,11 +105,16 @@ impl Visitor {
             signals: false,
             detach: Vec::new(),
         };
-        self.stay(&visit, &|_| ())
+        self.stay(&visit, &|_| (), &|| None)
     }
 
-    /// Stays until the container ends, or the visitor wants to go.
-    pub fn stay(&mut self, visit: &Visit, warn: &dyn Fn(&str)) -> Result<Outcome> {
+    /// Stays until the container ends, or the visitor wants to go. `beside` gives another conversation with the same supervisor.
+    pub fn stay(
+        &mut self,
+        visit: &Visit,
+        warn: &dyn Fn(&str),
+        beside: &dyn Fn() -> Option<OwnedFd>,
+    ) -> Result<Outcome> {
         // Whoever says nothing is told of the end all the same.
         if visit.output {
             self.connection.say(&Frame::Attach);
@@ -146,7 +151,7 @@ impl Visitor {
             }
             let typed = self.wait(reads && !self.connection.is_full())?;
             self.connection.send();
-            if self.pass_signals(visit)? {
+            if self.pass_signals(visit, beside)? {
                 break Outcome::Detached;
             }
             self.heard.extend(self.connection.receive());
@@ -185,17 +190,26 @@ impl Visitor {
     }
 
     /// Passes signals on; whether one of them ends a visit that passes none.
-    fn pass_signals(&mut self, visit: &Visit) -> Result<bool> {
+    fn pass_signals(&mut self, visit: &Visit, beside: &dyn Fn() -> Option<OwnedFd>) -> Result<bool> {
         while let Some(signal) = self.signals.next()? {
             match signal {
                 SIGWINCH if visit.terminal => self.tell_size(),
                 _ if OURS.contains(&signal) || signal == SIGWINCH => {}
-                _ if visit.signals => self.connection.say(&Frame::Signal(signal)),
+                _ if visit.signals => self.pass(signal, visit.input.then(beside).flatten()),
                 _ if JOBS.contains(&signal) => {}
                 _ => return Ok(true),
             }
         }
         Ok(false)
+    }
+
+    /// Beside what was typed: a supervisor whose container does not read it stops to hear who has typed it.
+    fn pass(&mut self, signal: i32, beside: Option<OwnedFd>) {
+        let frame = Frame::Signal(signal);
+        let Some(socket) = beside else { return self.connection.say(&frame) };
+        let mut messenger = Connection::new(socket);
+        messenger.say(&frame);
+        messenger.flush(Some(5));
     }
 
     /// Waits for anything; whether there is something typed.

@@ -3,7 +3,7 @@
 use crate::world::{BUSYBOX, FAILED, World, await_file, program};
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::deadline::wait_for;
-use testkit::{Host, Snapshot};
+use testkit::{Host, Running, Snapshot};
 
 #[test]
 fn a_signal_reaches_the_container() {
@@ -27,6 +27,36 @@ fn a_signal_reaches_the_container() {
         check(Signal::HUP, "HUP", 43);
         check(Signal::USR1, "USR1", 44);
         check(Signal::QUIT, "QUIT", 45);
+    }
+}
+
+#[test]
+fn a_signal_does_not_wait_behind_input() {
+    for world in World::both() {
+        world.host.admin("mkdir -m 777 /tmp/shared");
+        let script = "trap 'exit 42' INT; echo up >/shared/up; while :; do usleep 10000; done";
+        let check = |first: &[&str], attach: &[&str]| {
+            world.host.run(first).ok();
+            // More than all buffers on the way hold, of which the container reads nothing.
+            let mut client = world.host.command(attach);
+            client.stdin(std::fs::File::open("/dev/zero").expect("zeros"));
+            let client = Running::start(&mut client);
+            await_file(&world.host, "/tmp/shared/up");
+            let before = std::cell::Cell::new(0);
+            wait_for("nobody takes its input any more", || {
+                let counts = std::fs::read_to_string(format!("/proc/{}/io", client.pid)).ok()?;
+                let read: u64 = counts.lines().next()?.strip_prefix("rchar: ")?.parse().ok()?;
+                (read > 1 << 18 && before.replace(read) == read).then_some(())
+            });
+            client.signal(Signal::INT);
+            client.wait().code(42);
+            std::fs::remove_file(world.host.path("/tmp/shared/up")).expect("the container was up");
+            world.host.run(["rm", "-f", "one"]);
+        };
+        let options = ["-i", "--name", "one", "-v", "/tmp/shared:/shared", BUSYBOX, "sh", "-c", script];
+        check(&["ps"], &[&["run", "--rm"], &options[..]].concat());
+        check(&[&["create"], &options[..]].concat(), &["start", "-ai", "one"]);
+        check(&[&["run", "-d"], &options[..]].concat(), &["attach", "one"]);
     }
 }
 
