@@ -77,13 +77,16 @@ pub(crate) fn open_mount(path: &Path, version: Version) -> Result<OwnedFd> {
     }
 }
 
+/// How names are resolved that were read from a file: not out of the hierarchy.
+const BENEATH: ResolveFlags =
+    ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_XDEV);
+
 /// Opens the directory of a name beneath a mount point; `None` where there is none.
 pub(crate) fn open_beneath(mount: &OwnedFd, name: &str) -> Result<Option<OwnedFd>> {
     let inside = name.trim_matches('/');
     let inside = if inside.is_empty() { "." } else { inside };
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
-    match rustix::fs::openat2(mount, inside, flags, Mode::empty(), beneath) {
+    match rustix::fs::openat2(mount, inside, flags, Mode::empty(), BENEATH) {
         Ok(dir) => Ok(Some(dir)),
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(CallError { call: format!("openat2 {inside:?}"), errno }.into()),
@@ -130,6 +133,19 @@ pub(crate) fn open_file(dir: impl AsFd, at: &Path, file: &str) -> std::result::R
 pub(crate) fn read(dir: impl AsFd, at: &Path, file: &str) -> std::result::Result<String, CallError> {
     let opened = open_file(dir, at, file)?;
     read_all(&opened, || format!("read {:?}", at.join(file)))
+}
+
+/// Reads a control file of a name beneath a mount point.
+pub(crate) fn read_beneath(
+    mount: &OwnedFd,
+    name: &str,
+    file: &str,
+) -> std::result::Result<String, CallError> {
+    let inside = Path::new(name.trim_matches('/')).join(file);
+    let opened =
+        rustix::fs::openat2(mount, &inside, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty(), BENEATH)
+            .map_err(called::<Errno>(|| format!("openat2 {inside:?}")))?;
+    read_all(&opened, || format!("read {inside:?}"))
 }
 
 /// Reads a file of `/proc`.

@@ -40,18 +40,19 @@ impl Cgroup {
     /// Whether all processes are stopped; not where this host cannot freeze, or the cgroup is gone.
     pub fn is_frozen(&self) -> Result<bool> {
         let Some(place) = self.place_of("freezer") else { return Ok(false) };
-        let Some(dir) = self.find(place)? else { return Ok(false) };
-        let path = place.path(&self.name);
-        let read = match place.version {
-            Version::V1 => place::read(&dir, &path, "freezer.state").map(|text| text.trim() == "FROZEN"),
-            Version::V2 => {
-                place::read(&dir, &path, "cgroup.events").map(|text| place::keyed(&text, "frozen") == Some(1))
-            }
+        let file = match place.version {
+            Version::V1 => "freezer.state",
+            Version::V2 => "cgroup.events",
         };
-        match read {
-            Err(error) if matches!(error.errno, Errno::NOENT | Errno::NODEV) => Ok(false),
-            other => Ok(other?),
-        }
+        // In one step from the mount point: lists ask this of every container.
+        let text = match place::read_beneath(&place.open()?, &self.name, file) {
+            Err(error) if matches!(error.errno, Errno::NOENT | Errno::NODEV) => return Ok(false),
+            other => other.map_err(Error::from).within(|| format!("{:?}", place.path(&self.name)))?,
+        };
+        Ok(match place.version {
+            Version::V1 => text.trim() == "FROZEN",
+            Version::V2 => place::keyed(&text, "frozen") == Some(1),
+        })
     }
 
     fn freezer(&self) -> Result<(&Place, OwnedFd)> {
