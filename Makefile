@@ -73,16 +73,20 @@ torture-docs: ## docs/security.md, from the last `make torture`
 
 bench: setup build fixtures ## every runtime and engine of this machine beside the bare kernel, in target/bench (ROUNDS=50 STARTS=10000 WORKS=words)
 	$(CARGO) build --release -p devoxx-bench
+	$(CARGO) build --profile measured -p devoxx-runtime --features mutant_at_all
 	$(SUDO) "$(TARGET)/release/bench" --rounds $(or $(ROUNDS),50) --starts $(or $(STARTS),10000) \
-		--debian "$(TARGET)/testkit/debian-12.tar" --out "$(TARGET)/bench" $(WORKS)
+		--debian "$(TARGET)/testkit/debian-12.tar" --unattested "$(TARGET)/measured/devoxx-runtime" \
+		--out "$(TARGET)/bench" $(WORKS)
 
 bench-docs: ## docs/performance.md and its picture, from the last `make bench`
 	"$(TARGET)/release/bench" --publish "$(TARGET)/bench" docs
 
 bench-quick: fixtures ## the same once, unoptimized, to see that it works: of its figures none means anything
 	$(CARGO) build --workspace --bins
+	$(CARGO) build -p devoxx-runtime --features all_mutants --target-dir "$(TARGET)/mutants"
 	$(SUDO) "$(TARGET)/debug/bench" --rounds 1 --alive 10 --starts 10 --pulls 1 --layers 2 --kept 2 --idle 1 \
-		--debian "$(TARGET)/testkit/debian-12.tar" --out "$(TARGET)/bench-quick" >"$(TARGET)/testkit/bench-quick.log"
+		--debian "$(TARGET)/testkit/debian-12.tar" --unattested "$(TARGET)/mutants/debug/devoxx-runtime" \
+		--out "$(TARGET)/bench-quick" >"$(TARGET)/testkit/bench-quick.log"
 
 setup: ## what the tests need and this machine lacks, by apt
 	tests/setup.sh

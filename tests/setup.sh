@@ -19,6 +19,7 @@ packages=(
     golang-github-containers-common  # podman's profile
     runc crun podman buildah containerd docker.io conmon  # peers to compare with, and engines that call our runtime
     strace             # to fail and to stop at chosen system calls
+    linux-perf         # where the time of a command is, for the benchmark
     zsh fish           # completion, as these shells load it
     criu               # containers to an image and back, in the virtual machine
 )

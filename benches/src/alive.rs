@@ -5,8 +5,9 @@ use crate::engines::{self, Engine};
 use crate::entry::{Words, own_name, words};
 use crate::fact::{Facts, median};
 use crate::machine::Machine;
-use crate::runtimes::{Bundles, Runtime};
+use crate::runtimes::{Bundles, OURS, Runtime};
 use crate::surroundings::Surroundings;
+use crate::waits;
 use std::path::PathBuf;
 
 /// The subject of these facts.
@@ -22,6 +23,8 @@ struct Contestant {
     remove: Vec<Words>,
     /// Where its files are.
     place: PathBuf,
+    /// A run to its end that is traced while all of them are alive.
+    traced: Option<Words>,
 }
 
 /// With so many of ours and of the runtimes beside it.
@@ -43,6 +46,8 @@ pub fn find(
             list: verb("list"),
             remove: vec![verb("delete --force @id")],
             place: machine.work.join(format!("{}-state", runtime.who)),
+            traced: (runtime.who == OURS)
+                .then(|| verb(&format!("run --bundle {} @id", bundles.plain.display()))),
         }
     });
     let engine = engines.iter().filter(|engine| engine.who == engines::OURS).filter_map(|engine| {
@@ -53,14 +58,15 @@ pub fn find(
             list: words(&format!("{} ps", engines::ours(&machine.work).ok()?)),
             remove: engine.remove.clone(),
             place: machine.work.join("data/containers"),
+            traced: None,
         })
     });
     for contestant in runtimes.chain(engine) {
-        one(&contestant, count, facts);
+        one(machine, &contestant, count, facts);
     }
 }
 
-fn one(contestant: &Contestant, count: usize, facts: &mut Facts) {
+fn one(machine: &Machine, contestant: &Contestant, count: usize, facts: &mut Facts) {
     let of = (SUBJECT, contestant.who.as_str());
     let named = |words: &Words, number: usize| -> Words {
         let id = format!("{}-alive-{number}", own_name());
@@ -98,6 +104,10 @@ fn one(contestant: &Contestant, count: usize, facts: &mut Facts) {
             None => facts.word(of, "list", "failed"),
         }
         stays(contestant, &before, alive, facts);
+        if let Some(run) = &contestant.traced {
+            let what = format!("{}, run, {alive} others alive", contestant.who);
+            waits::find(&contestant.surroundings, &what, run, (alive / 10, &machine.work), facts);
+        }
     }
     for number in 0..alive + failed {
         for command in &contestant.remove {

@@ -36,12 +36,14 @@ pub struct Arguments {
     pub out: PathBuf,
     /// The archive of a root file system of Debian.
     pub debian: PathBuf,
+    /// A runtime that reads nothing again of what it has set, unless it is told to.
+    pub unattested: Option<PathBuf>,
     /// Only works with one of these in their names.
     works: Vec<String>,
 }
 
 const USAGE: &str = "usage: bench [--rounds N] [--alive N] [--starts N] [--pulls N] [--layers N] [--kept N] [--idle SECONDS] [--out DIRECTORY] \
-                     [--debian ARCHIVE] [WORD-OF-A-WORK...] | bench --publish DIRECTORY-OF-A-REPORT DIRECTORY";
+                     [--debian ARCHIVE] [--unattested RUNTIME] [WORD-OF-A-WORK...] | bench --publish DIRECTORY-OF-A-REPORT DIRECTORY";
 
 impl Arguments {
     /// Whether a work, or a subject of facts, is to be looked at.
@@ -62,6 +64,7 @@ pub fn read(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
         idle: Duration::from_secs(10),
         out: "target/bench".into(),
         debian: "target/testkit/debian-12.tar".into(),
+        unattested: None,
         works: Vec::new(),
     };
     while let Some(word) = words.next() {
@@ -76,6 +79,7 @@ pub fn read(mut words: impl Iterator<Item = String>) -> Result<Asked, String> {
             "--kept" => asked.kept = number(value()?)?,
             "--idle" => asked.idle = Duration::from_secs(number(value()?)? as u64),
             "--out" => asked.out = value()?.into(),
+            "--unattested" => asked.unattested = Some(value()?.into()),
             "--debian" => asked.debian = value()?.into(),
             "--publish" => return Ok(Asked::Publish { from: value()?.into(), docs: value()?.into() }),
             word if word.starts_with('-') => return Err(USAGE.to_owned()),

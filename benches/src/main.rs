@@ -25,6 +25,7 @@ mod sample;
 mod supervisors;
 mod surroundings;
 mod versions;
+mod waits;
 
 use arguments::{Arguments, Asked};
 use entry::Entry;
@@ -74,6 +75,9 @@ fn measure(asked: &Arguments) -> Result<(), String> {
     let bundles = runtimes::bundles(&machine)?;
     let mut engines = engines::engines(&machine, &mut said)?;
     let mut entries = runtimes::entries(&machine, &runtimes, &bundles, &mut said)?;
+    if let Some(program) = &asked.unattested {
+        entries.extend(runtimes::attestation(&machine, program, &bundles)?);
+    }
     entries.extend(engines::entries(&mut engines));
     entries.retain(|entry| asked.wants(&entry.work));
     rounds(&mut entries, asked.rounds);
@@ -83,6 +87,20 @@ fn measure(asked: &Arguments) -> Result<(), String> {
     if asked.wants(supervisors::SUBJECT) {
         say(supervisors::SUBJECT);
         supervisors::find(asked.kept, asked.idle, &engines, &mut facts);
+    }
+    if asked.wants(waits::SUBJECT) {
+        say(waits::SUBJECT);
+        let traced = entries.iter().filter(|entry| {
+            ["run", engines::ALONE, engines::BRIDGE].contains(&entry.work.as_str())
+                && (entry.who.starts_with("devoxx") || entry.who == "floor")
+        });
+        for entry in traced.filter(|entry| entry.out.is_none()) {
+            for command in &entry.timed {
+                let what = format!("{}, {}", entry.who, entry.work);
+                let often = (asked.rounds, machine.work.as_path());
+                waits::find(&entry.surroundings, &what, command, often, &mut facts);
+            }
+        }
     }
     if asked.wants(alive::SUBJECT) {
         say(alive::SUBJECT);

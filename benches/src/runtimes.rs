@@ -137,6 +137,18 @@ fn run(runtime: &Runtime, work: &str, bundle: &Path) -> Entry {
     }
 }
 
+/// One build of ours that reads again what it has set, and does not: what that takes.
+pub fn attestation(machine: &Machine, program: &Path, bundles: &Bundles) -> Result<[Entry; 2], String> {
+    let program = program.canonicalize().map_err(|error| format!("{}: {error}", program.display()))?;
+    let one = |who: &str, mutant: &str| {
+        let state = machine.work.join("unattested-state");
+        let command = format!("DEVOXX_MUTANT={mutant} {} --root {}", program.display(), state.display());
+        let runtime = Runtime { who: who.to_owned(), command, surroundings: Surroundings::default() };
+        run(&runtime, "run, what was set read again or not", &bundles.plain)
+    };
+    Ok([one("read again", "none"), one("not read again", "mutant_at_all")])
+}
+
 fn works(runtime: &Runtime, bundles: &Bundles) -> Vec<Entry> {
     let Runtime { who, command, surroundings } = runtime;
     let verb = |text: &str| format!("{command} {text}");

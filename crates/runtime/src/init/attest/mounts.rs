@@ -78,6 +78,9 @@ fn id(of: BorrowedFd<'_>) -> Result<u64> {
 
 /// Compares what is seen in `root` with the plan.
 pub fn mounts(root: &OwnedFd, plan: &Plan, attached: &Attached) -> Result<()> {
+    if super::left_out() {
+        return Ok(());
+    }
     let flags_of = |at: &OwnedFd| {
         rustix::fs::fstatvfs(at).map(|found| found.f_flag).map_err(called::<Errno>(|| "fstatvfs".to_owned()))
     };

@@ -35,6 +35,9 @@ impl Seen {
 
     /// Whether the calling process is in new ones of these kinds, in those that are joined, and else in the ones that were seen.
     pub fn compare(&self, proc: &HostProc, new: Namespaces, joined: &[Open]) -> Result<()> {
+        if super::left_out() {
+            return Ok(());
+        }
         let now = Self::now(proc)?;
         for (kind, before) in &self.0 {
             let Some((_, found)) = now.0.iter().find(|(one, _)| one == kind) else {

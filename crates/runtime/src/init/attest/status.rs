@@ -38,6 +38,9 @@ impl Status {
 
     /// Compares with what is meant; groups only where they could be set.
     pub fn compare(&self, process: &Process, identity: &Identity, groups_set: bool) -> Result<()> {
+        if super::left_out() {
+            return Ok(());
+        }
         let text = match read(&self.file) {
             // A process that may gain privileges has its filter already, and that may refuse even this.
             Err(error) if !process.no_new_privileges => {
@@ -91,6 +94,9 @@ impl Status {
     /// Whether the process has a filter beside those that it has inherited. prctl(2) is what every start needs after it; a file is read
     /// only where that does not tell.
     pub fn has_filter(&self) -> Result<()> {
+        if super::left_out() {
+            return Ok(());
+        }
         let added = match &self.inherited {
             None => sys::seccomp::has_filter(),
             // A filter that refuses to let it be read is there.
