@@ -101,6 +101,8 @@ pub fn create_network(paths: &Paths, wish: &NetworkWish) -> Result<String> {
         options: wish.options.clone(),
         labels: wish.labels.clone(),
     };
+    // Bridges of networks that others were killed in the middle of removing are there.
+    user_networks::find(paths)?;
     let made = network::definition::create(&paths.network(), wanted).map_err(of_network)?;
     events::tell(
         paths,
@@ -264,7 +266,14 @@ pub fn reap_all(paths: &Paths) -> Result<()> {
 
 /// Removes a network that no container which runs is on.
 pub fn remove_network(paths: &Paths, wanted: &str) -> Result<()> {
-    let found = find_network(paths, wanted)?;
+    let found = match find_network(paths, wanted) {
+        Err(error) => {
+            user_networks::find(paths)?;
+            network::definition::sweep(&paths.network()).map_err(of_network)?;
+            return Err(error);
+        }
+        Ok(found) => found,
+    };
     let Some(definition) = found.definition.filter(|one| !one.is_default()) else {
         return Err(usage(format!("{} is a pre-defined network and cannot be removed", found.name)));
     };

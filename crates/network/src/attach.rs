@@ -179,6 +179,7 @@ pub fn remove_unused(root: &Path) -> Result<()> {
     }
     // A lease comes before its bridge, so whoever is about to attach is seen here, or makes the bridge anew.
     let _lock = lock(&pool::lock_file(root))?;
+    definition::clear_left(root)?;
     for network in definition::every(root)? {
         if pool::all(&network.state(root))?.is_empty() {
             remove_bridge(&network)?;

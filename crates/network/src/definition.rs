@@ -4,14 +4,15 @@
 //! ROOT/lock                      held while a network comes or goes, and while a bridge or the table is made or removed
 //! ROOT/leases/, next             of the network that is always there, `bridge`
 //! ROOT/networks/NAME/network.json, leases/, next
+//! ROOT/networks/NAME/going.json  what network.json was, while the network is removed: its bridge is known by that
 //! ```
+//! A directory without network.json is no network: whoever made it, or removed it, was killed, and [`sweep`] has the rest.
 
 use crate::attach::{Held, lock};
 use crate::failure::{Error, Kind, Result};
 use crate::pool::{self, NET4, NET6, PREFIX4, PREFIX6};
 use crate::subnet::Subnet;
 use crate::{forwarding, link};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::Read;
@@ -130,6 +131,10 @@ fn file(root: &Path, name: &str) -> PathBuf {
     directory(root).join(name).join("network.json")
 }
 
+fn going(root: &Path, name: &str) -> PathBuf {
+    directory(root).join(name).join("going.json")
+}
+
 /// Whether a name can be that of a network.
 pub fn is_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphanumeric())
@@ -145,9 +150,12 @@ pub fn read(root: &Path, name: &str) -> Result<Option<Definition>> {
     if !is_name(name) {
         return Ok(None);
     }
-    let path = file(root, name);
+    read_in(&file(root, name), name)
+}
+
+fn read_in(path: &Path, name: &str) -> Result<Option<Definition>> {
     let mut text = Vec::new();
-    match fs::File::open(&path).and_then(|file| file.take(LONGEST).read_to_end(&mut text)) {
+    match fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut text)) {
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(called(|| format!("read {}", path.display()))(error).into()),
@@ -219,6 +227,8 @@ fn usage(text: String) -> Error {
 pub fn create(root: &Path, wanted: Wanted) -> Result<Definition> {
     check(&wanted)?;
     let _lock = hold(root)?;
+    // What cannot be removed now is left to the next.
+    let _left = clear_left(root);
     if read(root, &wanted.name)?.is_some() {
         return Err(Error::new(Kind::Other, format!("network with name {} already exists", wanted.name)));
     }
@@ -366,10 +376,12 @@ pub(crate) fn hold(root: &Path) -> Result<Held> {
 
 /// Removes a network that nobody is on.
 pub fn remove(root: &Path, name: &str) -> Result<()> {
-    let Some(definition) = read(root, name)?.filter(|definition| !definition.is_default()) else {
+    if name == DEFAULT {
         return Err(Error::new(Kind::Usage, format!("network {name} is always there and cannot be removed")));
-    };
+    }
     let _lock = hold(root)?;
+    let missing = || Error::new(Kind::Other, format!("network {name} not found"));
+    let definition = read(root, name)?.ok_or_else(missing)?;
     let users = pool::all(&definition.state(root))?;
     if !users.is_empty() {
         let ids: Vec<&str> = users.iter().map(|lease| lease.id.get(..12).unwrap_or(&lease.id)).collect();
@@ -379,19 +391,49 @@ pub fn remove(root: &Path, name: &str) -> Result<()> {
         ));
     }
     // First what makes it a network: a removal that is interrupted leaves none that could be used.
-    let path = file(root, name);
-    match rustix::fs::unlink(&path) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(errno) => return Err(called::<Errno>(|| format!("unlink {}", path.display()))(errno).into()),
-    }
-    crate::attach::remove_bridge(&definition)?;
-    let place = definition.state(root);
-    match fs::remove_dir_all(&place) {
+    let (path, going) = (file(root, name), going(root, name));
+    fs::rename(&path, &going).map_err(called(|| format!("rename({path:?}, {going:?})")))?;
+    clear(root, &definition)
+}
+
+/// Removes all that a network has and is nobody's any more. With the lock held.
+fn clear(root: &Path, definition: &Definition) -> Result<()> {
+    crate::attach::remove_bridge(definition)?;
+    remove_directory(&definition.state(root))
+}
+
+fn remove_directory(place: &Path) -> Result<()> {
+    match fs::remove_dir_all(place) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(called(|| format!("remove {}", place.display()))(error).into())
         }
         _ => Ok(()),
     }
+}
+
+/// Goes on where others were killed while they made a network or removed one.
+pub fn sweep(root: &Path) -> Result<()> {
+    if !directory(root).exists() {
+        return Ok(());
+    }
+    let _lock = hold(root)?;
+    clear_left(root)
+}
+
+/// The same, with the lock held.
+pub(crate) fn clear_left(root: &Path) -> Result<()> {
+    for entry in fs::read_dir(directory(root)).into_iter().flatten().flatten() {
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        if !is_name(&name) || name == DEFAULT || file(root, &name).exists() {
+            continue;
+        }
+        match read_in(&going(root, &name), &name) {
+            Ok(Some(definition)) => clear(root, &definition)?,
+            // It never was one, and has no bridge.
+            _ => remove_directory(&entry.path())?,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -438,6 +480,30 @@ mod tests {
         remove(root, "b").unwrap();
         assert!(read(root, "b").unwrap().is_none() && !b.state(root).exists());
         assert_eq!(remove(root, "bridge").unwrap_err().kind, Kind::Usage);
+    }
+
+    #[test]
+    fn what_was_left_in_the_middle_goes_with_the_next_command() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path();
+        let check = |act: &dyn Fn()| {
+            // One was being made, one removed; one is whole.
+            create(root, wanted("ends", &[])).unwrap();
+            fs::rename(file(root, "ends"), going(root, "ends")).unwrap();
+            fs::create_dir_all(directory(root).join("begun")).unwrap();
+            fs::write(directory(root).join("begun/network.json.new"), "{").unwrap();
+            act();
+            let left: Vec<_> = fs::read_dir(directory(root)).unwrap().flatten().collect();
+            assert_eq!(left.len(), 1, "{left:?}");
+            assert!(read(root, "whole").unwrap().is_some());
+        };
+        create(root, wanted("whole", &[])).unwrap();
+        check(&|| sweep(root).unwrap());
+        check(&|| {
+            create(root, wanted("next", &[])).unwrap();
+            remove(root, "next").unwrap();
+        });
+        assert!(remove(root, "ends").unwrap_err().to_string().contains("not found"));
     }
 
     #[test]
