@@ -30,8 +30,8 @@ fn place(paths: &Paths, id: &str) -> PathBuf {
     paths.containers().join(format!("{UNBORN}{id}"))
 }
 
-/// Opens the directory, unless it is gone.
-fn open(directory: &Path) -> Result<Option<OwnedFd>> {
+/// Opens a directory, unless it is gone.
+pub fn open(directory: &Path) -> Result<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     match rustix::fs::open(directory, flags, Mode::empty()) {
         Ok(opened) => Ok(Some(opened)),
@@ -41,7 +41,7 @@ fn open(directory: &Path) -> Result<Option<OwnedFd>> {
 }
 
 /// Whether that is the directory of this name still, now that it is locked: it may have been removed, or have got its own name.
-fn is_there(opened: &OwnedFd, directory: &Path) -> bool {
+pub fn is_there(opened: &OwnedFd, directory: &Path) -> bool {
     let (ours, theirs) = (rustix::fs::fstat(opened), rustix::fs::stat(directory));
     matches!((ours, theirs), (Ok(ours), Ok(theirs)) if ours.st_ino == theirs.st_ino)
 }

@@ -3,7 +3,9 @@
 //! ```text
 //! DATA/volumes/NAME/_data         what is mounted
 //! DATA/volumes/NAME/volume.json   when it was made, its labels
+//! DATA/volumes/.gone-PID-NAME/    the same while it is removed
 //! ```
+//! Whoever makes a volume, or removes it, holds the lock of its directory: one without `_data` whose lock is free was left in the middle.
 
 use crate::error::{Error, Kind, Result, of_image};
 use crate::events::{self, Occurrences, Subject};
@@ -11,10 +13,11 @@ use crate::filter::{Filters, Pattern};
 use crate::mount::VolumeMount;
 use crate::paths::{Paths, make};
 use crate::record::{self, Record};
-use crate::{disk, names};
-use rustix::fs::Mode;
+use crate::{birth, disk, names};
+use rustix::fd::OwnedFd;
+use rustix::fs::{FlockOperation, Mode, flock};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use sys::{Context, Errno, called};
 
 /// A volume.
@@ -74,7 +77,12 @@ fn make_it(paths: &Paths, name: &str, mut volume: Volume) -> Result<(PathBuf, bo
     if data.is_dir() {
         return Ok((data, false));
     }
-    make(&directory)?;
+    let _held = loop {
+        make(&directory)?;
+        if let Some(held) = lock(&directory, FlockOperation::LockShared)? {
+            break held;
+        }
+    };
     // Of each its own: several starts may make the same volume at once, and any of them is right.
     let new = directory.join(format!("volume.json.{}.new", std::process::id()));
     let place = directory.join("volume.json");
@@ -98,6 +106,19 @@ fn make_it(paths: &Paths, name: &str, mut volume: Volume) -> Result<(PathBuf, bo
     Ok((data, true))
 }
 
+/// The directory of a volume, locked; none where there is none.
+fn lock(directory: &Path, how: FlockOperation) -> Result<Option<OwnedFd>> {
+    loop {
+        let Some(opened) = birth::open(directory)? else { return Ok(None) };
+        rustix::io::retry_on_intr(|| flock(&opened, how))
+            .map_err(called::<Errno>(|| format!("flock({directory:?})")))?;
+        // Before it was locked it may have been removed.
+        if birth::is_there(&opened, directory) {
+            return Ok(Some(opened));
+        }
+    }
+}
+
 /// Every volume, by name.
 pub fn list_volumes(paths: &Paths) -> Result<Vec<Volume>> {
     let directory = paths.volumes();
@@ -111,12 +132,16 @@ pub fn list_volumes(paths: &Paths) -> Result<Vec<Volume>> {
     Ok(all)
 }
 
+fn missing(name: &str) -> Error {
+    Error::new(Kind::Failed, format!("no such volume: {name}"))
+}
+
 /// One volume.
 pub fn get_volume(paths: &Paths, name: &str) -> Result<Volume> {
     let directory = paths.volumes().join(checked(name)?);
     let mountpoint = directory.join("_data");
     if !mountpoint.is_dir() {
-        return Err(Error::new(Kind::Failed, format!("no such volume: {name}")));
+        return Err(missing(name));
     }
     let noted = std::fs::read(directory.join("volume.json")).ok();
     let noted: Option<Volume> = noted.and_then(|text| serde_json::from_slice(&text).ok());
@@ -140,8 +165,9 @@ pub fn users(containers: &[record::Listed], name: &str) -> Vec<String> {
 
 /// Removes a volume that no container has; one that is not there is an error, but for `force`.
 pub fn remove_volume(paths: &Paths, name: &str, force: bool) -> Result<()> {
+    sweep(paths);
     match get_volume(paths, name) {
-        Err(error) if force && error.kind != Kind::Usage => return remove(paths, name),
+        Err(error) if force && error.kind != Kind::Usage => return remove(paths, name).map(drop),
         other => other?,
     };
     let users = users(&record::list(paths)?, name);
@@ -149,17 +175,38 @@ pub fn remove_volume(paths: &Paths, name: &str, force: bool) -> Result<()> {
         return Err(Error::new(Kind::Failed, format!("volume {name} is in use by container {user}"))
             .with_hint(format!("remove the container first: devoxx-container rm {}", users.join(" "))));
     }
-    remove(paths, name)
+    // Another may have been faster.
+    if remove(paths, name)? || force { Ok(()) } else { Err(missing(name)) }
 }
 
-/// Removes a volume and all that is in it.
-pub fn remove(paths: &Paths, name: &str) -> Result<()> {
+const GONE: &str = ".gone-";
+
+/// Removes a volume and all that is in it; whether there was one.
+pub fn remove(paths: &Paths, name: &str) -> Result<bool> {
     let directory = paths.volumes().join(checked(name)?);
+    let Some(_held) = lock(&directory, FlockOperation::LockExclusive)? else { return Ok(false) };
+    // At once: should this process be killed now, no half of a volume is left, and the next removal has the rest.
+    let gone = paths.volumes().join(format!("{GONE}{}-{name}", std::process::id()));
+    std::fs::rename(&directory, &gone).map_err(called(|| format!("rename({directory:?}, {gone:?})")))?;
+    events::tell(paths, Subject::Volume, "destroy", name, &[("driver", "local")]);
     // At any depth: a container made what is in it.
-    if image::remove_at(&directory).map_err(of_image)? {
-        events::tell(paths, Subject::Volume, "destroy", name, &[("driver", "local")]);
+    image::remove_at(&gone).map_err(of_image)
+}
+
+/// Goes on where others were killed while they made a volume or removed one. What cannot be removed now is left to the next.
+fn sweep(paths: &Paths) {
+    for entry in std::fs::read_dir(paths.volumes()).into_iter().flatten().flatten() {
+        let place = entry.path();
+        let is_left = |place: &Path| {
+            entry.file_name().as_encoded_bytes().starts_with(GONE.as_bytes()) || !place.join("_data").is_dir()
+        };
+        if is_left(&place)
+            && let Ok(Some(_held)) = lock(&place, FlockOperation::NonBlockingLockExclusive)
+            && is_left(&place)
+        {
+            let _left = image::remove_at(&place);
+        }
     }
-    Ok(())
 }
 
 /// Says of each volume that a container has that it is mounted now, or no more.
@@ -222,6 +269,7 @@ impl VolumeFilter {
 
 /// Removes volumes that no container has: those without a name, with `all` any. Their names, and how many bytes are free now.
 pub fn prune_volumes(paths: &Paths, all: bool, filter: &VolumeFilter) -> Result<(Vec<String>, u64)> {
+    sweep(paths);
     let containers = record::list(paths)?;
     let (mut removed, mut bytes) = (Vec::new(), 0);
     for volume in list_volumes(paths)? {
