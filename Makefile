@@ -59,11 +59,11 @@ test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1; with Ap
 	VM_KERNEL_ARGUMENTS="systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1" \
 	    tests/vm-systemd.sh tests/vm-units-v1.sh "$(TARGET)/debug/devoxx-runtime"
 
-torture: setup fixtures ## published escapes replayed, each shown able to fail, and kills at every system call (WORKS=words to choose; hours)
+torture: setup fixtures ## escapes replayed, each shown able to fail; kills at every system call, crowds, chaos (WORKS=words, KILLS=N, SEED=N; days, kills alone: with KILLS=300 hours)
 	$(CARGO) build --workspace --bins
 	$(CARGO) build -p devoxx-runtime --features all_mutants --target-dir "$(TARGET)/mutants"
 	$(SUDO) "$(TARGET)/debug/torture" --programs "$(TARGET)/debug" --mutants "$(TARGET)/mutants/debug" \
-		--out "$(TARGET)/torture" $(if $(KILLS),--kills $(KILLS)) $(if $(QUICK),--quick) $(WORKS)
+		--out "$(TARGET)/torture" $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick) $(WORKS)
 
 torture-quick: ## the same in minutes: every replay, and each command killed at a dozen stops
 	$(MAKE) --no-print-directory torture KILLS=12 QUICK=1

@@ -15,6 +15,8 @@ pub struct Arguments {
     pub publish: Option<(PathBuf, PathBuf)>,
     /// How many stops of each command are its last; all of them without.
     pub kills: Option<u64>,
+    /// What the random choices come from, printed with what came of them.
+    pub seed: u64,
     /// Whether it is to take minutes, for each change, and not hours.
     pub quick: bool,
     parts: Vec<String>,
@@ -24,6 +26,16 @@ pub struct Arguments {
 /// What can be asked for, besides the parts that are a table ([`crate::parts`]).
 const PARTS: [&str; 3] = ["replays", "attestation", "kills"];
 
+fn number(option: &str, text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("{option} {text:?}: not a number"))
+}
+
+/// Another one each time.
+fn any_seed() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(1, |since| since.as_secs())
+}
+
 impl Arguments {
     /// Reads it.
     pub fn of(words: impl Iterator<Item = String>) -> Result<Self, String> {
@@ -32,6 +44,7 @@ impl Arguments {
             mutants: None,
             out: PathBuf::from("target/torture"),
             kills: None,
+            seed: any_seed(),
             quick: false,
             publish: None,
             parts: Vec::new(),
@@ -46,10 +59,8 @@ impl Arguments {
                 "--out" => all.out = value()?.into(),
                 "--publish" => all.publish = Some((value()?.into(), value()?.into())),
                 "--quick" => all.quick = true,
-                "--kills" => {
-                    let text = value()?;
-                    all.kills = Some(text.parse().map_err(|_| format!("--kills {text:?}: not a number"))?);
-                }
+                "--kills" => all.kills = Some(number(word.as_str(), &value()?)?),
+                "--seed" => all.seed = number(word.as_str(), &value()?)?,
                 option if option.starts_with('-') => return Err(format!("{option}: not an option")),
                 part if PARTS.contains(&part) || parts::ALL.iter().any(|(name, _)| *name == part) => {
                     all.parts.push(part.to_owned())

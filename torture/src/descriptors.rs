@@ -55,8 +55,7 @@ fn many(ground: &Ground, command: &str, times: u32) {
         .replace("ROOT", testkit::bundle::ROOT)
         .replace("TIMES", &times.to_string())
         .replace("COMMAND", &words);
-    let bash = format!("exec bash -c '{}'", script.replace('\'', "'\\''"));
-    let outcome = ground.oci.host.sh(&bash);
+    let outcome = testkit::outcome::run(&mut ground.oci.host.bash(&script));
     drop(sleeper);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (0, ""), "{outcome}");
     ground.is_intact();

@@ -1,178 +1,237 @@
-//! Kills at the stops of system calls: of each command of a runtime, and what one `delete --force` makes of that. The same of the peers
-//! that are here.
+//! Kills at the stops of system calls: of each command of a runtime, beside the peers that are here, and of each command of the engine.
+//! What one `delete --force`, or `rm -f`, makes of that is what is told.
+
+mod runtime;
 
 use crate::arguments::Arguments;
 use crate::replay::tried;
+use runtime::{COMMANDS, Command, Runtime};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-use testkit::deadline::poll;
-use testkit::stop_killer::trace;
-use testkit::{Bundle, Host, Oci, Victim};
-
-/// How long what a killed program started may take to end.
-const SETTLES: Duration = Duration::from_secs(3);
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+use testkit::engine_kills::{CASES, Case, Ground};
+use testkit::{Host, Share, Tally};
 
 /// What came of one command.
 pub struct Swept {
-    /// The program.
+    /// The program, and who calls it where that is not root.
     pub program: String,
     /// Whether its figures decide.
     pub is_ours: bool,
     /// The command.
     pub command: &'static str,
-    /// How many stops it has.
-    pub stops: u64,
-    /// How many of the kills met somebody.
-    pub kills: u64,
-    /// Where it never ended.
-    pub hung: Vec<String>,
-    /// What was left after `delete --force`, and where it was killed.
-    pub left: Vec<(String, String)>,
-    /// Where the id could not be used again.
-    pub unusable: Vec<String>,
+    /// What was found.
+    pub tally: Tally,
 }
 
 impl Swept {
-    fn none(program: &str, command: &'static str) -> Self {
-        Self {
-            program: program.to_owned(),
-            is_ours: false,
-            command,
-            stops: 0,
-            kills: 0,
-            hung: Vec::new(),
-            left: Vec::new(),
-            unusable: Vec::new(),
-        }
-    }
-
     /// Whether nothing was left anywhere.
     pub fn is_fine(&self) -> bool {
-        self.hung.is_empty() && self.left.is_empty() && self.unusable.is_empty()
+        self.tally.is_fine()
     }
 
     /// For programs.
     pub fn json(&self) -> Value {
-        json!({"program": self.program, "command": self.command, "stops": self.stops, "kills": self.kills,
-            "hung": self.hung, "left": self.left, "unusable": self.unusable})
+        let tally = &self.tally;
+        json!({"program": self.program, "command": self.command, "stops": tally.stops, "kills": tally.kills,
+            "hung": tally.hung, "left": tally.left, "unusable": tally.unusable})
     }
 }
 
-/// A command, with what has to be there before it: none, a container that was created, or one that runs.
-const COMMANDS: [(&str, &[&str]); 6] = [
-    ("create", &[]),
-    ("run", &[]),
-    ("start", &["create"]),
-    ("exec", &["create", "start"]),
-    ("kill", &["create", "start"]),
-    ("delete", &["create", "start"]),
+/// What is swept, and on what kind of host.
+enum What {
+    Runtime(PathBuf, &'static Command),
+    Engine(PathBuf, &'static Case),
+    EngineRootless(PathBuf, &'static Case),
+}
+
+/// One row of the table, and how often its command is killed.
+struct Row {
+    swept: Swept,
+    what: What,
+    most: Option<u64>,
+    /// How many hosts share it.
+    shares: usize,
+}
+
+/// How many kills are quick.
+const QUICK: u64 = 12;
+/// Of more kills than these, several hosts do a share each.
+const SHARED: u64 = 100;
+/// So many.
+const SHARES: usize = 8;
+
+/// What is killed for an ordinary user as well: what has to do with networks that a process of the user's holds.
+const ROOTLESS: [&str; 9] = [
+    "run --rm",
+    "run -d",
+    "start",
+    "stop",
+    "exec",
+    "rm -f",
+    "network rm",
+    "network connect",
+    "network disconnect",
 ];
 
-/// Sweeps over all commands of all runtimes.
-#[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
-pub fn all(arguments: &Arguments) -> Vec<Swept> {
-    let ours = arguments.programs.join("devoxx-runtime");
-    let peers = ["/usr/bin/runc", "/usr/bin/crun"].map(PathBuf::from);
-    let mut swept = Vec::new();
-    for program in std::iter::once(&ours).chain(peers.iter().filter(|peer| peer.exists())) {
-        for (command, before) in COMMANDS {
-            let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if arguments.wants(&name) || arguments.wants(command) {
-                let mut one = Swept::none(&name, command);
-                let panicked = tried(|| sweep(&mut one, program, before, arguments.kills));
-                one.left.extend(panicked.map(|words| (words, "the sweep itself".to_owned())));
-                eprintln!(
-                    "{} {}: {} kills, {} left something",
-                    one.program,
-                    one.command,
-                    one.kills,
-                    one.left.len()
-                );
-                swept.push(Swept { is_ours: *program == ours, ..one });
-            }
+/// All rows that are asked for.
+fn rows(arguments: &Arguments) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut add = |program: &str, command: &'static str, is_ours: bool, most: Option<u64>, what: What| {
+        if arguments.wants(&format!("{program} {command}")) {
+            let swept = Swept { program: program.to_owned(), is_ours, command, tally: Tally::default() };
+            let shares = if most.is_none_or(|most| most > SHARED) { SHARES } else { 1 };
+            rows.push(Row { swept, what, most, shares });
         }
-    }
-    swept
-}
-
-fn sweep(swept: &mut Swept, program: &Path, before: &[&str], most: Option<u64>) {
-    let command = swept.command;
-    // crun knows no hybrid host.
-    let oci = Oci::new(Host::root_cgroup2_view(program));
-    // Another container, which has nothing to do with it.
-    let bystander = oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"])).start(&[]);
-    let whole = once(&oci, &swept.program, (command, before), None, &mut swept.left);
-    swept.stops = whole.0;
-    let kills = most.unwrap_or(u64::MAX).min(swept.stops);
-    for turn in 0..kills {
-        let stop = 1 + turn * swept.stops / kills.max(1);
-        let victim = Victim::ALL[usize::try_from(turn).unwrap_or_default() % Victim::ALL.len()];
-        let shown = format!("{victim:?} at {stop}");
-        let (_, killed, hung, usable) =
-            once(&oci, &swept.program, (command, before), Some((stop, victim)), &mut swept.left);
-        swept.kills += u64::from(killed);
-        if hung {
-            swept.hung.push(shown.clone());
-        }
-        if !usable {
-            swept.unusable.push(shown);
-        }
-    }
-    if bystander.status() != "running" {
-        swept.left.push(("another container has ended".to_owned(), "at the end".to_owned()));
-    }
-}
-
-/// One turn: how many stops there were, whether somebody was killed, whether it hung, whether the id can be used again.
-fn once(
-    oci: &Oci,
-    program: &str,
-    (command, before): (&str, &[&str]),
-    kill_at: Option<(u64, Victim)>,
-    left: &mut Vec<(String, String)>,
-) -> (u64, bool, bool, bool) {
-    let there = oci.leftovers();
-    let bundle = oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"]));
-    let quick = oci.bundle(|config| config["process"]["args"] = json!(["true"]));
-    let words = |verb: &str, bundle: &Bundle<'_>| -> Vec<String> {
-        let words: &[&str] = match verb {
-            "create" | "run" => &["--bundle", &bundle.directory],
-            "delete" => &["--force"],
-            _ => &[],
-        };
-        let behind: &[&str] = match verb {
-            "exec" => &["true"],
-            "kill" => &["KILL"],
-            _ => &[],
-        };
-        let id = [bundle_id(bundle)];
-        [&[verb], words, &id, behind].concat().into_iter().map(str::to_owned).collect()
     };
-    let used = if command == "run" { &quick } else { &bundle };
-    for verb in before {
-        oci.call(words(verb, used));
-    }
-    let traced = trace(oci.command(words(command, used)), program, kill_at);
-    oci.call(["delete", "--force", &used.id]);
-    let mut now = Vec::new();
-    let clean = poll(SETTLES, || {
-        now = oci.leftovers().into_iter().filter(|one| !there.contains(one)).collect();
-        now.is_empty().then_some(())
-    });
-    if clean.is_none() {
-        let at =
-            kill_at.map_or_else(|| "at its end".to_owned(), |(stop, victim)| format!("{victim:?} at {stop}"));
-        left.push((now.join("\n"), at));
-        for pid in now.iter().filter_map(|line| line.strip_prefix("process ")?.split(' ').next()) {
-            oci.host.admin(&format!("kill -9 {pid} || :"));
+    // For each change there is no time for more; the three victims take turns all the same.
+    let kills = arguments.kills.or(arguments.quick.then_some(QUICK));
+    let fewer = kills.map(|kills| if arguments.quick { kills.div_ceil(3) } else { kills });
+    let ours = arguments.programs.join("devoxx-runtime");
+    let peers = ["/usr/bin/runc", "/usr/sbin/runc", "/usr/bin/crun"].map(PathBuf::from);
+    // One that is there by two ways is one.
+    let mut names = Vec::new();
+    for program in std::iter::once(&ours).chain(peers.iter().filter(|peer| peer.exists())) {
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if names.contains(&name) {
+            continue;
         }
+        let is_ours = *program == ours;
+        let most = if is_ours { kills } else { fewer };
+        for command in COMMANDS {
+            add(&name, command.name, is_ours, most, What::Runtime(program.clone(), command));
+        }
+        names.push(name);
     }
-    let again = oci.call(["run", "--bundle", &quick.directory, &used.id]);
-    oci.call(["delete", "--force", &used.id]);
-    (traced.stops, traced.killed, traced.hung, again.code == 0)
+    let engine = arguments.programs.join("devoxx-container");
+    for case in CASES {
+        add("devoxx-container", case.name, true, fewer, What::Engine(engine.clone(), case));
+    }
+    for case in CASES.iter().filter(|case| ROOTLESS.contains(&case.name)) {
+        let what = What::EngineRootless(engine.clone(), case);
+        add("devoxx-container of a user", case.name, true, fewer, what);
+    }
+    rows
 }
 
-fn bundle_id<'a>(bundle: &'a Bundle<'_>) -> &'a str {
-    &bundle.id
+/// Sweeps over all commands, on all processors; and what is to be said of it.
+#[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
+pub fn all(arguments: &Arguments) -> (Vec<Swept>, Vec<String>) {
+    let (rows, mut notes) = without_criu(rows(arguments), arguments);
+    let jobs: Vec<(usize, u64)> = rows
+        .iter()
+        .enumerate()
+        .flat_map(|(at, row)| (0..row.shares as u64).map(move |first| (at, first)))
+        .collect();
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let found: Mutex<Vec<(usize, Tally, bool)>> = Mutex::default();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..processors() {
+            scope.spawn(|| {
+                while let Some((at, first)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let row = &rows[*at];
+                    let (tally, works) = sweep(row, *first);
+                    let done = 1 + done.fetch_add(1, Ordering::Relaxed);
+                    let left = begun.elapsed().mul_f64((jobs.len() - done) as f64 / done as f64);
+                    eprintln!(
+                        "{} {}: {} kills, {} left something; {} to go",
+                        row.swept.program,
+                        row.swept.command,
+                        tally.kills,
+                        tally.left.len(),
+                        shown(left)
+                    );
+                    if let Ok(mut found) = found.lock() {
+                        found.push((*at, tally, works));
+                    }
+                }
+            });
+        }
+    });
+    let mut works = vec![true; rows.len()];
+    let mut swept: Vec<Swept> = rows.into_iter().map(|row| row.swept).collect();
+    for (at, tally, works_here) in found.into_inner().unwrap_or_default() {
+        swept[at].tally.add(tally);
+        works[at] &= works_here;
+    }
+    let mut kept = Vec::new();
+    for (mut one, works) in swept.into_iter().zip(works) {
+        if !works && !one.is_ours {
+            notes.push(format!("{} {} does not work on this machine.", one.program, one.command));
+            continue;
+        }
+        if !works {
+            one.tally.left.push(("it fails when nobody is killed".to_owned(), "its end".to_owned()));
+        }
+        kept.push(one);
+    }
+    notes.extend(full_form(&kept));
+    (kept, notes)
+}
+
+fn processors() -> usize {
+    available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Without the commands that need CRIU where that does not work.
+fn without_criu(rows: Vec<Row>, arguments: &Arguments) -> (Vec<Row>, Vec<String>) {
+    let needs = |row: &Row| matches!(&row.what, What::Runtime(_, command) if command.needs_criu);
+    if !rows.iter().any(needs) {
+        return (rows, Vec::new());
+    }
+    let checked = Host::root(&arguments.programs.join("devoxx-runtime")).sh("criu check");
+    if checked.code == 0 {
+        return (rows, Vec::new());
+    }
+    let why = checked.stderr.lines().next().unwrap_or("criu check fails").to_owned();
+    let note = format!("checkpoint and restore are not swept: CRIU does not work on this kernel ({why}).");
+    (rows.into_iter().filter(|row| !needs(row)).collect(), vec![note])
+}
+
+/// A share of a row on a host of its own; and whether the command works at all.
+fn sweep(row: &Row, first: u64) -> (Tally, bool) {
+    let share = Share { most: row.most, first, step: row.shares };
+    let mut tally = Tally::default();
+    let mut works = true;
+    let panicked = tried(|| {
+        works = match &row.what {
+            What::Runtime(program, command) => Runtime::new(program, command).sweep(&mut tally, share),
+            What::Engine(program, case) => Ground::root(program).sweep(&mut tally, case, share),
+            What::EngineRootless(program, case) => Ground::rootless(program).sweep(&mut tally, case, share),
+        };
+    });
+    tally.left.extend(panicked.map(|words| (words, "the sweep itself".to_owned())));
+    (tally, works)
+}
+
+/// How long all kills of our own commands take, as far as those that were made tell.
+fn full_form(swept: &[Swept]) -> Option<String> {
+    let ours = swept.iter().filter(|one| one.is_ours);
+    let (mut kills, mut time) = (0, Duration::ZERO);
+    for (more, longer) in ours.filter_map(|one| one.tally.full_form()) {
+        kills += more;
+        time += longer;
+    }
+    let processors = processors();
+    let made: u64 = swept.iter().filter(|one| one.is_ours).map(|one| one.tally.turns).sum();
+    (kills > 0).then(|| {
+        format!(
+            "{made} of {kills} possible kills of these commands of ours (each of the three victims at each stop); all of them take \
+             about {} on {processors} processors like these.",
+            shown(time / u32::try_from(processors).unwrap_or(1))
+        )
+    })
+}
+
+/// A time for people.
+fn shown(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds => format!("{:.1} h", seconds as f64 / 3600.0),
+    }
 }

@@ -4,11 +4,14 @@
 //!
 //! ```text
 //! torture --publish DIR DOCS                                      docs/security.md, of the last report in DIR
-//! torture [--programs DIR] [--mutants DIR] [--out DIR] [--quick] [--kills N] [PART]...    parts: replays, attestation, kills, and those of `parts`
+//! torture [--programs DIR] [--mutants DIR] [--out DIR] [--quick] [--kills N] [--seed N] [PART]...    parts: replays, attestation, kills, and those of `parts`
 //! ```
 //! DIR has the programs of a debug build; the mutants are the same, built with the feature `all_mutants`.
 
 mod arguments;
+mod chaos;
+mod crowds;
+mod cycles;
 mod descriptors;
 mod ground;
 mod kills;
@@ -46,7 +49,7 @@ fn main() {
         report.attested = replay::all(&arguments, replays::ATTESTED, "attestation");
     }
     if arguments.has("kills") {
-        report.kills = kills::all(&arguments);
+        (report.kills, report.of_kills) = kills::all(&arguments);
     }
     for (_, part) in parts::ALL.iter().filter(|(name, _)| arguments.has(name)) {
         report.sections.push(part(&arguments));

@@ -1,11 +1,16 @@
 //! The parts that are a table each: a name for the command line, and what makes it.
 
 use crate::arguments::Arguments;
-use crate::descriptors;
 use crate::report::Section;
+use crate::{chaos, crowds, cycles, descriptors};
 
 /// What makes a part.
 type Part = fn(&Arguments) -> Section;
 
 /// In the order of the report.
-pub const ALL: &[(&str, Part)] = &[("descriptors", descriptors::part)];
+pub const ALL: &[(&str, Part)] = &[
+    ("descriptors", descriptors::part),
+    ("crowds", crowds::part),
+    ("cycles", cycles::part),
+    ("chaos", chaos::part),
+];

@@ -15,6 +15,8 @@ pub struct Report {
     pub attested: Vec<Told>,
     /// Commands that were killed.
     pub kills: Vec<Swept>,
+    /// What is to be said of that.
+    pub of_kills: Vec<String>,
     /// All further parts.
     pub sections: Vec<Section>,
 }
@@ -94,26 +96,40 @@ impl Report {
             text += "| program | command | stops | kills | hung | left something | id not usable |\n";
             text += "| --- | --- | --- | --- | --- | --- | --- |\n";
             for one in &self.kills {
+                let tally = &one.tally;
                 let _ = writeln!(
                     text,
                     "| {} | {} | {} | {} | {} | {} | {} |",
                     one.program,
                     one.command,
-                    one.stops,
-                    one.kills,
-                    one.hung.len(),
-                    one.left.len(),
-                    one.unusable.len()
+                    tally.stops,
+                    tally.kills,
+                    tally.hung.len(),
+                    tally.left.len(),
+                    tally.unusable.len()
                 );
             }
+            for note in &self.of_kills {
+                let _ = writeln!(text, "\n{note}");
+            }
             for one in &self.kills {
-                for (what, stop) in one.left.iter().take(3) {
+                for (what, stop) in one.tally.left.iter().take(3) {
                     let _ = writeln!(
                         text,
                         "\n{} {}, {stop}: {}",
                         one.program,
                         one.command,
                         what.replace('\n', "; ")
+                    );
+                }
+                for stop in one.tally.hung.iter().take(3) {
+                    let _ = writeln!(text, "\n{} {}, {stop}: it hangs", one.program, one.command);
+                }
+                for stop in one.tally.unusable.iter().take(3) {
+                    let _ = writeln!(
+                        text,
+                        "\n{} {}, {stop}: its id cannot be used again",
+                        one.program, one.command
                     );
                 }
             }

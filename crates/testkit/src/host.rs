@@ -158,6 +158,18 @@ impl Host {
         command
     }
 
+    /// As [`Host::script`], for bash(1).
+    pub fn bash(&self, script: &str) -> Command {
+        let mut command = self.enter(self.kind == Kind::Rootless);
+        command.env("C", &self.program).args(["bash", "-c", script]);
+        command
+    }
+
+    /// Kills one of [`Host::processes`]; that it is gone already is fine.
+    pub fn kill(&self, pid: i32) {
+        kill(pid);
+    }
+
     /// Runs a script to its end, see [`Host::script`].
     #[track_caller]
     pub fn sh(&self, script: &str) -> Outcome {

@@ -6,6 +6,7 @@
 pub mod bundle;
 pub mod datagrams;
 pub mod deadline;
+pub mod engine_kills;
 pub mod fixture;
 pub mod host;
 mod host_cgroup;
@@ -14,6 +15,7 @@ pub mod pty;
 pub mod registry;
 pub mod snapshot;
 pub mod stop_killer;
+pub mod sweep;
 pub mod web;
 
 pub use bundle::{Bundle, Container, Oci};
@@ -24,4 +26,5 @@ pub use pty::Pty;
 pub use registry::Registry;
 pub use snapshot::Snapshot;
 pub use stop_killer::{Traced, Victim};
+pub use sweep::{Share, Tally};
 pub use web::{Web, inside};

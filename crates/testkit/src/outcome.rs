@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
 
 /// How a program ended.
 #[derive(Debug, Clone)]
@@ -124,11 +125,17 @@ impl Running {
 
     /// Waits until it has ended and closed its output; fails the test after [`LIMIT`].
     #[track_caller]
-    pub fn wait(mut self) -> Outcome {
-        let output = match self.ended.recv_timeout(LIMIT) {
+    pub fn wait(self) -> Outcome {
+        self.wait_within(LIMIT)
+    }
+
+    /// The same for what does a lot.
+    #[track_caller]
+    pub fn wait_within(mut self, limit: Duration) -> Outcome {
+        let output = match self.ended.recv_timeout(limit) {
             Ok(result) => result.unwrap_or_else(|error| panic!("{}: {error}", self.command)),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                panic!("{} still runs, or something holds its output, after {LIMIT:?}", self.command)
+                panic!("{} still runs, or something holds its output, after {limit:?}", self.command)
             }
         };
         self.done = true;

@@ -43,15 +43,22 @@ impl Snapshot {
         lines
     }
 
-    /// Fails the test unless the host is again as it was; what ends behind a client gets five seconds for it.
+    /// What the host has and had not, or the reverse, once all has ended that does so behind a client: within five seconds.
     #[track_caller]
-    pub fn assert_same(&self, host: &Host, after_what: &str) {
+    pub fn settled(&self, host: &Host) -> Vec<String> {
         let mut left = Vec::new();
-        let same = poll(Duration::from_secs(5), || {
+        poll(Duration::from_secs(5), || {
             left = self.difference(&Self::take(host));
             left.is_empty().then_some(())
         });
-        assert!(same.is_some(), "left behind by {after_what}:\n{}", left.join("\n"));
+        left
+    }
+
+    /// Fails the test unless the host is again as it was, see [`Snapshot::settled`].
+    #[track_caller]
+    pub fn assert_same(&self, host: &Host, after_what: &str) {
+        let left = self.settled(host);
+        assert!(left.is_empty(), "left behind by {after_what}:\n{}", left.join("\n"));
     }
 }
 
