@@ -94,10 +94,8 @@ impl Store {
         };
         let before = of(&records);
         change(&mut records)?;
-        let path = self.path("layers");
-        let parent = File::open(&path).map_err(failed(|| format!("open {path:?}")))?;
         for layer in before.difference(&of(&records)) {
-            tree::remove(&parent, layer.rsplit(':').next().unwrap_or_default().as_bytes())?;
+            self.take_away("layers", layer.rsplit(':').next().unwrap_or_default())?;
         }
         drop(alone);
         self.change(change)
@@ -142,12 +140,31 @@ impl Store {
             };
             for entry in fs::read_dir(&path).map_err(failed(|| format!("list {path:?}")))? {
                 let name = entry.map_err(failed(|| format!("list {path:?}")))?.file_name();
-                if !name.to_str().is_some_and(|name| wanted.contains(name)) {
-                    tree::remove(&parent, name.as_encoded_bytes())?;
+                match name.to_str() {
+                    Some(name) if wanted.contains(name) => {}
+                    Some(name) if ["layers", "mapped"].contains(&directory) => {
+                        self.take_away(directory, name)?
+                    }
+                    _ => tree::remove(&parent, name.as_encoded_bytes())?,
                 }
             }
         }
         Ok(())
+    }
+
+    /// Removes a layer. It loses its name at once: should this process be killed now, the half that is left is what any pull clears
+    /// away, and never taken for the whole. With the lock of removals held.
+    fn take_away(&self, directory: &str, name: &str) -> Result<()> {
+        let path = self.path("staging");
+        let staging = File::open(&path).map_err(failed(|| format!("open {path:?}")))?;
+        let gone = format!("gone.{name}");
+        tree::remove(&staging, gone.as_bytes())?;
+        let (from, to) = (self.path(directory).join(name), path.join(&gone));
+        match fs::rename(&from, &to) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed(|| format!("rename {from:?} to {to:?}"))(error)),
+            Ok(()) => tree::remove(&staging, gone.as_bytes()),
+        }
     }
 }
 
