@@ -73,6 +73,17 @@ pub enum Message {
     },
 }
 
+/// What comes over a channel.
+#[derive(Debug)]
+pub enum Heard {
+    /// A message, and a descriptor with it.
+    Message(Message, Option<OwnedFd>),
+    /// The other end is closed, and has read all that was said to it.
+    End,
+    /// It is closed and has not: it never was taken in, or has died.
+    Reset,
+}
+
 /// One end.
 #[derive(Debug)]
 pub struct Channel(OwnedFd);
@@ -111,6 +122,24 @@ impl Channel {
 
     /// Sends one message, with a descriptor where the message has one.
     pub fn send(&self, message: &Message, descriptor: Option<BorrowedFd<'_>>) -> Result<()> {
+        self.sent(message, descriptor)?.map_err(called::<Errno>(|| format!("sendmsg({message:?})")))?;
+        Ok(())
+    }
+
+    /// Sends one message, unless the other end is gone.
+    pub fn reaches(&self, message: &Message) -> Result<bool> {
+        match self.sent(message, None)? {
+            Ok(()) => Ok(true),
+            Err(Errno::PIPE | Errno::CONNRESET) => Ok(false),
+            Err(errno) => Err(called::<Errno>(|| format!("sendmsg({message:?})"))(errno).into()),
+        }
+    }
+
+    fn sent(
+        &self,
+        message: &Message,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> Result<std::result::Result<(), Errno>> {
         let bytes =
             serde_json::to_vec(message).map_err(|error| Error::new(Kind::Other, error.to_string()))?;
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -119,27 +148,34 @@ impl Channel {
         if !descriptors.is_empty() {
             control.push(SendAncillaryMessage::ScmRights(&descriptors));
         }
-        sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL).map_err(called::<
-            Errno,
-        >(
-            || format!("sendmsg({message:?})"),
-        ))?;
-        Ok(())
+        Ok(sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut control, SendFlags::NOSIGNAL).map(drop))
     }
 
     /// Waits for the next message; none when the other end is gone.
     pub fn receive(&self) -> Result<Option<(Message, Option<OwnedFd>)>> {
+        match self.hear()? {
+            Heard::Message(message, descriptor) => Ok(Some((message, descriptor))),
+            // An end that died with our message unread resets the connection: gone all the same.
+            Heard::End | Heard::Reset => Ok(None),
+        }
+    }
+
+    /// The same, where it matters how the other end has gone.
+    pub fn hear(&self) -> Result<Heard> {
         // A word or two, or an error chain with long paths in it: room for the longest would be sixteen pages, new ones in each process.
-        let Some(length) =
-            self.received(&mut [], &mut RecvAncillaryBuffer::default(), RecvFlags::PEEK | RecvFlags::TRUNC)?
-        else {
-            return Ok(None);
+        let peek = RecvFlags::PEEK | RecvFlags::TRUNC;
+        let length = match self.received(&mut [], &mut RecvAncillaryBuffer::default(), peek)? {
+            Some(0) => return Ok(Heard::End),
+            Some(length) => length,
+            None => return Ok(Heard::Reset),
         };
         let mut bytes = vec![0u8; length];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let Some(length) = self.received(&mut bytes, &mut control, RecvFlags::CMSG_CLOEXEC)? else {
-            return Ok(None);
+        let length = match self.received(&mut bytes, &mut control, RecvFlags::CMSG_CLOEXEC)? {
+            Some(0) => return Ok(Heard::End),
+            Some(length) => length,
+            None => return Ok(Heard::Reset),
         };
         let descriptor = control.drain().find_map(|message| match message {
             RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
@@ -147,10 +183,10 @@ impl Channel {
         });
         let message = serde_json::from_slice(&bytes[..length.min(bytes.len())])
             .map_err(|error| Error::new(Kind::Other, format!("message of init: {error}")))?;
-        Ok(Some((message, descriptor)))
+        Ok(Heard::Message(message, descriptor))
     }
 
-    /// Waits for bytes, and says how many there are; none when the other end is gone.
+    /// Waits for bytes, and says how many there are: 0 when the other end is gone, none when the connection is reset.
     fn received(
         &self,
         bytes: &mut [u8],
@@ -160,9 +196,8 @@ impl Channel {
         loop {
             match recvmsg(&self.0, &mut [IoSliceMut::new(bytes)], control, flags) {
                 Err(Errno::INTR) => {}
-                // An end that died with our message unread resets the connection: gone all the same.
                 Err(Errno::CONNRESET) => return Ok(None),
-                Ok(received) => return Ok(Some(received.bytes).filter(|length| *length > 0)),
+                Ok(received) => return Ok(Some(received.bytes)),
                 Err(errno) => return Err(called::<Errno>(|| "recvmsg".to_owned())(errno).into()),
             }
         }

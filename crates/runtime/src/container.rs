@@ -6,7 +6,7 @@
 //! ```
 //! Whatever fails, the record is worked off before the error is returned.
 
-use crate::channel::{Channel, Message, pair};
+use crate::channel::{Channel, Heard, Message, pair};
 use crate::criu::descriptors;
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::hooks::Hooks;
@@ -659,8 +659,28 @@ pub(crate) fn go(channel: &Channel) -> Result<()> {
     channel.send(&Message::Go, None)?;
     match channel.receive()? {
         None => Ok(()),
-        Some((Message::Failed { kind, chain, hint }, _)) => Err(Error { kind, chain, hint }),
-        Some((other, _)) => Err(unexpected(&other)),
+        Some((message, _)) => Err(failure(message)),
+    }
+}
+
+/// Tells an init that waits at its gate to execute, and returns when it has; false where it has let in another, and whoever came after
+/// that is turned away unheard.
+pub(crate) fn go_first(channel: &Channel) -> Result<bool> {
+    if !channel.reaches(&Message::Go)? {
+        return Ok(false);
+    }
+    match channel.hear()? {
+        Heard::End => Ok(true),
+        Heard::Reset => Ok(false),
+        Heard::Message(message, _) => Err(failure(message)),
+    }
+}
+
+/// Why init does not execute.
+fn failure(message: Message) -> Error {
+    match message {
+        Message::Failed { kind, chain, hint } => Error { kind, chain, hint },
+        other => unexpected(&other),
     }
 }
 

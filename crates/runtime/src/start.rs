@@ -1,6 +1,6 @@
 //! `start`: the command of a container that was created (runtime.md, "Start").
 
-use crate::container::go;
+use crate::container::go_first;
 use crate::error::{Error, Kind, Result};
 use crate::gate::{self, Gate};
 use crate::notify;
@@ -22,10 +22,16 @@ pub fn start(root: &Path, id: &str) -> Result<()> {
     }
     let outside = notify::given();
     let readiness = outside.as_ref().map(|_| notify::listen(&directory)).transpose()?.flatten();
-    match gate::knock(&directory)? {
-        // Another start was faster.
-        Gate::Open => return refused("cannot start an already running container"),
-        Gate::Waiting(channel) => go(&channel)?,
+    let came_first = match gate::knock(&directory)? {
+        Gate::Open => false,
+        Gate::Waiting(channel) => go_first(&channel)?,
+    };
+    if !came_first {
+        // Another start was faster, or it was killed.
+        return refused(match record.status(root)? {
+            Status::Stopped => "cannot start a container that has stopped",
+            _ => "cannot start an already running container",
+        });
     }
     gate::remove(&directory)?;
     poststart(root, &record)?;
