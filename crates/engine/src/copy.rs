@@ -14,7 +14,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
-use sys::{Context, Errno, called};
+use sys::{Context, Errno, Patience, called};
 
 /// One of the two sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,20 +201,23 @@ impl Root<'_> {
     /// What is at a path; none where there is nothing.
     fn look(&self, path: &str, follow: bool) -> Result<Option<(OwnedFd, Stat)>> {
         let flags = OFlags::PATH | OFlags::CLOEXEC | if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let mut patience = Patience::default();
         let opened = loop {
             let opened = match self.resolve {
                 Some(resolve) => rustix::fs::openat2(self.fd(), path, flags, Mode::empty(), resolve),
                 None => rustix::fs::openat(self.fd(), path, flags, Mode::empty()),
             };
-            // The kernel could not rule out a race with a rename elsewhere; openat2(2) says to try again.
-            if !matches!(opened, Err(Errno::AGAIN | Errno::INTR)) {
+            if !patience.goes_on(&opened) {
                 break opened;
             }
         };
         let file = match opened {
             Err(Errno::NOENT) => return Ok(None),
             Err(Errno::NOTDIR) => return Err(Error::new(Kind::Failed, format!("{path}: not a directory"))),
-            other => other.map_err(called::<Errno>(|| format!("open({path:?})")))?,
+            other => other.map_err(called::<Errno>(|| {
+                let call = if self.resolve.is_some() { "openat2" } else { "open" };
+                format!("{call}({path:?})")
+            }))?,
         };
         let stat = rustix::fs::fstat(&file).map_err(called::<Errno>(|| format!("fstat({path:?})")))?;
         Ok(Some((file, stat)))

@@ -66,9 +66,14 @@ impl<K> fmt::Display for Failure<K> {
 
 impl<K: fmt::Debug> std::error::Error for Failure<K> {}
 
+const NEEDS_OPENAT2: &str = "openat2(2) is needed, of Linux 5.6: an outer container's filter of system calls may be older than it and refuse it";
+
 impl<K: FromErrno> From<CallError> for Failure<K> {
     fn from(error: CallError) -> Self {
-        Self::new(K::from_errno(error.errno), error.to_string())
+        let failure = Self::new(K::from_errno(error.errno), error.to_string());
+        // What it does cannot be done as well otherwise, so nothing is done without it.
+        let refused = matches!(error.errno, Errno::NOSYS | Errno::PERM) && error.call.starts_with("openat2");
+        if refused { failure.with_hint(NEEDS_OPENAT2) } else { failure }
     }
 }
 
@@ -96,5 +101,26 @@ mod tests {
         assert_eq!(whole.hint.as_deref(), Some("innermost"));
         assert_eq!(whole.with_further_hint("more").hint.as_deref(), Some("innermost; more"));
         assert_eq!(Failure::new((), "x").with_further_hint("one").hint.as_deref(), Some("one"));
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    struct Any;
+
+    impl FromErrno for Any {
+        fn from_errno(_: Errno) -> Self {
+            Self
+        }
+    }
+
+    #[test]
+    fn a_kernel_or_a_filter_without_openat2() {
+        fn check(call: &str, errno: Errno, hint: Option<&str>) {
+            let failure = Failure::<Any>::from(CallError { call: call.to_owned(), errno });
+            assert_eq!(failure.hint.as_deref(), hint, "{failure}");
+        }
+        check("openat2(\"/proc\")", Errno::NOSYS, Some(NEEDS_OPENAT2));
+        check("openat2(\"/proc\")", Errno::PERM, Some(NEEDS_OPENAT2));
+        check("openat2(\"/proc\")", Errno::NOENT, None);
+        check("fsmount", Errno::NOSYS, None);
     }
 }

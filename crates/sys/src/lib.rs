@@ -3,7 +3,7 @@
 //! The only crate with `unsafe`. Each module is named after the call it wraps; each block says which invariant
 //! makes it sound. It does not decide anything: what a container is stands in `runtime`.
 //!
-//! Two modules are no calls: `early`, where a program begins, and [`arena`], what it takes its memory from.
+//! Three modules are no calls: `early`, where a program begins, [`arena`], what it takes its memory from, and [`patience`].
 
 pub mod affinity;
 pub mod arena;
@@ -22,6 +22,7 @@ pub mod memory_policy;
 pub mod mount_setattr;
 pub mod mutant;
 pub mod namespace;
+pub mod patience;
 pub mod peer;
 pub mod personality;
 pub mod resource_usage;
@@ -31,4 +32,5 @@ pub mod signals;
 
 pub use errno::{CallError, called};
 pub use failure::{Context, Failure, FromErrno};
+pub use patience::Patience;
 pub use rustix::io::Errno;

@@ -13,7 +13,7 @@ use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use sys::Context;
+use sys::{Context, Patience};
 
 /// Hears of a file; of one with content also the layer, by its place among them, that it is of.
 type Put<'a> = dyn FnMut(Item<'_>, usize) -> Result<()> + 'a;
@@ -97,12 +97,11 @@ impl Merge<'_> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let name = if path.is_empty() { b"." } else { path };
+        let mut patience = Patience::default();
         loop {
-            match rustix::fs::openat2(root, name, flags, Mode::empty(), how) {
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                other => {
-                    return other.map_err(failed(|| format!("openat2 {:?}", String::from_utf8_lossy(path))));
-                }
+            let opened = rustix::fs::openat2(root, name, flags, Mode::empty(), how);
+            if !patience.goes_on(&opened) {
+                return opened.map_err(failed(|| format!("openat2 {:?}", String::from_utf8_lossy(path))));
             }
         }
     }

@@ -1,14 +1,13 @@
 //! Paths inside the root, by descriptor: no link leads out, and what is missing of a mount's target is made.
 
 use crate::error::{Error, Kind, Result};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags};
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Component, Path, PathBuf};
-use std::time::{Duration, Instant};
-use sys::{Errno, called};
+use sys::{Errno, Patience, called};
 
 /// As many links as the kernel follows in one path (path_resolution(7)).
 const MOST_LINKS: usize = 40;
@@ -23,22 +22,18 @@ pub fn resolve_without_links(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedF
     resolve_with(root, path, OFlags::PATH, ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS)
 }
 
-/// How long a path is tried that others change all the time: somebody who renames without end must not hold up a start for ever.
-#[derive(Debug, Default)]
-pub struct Patience(Option<Instant>);
-
-impl Patience {
-    const LIMIT: Duration = Duration::from_secs(10);
-
-    /// Whether to try once more.
-    pub fn lasts(&mut self) -> bool {
-        self.0.get_or_insert_with(Instant::now).elapsed() < Self::LIMIT
-    }
-}
-
 /// A mutant: links are followed as the kernel does it by itself, absolute ones from the root that this process has, the host's.
 fn follows_links_out() -> bool {
     sys::mutant!("mutant_rt_06", "mutant_rt_14", "mutant_rt_18")
+}
+
+/// A mutant: what was found safely is opened again by its name, as whoever checks a path and then spends it does (CVE-2021-30465).
+fn again_by_name(found: OwnedFd, flags: OFlags) -> OwnedFd {
+    let name = std::fs::read_link(format!("/proc/self/fd/{}", found.as_raw_fd()));
+    let again = name.ok().and_then(|name| {
+        rustix::fs::open(name, (flags - OFlags::NOFOLLOW) | OFlags::CLOEXEC, Mode::empty()).ok()
+    });
+    again.unwrap_or(found)
 }
 
 fn resolve_with(
@@ -56,11 +51,12 @@ fn resolve_with(
     };
     let mut patience = Patience::default();
     loop {
-        match rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), how) {
-            // A rename or mount elsewhere raced with a "..": the kernel asks to try again.
-            Err(Errno::AGAIN | Errno::INTR) if patience.lasts() => {}
-            other => return other.map_err(called::<Errno>(|| format!("openat2({path:?}, IN_ROOT)"))),
+        let opened = rustix::fs::openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), how);
+        if patience.goes_on(&opened) {
+            continue;
         }
+        let found = opened.map_err(called::<Errno>(|| format!("openat2({path:?}, IN_ROOT)")))?;
+        return Ok(if sys::mutant!("mutant_rt_08") { again_by_name(found, flags) } else { found });
     }
 }
 
@@ -251,7 +247,6 @@ mod tests {
 
         /// Where the target of `path` is, beneath the root.
         fn target(&self, path: &str, missing: Missing) -> Result<String> {
-            use rustix::fd::AsRawFd;
             let at = target(self.open().as_fd(), Path::new(path), missing)?;
             let link = std::fs::read_link(format!("/proc/self/fd/{}", at.as_raw_fd())).unwrap();
             let beneath = link.strip_prefix(self.0.path()).expect("never outside").to_owned();
@@ -342,7 +337,6 @@ mod tests {
             let missing = if file { Missing::File } else { Missing::Directory };
             let path = crate::bundle::clean_target(Path::new(&path));
             if let Ok(at) = target(opened.as_fd(), &path, missing) {
-                use rustix::fd::AsRawFd;
                 let link = std::fs::read_link(format!("/proc/self/fd/{}", at.as_raw_fd())).unwrap();
                 prop_assert!(link.starts_with(&root), "{link:?}");
                 prop_assert!(kind(&at).unwrap() != FileType::Symlink);

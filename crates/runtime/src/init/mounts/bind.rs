@@ -8,7 +8,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::mount::{OpenTreeFlags, open_tree};
 use std::ffi::CString;
 use std::path::Path;
-use sys::{Errno, called};
+use sys::{Errno, Patience, called};
 
 /// proc's number in statfs(2).
 pub const PROC_SUPER_MAGIC: rustix::fs::FsWord = 0x9fa0;
@@ -51,14 +51,11 @@ pub fn clone_part(path: &Path, part: &Path) -> Result<OwnedFd> {
     let root = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(called::<Errno>(|| format!("open({path:?})")))?;
     let inside = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let mut patience = target::Patience::default();
+    let mut patience = Patience::default();
     let found = loop {
-        match rustix::fs::openat2(&root, part, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), inside) {
-            // A rename elsewhere was in the way; openat2(2) says to try again.
-            Err(Errno::AGAIN | Errno::INTR) if patience.lasts() => {}
-            other => {
-                break other.map_err(called::<Errno>(|| format!("openat2({part:?}, RESOLVE_BENEATH)")))?;
-            }
+        let opened = rustix::fs::openat2(&root, part, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), inside);
+        if !patience.goes_on(&opened) {
+            break opened.map_err(called::<Errno>(|| format!("openat2({part:?}, RESOLVE_BENEATH)")))?;
         }
     };
     let flags = OpenTreeFlags::OPEN_TREE_CLONE
