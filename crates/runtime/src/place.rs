@@ -46,7 +46,11 @@ pub fn decide(plan: &Plan, manager: &Manager, warnings: &mut Vec<String>) -> Res
     let scope = match (rootless, cgroup::delegated(&layout)) {
         (false, _) => Scope::Root,
         (true, Some(given)) => Scope::Delegated(given),
-        (true, None) if unlimited => return Ok(None),
+        (true, None) if unlimited => {
+            // A path that is refused elsewhere is so here too.
+            Cgroup::plan_path(&layout, &plan.cgroup, &plan.id).map_err(of_cgroup)?;
+            return Ok(None);
+        }
         (true, None) => {
             return Err(Error::new(
                 Kind::Permission,

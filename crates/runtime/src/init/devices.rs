@@ -86,6 +86,8 @@ fn bind_node(root: &OwnedFd, device: &Device, plan: &Plan, attached: &mut Attach
     let (directory, _) = parent(root.as_fd(), &device.path)?;
     must_be_inside(&directory, &device.path, plan, attached)?;
     let at = target(root.as_fd(), &device.path, Missing::File)?;
+    // Once more, of the very place: the directory may have been exchanged for a link meanwhile.
+    must_be_inside(&at, &device.path, plan, attached)?;
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(&node, "", &at, "", flags)
         .map_err(called::<Errno>(|| format!("move_mount({:?})", device.path)))?;

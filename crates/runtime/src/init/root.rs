@@ -82,15 +82,19 @@ fn attach(tree: &OwnedFd) -> Result<OwnedFd> {
 fn tree(plan: &Plan) -> Result<OwnedFd> {
     match &plan.root {
         Root::Directory(path) => {
-            let tree = open_tree(
-                CWD,
-                path,
-                OpenTreeFlags::OPEN_TREE_CLONE
-                    | OpenTreeFlags::OPEN_TREE_CLOEXEC
-                    | OpenTreeFlags::AT_RECURSIVE,
-            )
-            .map_err(called::<Errno>(|| format!("open_tree({path:?}, OPEN_TREE_CLONE)")))?;
-            place(&tree, path)?;
+            // Resolved once: what is at the path a moment later may be something else, and stays as it is.
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let at = rustix::fs::open(path, flags, Mode::empty())
+                .map_err(called::<Errno>(|| format!("open({path:?}, O_PATH)")))?;
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE
+                | OpenTreeFlags::OPEN_TREE_CLOEXEC
+                | OpenTreeFlags::AT_EMPTY_PATH
+                | OpenTreeFlags::AT_RECURSIVE;
+            let tree = open_tree(&at, "", flags)
+                .map_err(called::<Errno>(|| format!("open_tree({path:?}, OPEN_TREE_CLONE)")))?;
+            let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+            move_mount(&tree, "", &at, "", flags)
+                .map_err(called::<Errno>(|| format!("move_mount({path:?})")))?;
             Ok(tree)
         }
         Root::Overlay(overlay) => {

@@ -108,7 +108,11 @@ pub fn mounts(root: &OwnedFd, plan: &Plan, attached: &Attached) -> Result<()> {
         let at = match resolve(root.as_fd(), &mount.target, OFlags::PATH | last_name(mount)) {
             Ok(at) => at,
             Err(_) if later || may_mount => continue,
-            Err(error) => return Err(error.into()),
+            // Whoever may change the files has moved it away since.
+            Err(error) => {
+                let place = format!("attestation: the mount at {}", mount.target.display());
+                return Err(Error::from(error).within(place));
+            }
         };
         let found = id(at.as_fd())?;
         if found != *mounted {
