@@ -33,6 +33,8 @@ pub struct Host {
     program: String,
     /// Further variables of its environment.
     environment: Vec<(String, String)>,
+    /// Stands before each command of its user.
+    before: Vec<String>,
 }
 
 impl Host {
@@ -77,7 +79,7 @@ impl Host {
         let output = holder.stdout.take().expect("stdout is a pipe");
         BufReader::new(output).read_line(&mut ready).unwrap_or_else(|error| panic!("host: {error}"));
         let program = format!("/tmp/bin/{}", name(&program));
-        let host = Self { holder, kind, cgroup, program, environment: Vec::new() };
+        let host = Self { holder, kind, cgroup, program, environment: Vec::new(), before: Vec::new() };
         assert_eq!(ready.trim(), "ready", "the test host did not start; its reason stands above");
         host.cgroup.give_controllers();
         host
@@ -86,6 +88,12 @@ impl Host {
     /// Sets a variable for every program that is started in the host.
     pub fn set(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Has every command of the host's user started by a program with these words, such as one that takes a system call away. It is root's,
+    /// and of the machine.
+    pub fn start_by(&mut self, words: impl IntoIterator<Item = String>) {
+        self.before = words.into_iter().collect();
     }
 
     /// Process id of the holder.
@@ -134,7 +142,7 @@ impl Host {
 
     /// The program under test with these arguments, in the host, as the host's user.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
-        let mut command = self.enter(self.kind == Kind::Rootless);
+        let mut command = self.enter(&self.before, self.kind == Kind::Rootless);
         command.arg(&self.program).args(args);
         command
     }
@@ -153,7 +161,7 @@ impl Host {
 
     /// A script in the host, as the host's user; `$C` is the program under test.
     pub fn script(&self, script: &str) -> Command {
-        let mut command = self.enter(self.kind == Kind::Rootless);
+        let mut command = self.enter(&self.before, self.kind == Kind::Rootless);
         command.env("C", &self.program).args(["sh", "-c", script]);
         command
     }
@@ -179,21 +187,23 @@ impl Host {
     /// Runs a script in the host as root, whoever the host's user is; fails the test unless it succeeds.
     #[track_caller]
     pub fn admin(&self, script: &str) -> Outcome {
-        run(self.enter(false).args(["sh", "-euc", script])).ok()
+        run(self.enter(&[], false).args(["sh", "-euc", script])).ok()
     }
 
     /// Starts some other program as root in the host.
     pub(crate) fn admin_command(&self) -> Command {
-        self.enter(false)
+        self.enter(&[], false)
     }
 
     /// A command that joins the host's cgroups and namespaces and then runs its further arguments.
-    fn enter(&self, as_user: bool) -> Command {
+    fn enter(&self, before: &[String], as_user: bool) -> Command {
         let pid = self.holder.id().to_string();
         let join = self.cgroup.enter(as_user.then_some(fixture::USER));
-        let mut command = Command::new("sh");
+        let script = format!("{join}exec nsenter -t {pid} -n -m -u -i -C -- \"$@\"");
+        let mut words = before.iter().map(String::as_str).chain(["sh", "-ec", &script, ENTER]);
+        let mut command = Command::new(words.next().unwrap_or("sh"));
         command
-            .args(["-ec", &format!("{join}exec nsenter -t {pid} -n -m -u -i -C -- \"$@\""), ENTER])
+            .args(words)
             .stdin(Stdio::null())
             .env_clear()
             .envs([("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")])
