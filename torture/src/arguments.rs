@@ -17,6 +17,8 @@ pub struct Arguments {
     pub kills: Option<u64>,
     /// What the random choices come from, printed with what came of them.
     pub seed: u64,
+    /// How many starts each race has.
+    pub starts: Option<u32>,
     /// Whether it is to take minutes, for each change, and not hours.
     pub quick: bool,
     parts: Vec<String>,
@@ -45,6 +47,7 @@ impl Arguments {
             out: PathBuf::from("target/torture"),
             kills: None,
             seed: any_seed(),
+            starts: None,
             quick: false,
             publish: None,
             parts: Vec::new(),
@@ -61,6 +64,7 @@ impl Arguments {
                 "--quick" => all.quick = true,
                 "--kills" => all.kills = Some(number(word.as_str(), &value()?)?),
                 "--seed" => all.seed = number(word.as_str(), &value()?)?,
+                "--starts" => all.starts = Some(number(word.as_str(), &value()?)?),
                 option if option.starts_with('-') => return Err(format!("{option}: not an option")),
                 part if PARTS.contains(&part) || parts::ALL.iter().any(|(name, _)| *name == part) => {
                     all.parts.push(part.to_owned())

@@ -4,11 +4,13 @@
 //!
 //! ```text
 //! torture --publish DIR DOCS                                      docs/security.md, of the last report in DIR
-//! torture [--programs DIR] [--mutants DIR] [--out DIR] [--quick] [--kills N] [--seed N] [PART]...    parts: replays, attestation, kills, and those of `parts`
+//! torture [--programs DIR] [--mutants DIR] [--out DIR] [--quick] [--kills N] [--seed N] [--starts N] [PART]...
+//!                             parts: replays, attestation, kills, and those of `parts`
 //! ```
 //! DIR has the programs of a debug build; the mutants are the same, built with the feature `all_mutants`.
 
 mod arguments;
+mod canary;
 mod chaos;
 mod crowds;
 mod cycles;
@@ -16,22 +18,39 @@ mod descriptors;
 mod ground;
 mod kills;
 mod parts;
+mod races;
 mod replay;
 mod replays;
 mod report;
+mod rootless;
+mod storm;
+mod swapper;
+mod without_openat2;
 
 use arguments::Arguments;
 use report::Report;
 
 #[expect(clippy::print_stderr, reason = "a program, for who runs it")]
 fn main() {
-    let arguments = match Arguments::of(std::env::args().skip(1)) {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some((errno, command)) = without_openat2::asked(&words) {
+        eprintln!("torture: {}", without_openat2::execute(errno, command));
+        std::process::exit(126);
+    }
+    let arguments = match Arguments::of(words.into_iter()) {
         Ok(arguments) => arguments,
         Err(wrong) => {
             eprintln!("torture: {wrong}");
             std::process::exit(2);
         }
     };
+    // A mutant that cannot be started would seem to be caught.
+    let missing =
+        arguments.mutants.iter().map(|mutants| mutants.join("devoxx-runtime")).find(|one| !one.exists());
+    if let Some(program) = missing {
+        eprintln!("torture: {}: is not there", program.display());
+        std::process::exit(2);
+    }
     if let Some((from, docs)) = &arguments.publish {
         if let Err(wrong) = report::publish(from, docs) {
             eprintln!("torture: {wrong}");

@@ -2,7 +2,7 @@
 
 use crate::arguments::Arguments;
 use crate::report::Section;
-use crate::{chaos, crowds, cycles, descriptors};
+use crate::{chaos, crowds, cycles, descriptors, races, rootless, without_openat2};
 
 /// What makes a part.
 type Part = fn(&Arguments) -> Section;
@@ -13,4 +13,7 @@ pub const ALL: &[(&str, Part)] = &[
     ("crowds", crowds::part),
     ("cycles", cycles::part),
     ("chaos", chaos::part),
+    ("rootless", rootless::part),
+    ("openat2", without_openat2::part),
+    ("races", races::part),
 ];

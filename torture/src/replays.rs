@@ -5,6 +5,7 @@ mod files;
 mod privileges;
 
 use crate::replay::Replay;
+pub use files::{bind, mount, mounts};
 
 /// Published escapes of container runtimes.
 pub const ALL: &[&[Replay]] = &[files::ROWS, privileges::ROWS];

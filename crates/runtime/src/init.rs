@@ -145,9 +145,11 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         sys::command_line::replace(c"init")?;
     }
     // A session of its own before the terminal becomes its controlling one; keeps the caller's terminal out of reach.
-    step("session of its own: no terminal of the caller is in reach", "setsid(2)", || {
-        rustix::process::setsid().map_err(called::<Errno>(|| "setsid".to_owned()))
-    })?;
+    if !sys::mutant!("mutant_rt_29") || process.terminal.is_some() {
+        step("session of its own: no terminal of the caller is in reach", "setsid(2)", || {
+            rustix::process::setsid().map_err(called::<Errno>(|| "setsid".to_owned()))
+        })?;
+    }
     // While /proc of the host is in reach, and privileges are there to lower the score.
     set_oom_score(host_proc, process)?;
     let label = label::check(&process.attributes)?;

@@ -2,6 +2,7 @@
 
 use super::super::replay::Replay;
 use crate::ground::Ground;
+use crate::races;
 use serde_json::{Value, json};
 
 /// The rows.
@@ -62,7 +63,7 @@ pub const ROWS: &[Replay] = &[
     },
     Replay {
         row: "rt_07",
-        what: "/proc or /sys is a link",
+        what: "/proc or /sys is a link (RT-23 too)",
         attack: |ground| {
             for (name, link) in [("proc", "/elsewhere"), ("sys", "elsewhere"), ("proc", "/tmp/canary/dir")] {
                 let root = format!("mkdir -p elsewhere tmp/canary/dir; rmdir {name}; ln -s {link} {name}");
@@ -74,6 +75,23 @@ pub const ROWS: &[Replay] = &[
                 .runs("rmdir proc sys", |_| (), "test -e /proc/self && test -e /sys/kernel && echo both")
                 .ok()
                 .prints("both");
+        },
+    },
+    Replay {
+        row: "rt_08",
+        what: "the target of a volume is exchanged for a link to the host while containers start",
+        attack: races::volume,
+        control: |ground| {
+            ground.oci.host.admin(
+                "mkdir -p /tmp/volume/real /tmp/source; touch /tmp/source/here; ln -s real /tmp/volume/link",
+            );
+            let both = |config: &mut Value| {
+                bind(config, "/tmp/volume", "/data");
+                bind(config, "/tmp/source", "/data/link");
+            };
+            for _ in 0..2 {
+                ground.runs("", both, "ls /data/real").ok().prints("here");
+            }
         },
     },
     Replay {
@@ -98,7 +116,7 @@ pub const ROWS: &[Replay] = &[
     },
     Replay {
         row: "rt_15",
-        what: "masked paths where the container's own null device is something else, and changes to the host's through them",
+        what: "masked paths where the container's own null device is something else, and changes to the host's through them (RT-24 too)",
         attack: |ground| {
             let masked = |config: &mut Value| {
                 config["linux"]["maskedPaths"] =
@@ -143,7 +161,7 @@ pub const ROWS: &[Replay] = &[
     },
     Replay {
         row: "rt_17",
-        what: "a kernel parameter that is a plain file of the image",
+        what: "a kernel parameter that is a plain file of the image (RT-25 too)",
         attack: |ground| {
             let edit = |config: &mut Value| {
                 mounts(config).retain(|mount| mount["destination"] != "/proc");
@@ -206,8 +224,14 @@ pub const ROWS: &[Replay] = &[
                 config["linux"]["devices"] =
                     json!([{"path": "/dev/null", "type": "c", "major": 1, "minor": 3, "uid": 9, "gid": 9}]);
             };
-            ground.refuses("ln -s /tmp/canary/file dev/null", edit, &["/dev/null"]);
-            ground.refuses("echo text >dev/null", edit, &["/dev/null"]);
+            for root in ["ln -s /tmp/canary/file dev/null", "echo text >dev/null"] {
+                if ground.is_rootless() {
+                    // The host's node is bound, over what is there or what a link leads to in here.
+                    ground.contains(root, edit, "test -c /dev/null && echo null").ok().prints("null");
+                } else {
+                    ground.refuses(root, edit, &["/dev/null"]);
+                }
+            }
         },
         control: |ground| {
             ground
@@ -232,8 +256,11 @@ pub const ROWS: &[Replay] = &[
             ground.is_intact();
         },
         control: |ground| {
-            let bundle =
-                ground.oci.bundle(|config| config["linux"]["cgroupsPath"] = json!("/devoxx-torture/a/b"));
+            let bundle = ground.oci.bundle(|config| {
+                if !ground.is_rootless() {
+                    config["linux"]["cgroupsPath"] = json!("/devoxx-torture/a/b");
+                }
+            });
             for id in ["web_1.2-x+y", &"0123456789abcdef".repeat(4)] {
                 ground.oci.call(["run", "--bundle", &bundle.directory, id]).ok();
             }

@@ -2,6 +2,7 @@
 
 use super::super::replay::Replay;
 use super::files::bind;
+use crate::ground::Ground;
 use serde_json::{Value, json};
 
 /// The rows.
@@ -213,10 +214,12 @@ pub const ROWS: &[Replay] = &[
         what: "cgroups of the host in a user namespace without a cgroup namespace",
         attack: |ground| {
             let edit = |config: &mut Value| {
-                let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
-                namespaces.push(json!({"type": "user"}));
-                config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
-                config["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+                if !ground.is_rootless() {
+                    let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
+                    namespaces.push(json!({"type": "user"}));
+                    config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+                    config["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+                }
                 let cgroups = json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"]});
                 super::files::mounts(config).push(cgroups);
             };
@@ -237,4 +240,53 @@ pub const ROWS: &[Replay] = &[
             ground.runs("", edit, script).ok().prints("made");
         },
     },
+    Replay {
+        row: "rt_29",
+        what: "input is put into the terminal of who starts a container, or enters one",
+        attack: |ground| {
+            let types = r#"printf '%s\n' 'open(my $t, "+<", "/dev/tty") and print "has-the-terminal\n";' \
+                'ioctl(STDIN, 0x5412, my $letter = "x") and print "has-typed\n"; print "done\n"' >types.pl; ln -s usr/lib lib; ln -s usr/lib64 lib64"#;
+            let bundle = ground.oci.bundle(|config| {
+                config["process"]["args"] = json!(["/usr/bin/perl", "/types.pl"]);
+                bind(config, "/usr", "/usr");
+            });
+            ground.change(&bundle.directory, types);
+            let run = format!("run --bundle {} {}", bundle.directory, bundle.id);
+            types_nothing(&on_a_terminal(ground, &run));
+            let sleeper = ground.oci.bundle(|config| {
+                config["process"]["args"] = json!(["sleep", "1000"]);
+                bind(config, "/usr", "/usr");
+            });
+            ground.change(&sleeper.directory, types);
+            let sleeper = sleeper.start(&[]);
+            types_nothing(&on_a_terminal(ground, &format!("exec {} /usr/bin/perl /types.pl", sleeper.id())));
+            drop(sleeper);
+            ground.is_intact();
+        },
+        control: |ground| {
+            let bundle = ground.oci.bundle(|config| {
+                config["process"]["terminal"] = json!(true);
+                config["process"]["args"] =
+                    json!(["sh", "-c", "test -t 0 && : </dev/tty && echo has a terminal of its own"]);
+            });
+            let said = on_a_terminal(ground, &format!("run --bundle {} {}", bundle.directory, bundle.id));
+            assert!(said.contains("has a terminal of its own"), "{said}");
+        },
+    },
 ];
+
+/// What a command of the runtime shows on somebody's terminal.
+fn on_a_terminal(ground: &Ground, words: &str) -> String {
+    let root = testkit::bundle::ROOT;
+    ground
+        .oci
+        .host
+        .sh(&format!("script -qec '$C --root {root} {words}' /dev/null </dev/null 2>&1 || :"))
+        .stdout
+}
+
+#[track_caller]
+fn types_nothing(said: &str) {
+    assert!(said.contains("done"), "it did not run: {said}");
+    assert!(!said.contains("has-"), "the terminal is in reach: {said}");
+}
