@@ -19,6 +19,11 @@ pub enum Manager {
 
 /// Decides on the place. Without root, and where none may be made, a container without limits goes without.
 pub fn decide(plan: &Plan, manager: &Manager, warnings: &mut Vec<String>) -> Result<Option<Cgroup>> {
+    // Also where none is made: a path that leads elsewhere is no word of who means well.
+    if plan.cgroup.split('/').any(|part| part == "..") {
+        let why = format!("linux.cgroupsPath: {:?} is not a path beneath the root of the cgroups", plan.cgroup);
+        return Err(Error::new(Kind::Invalid, why));
+    }
     if *manager == Manager::Disabled {
         return Ok(None);
     }
@@ -46,11 +51,7 @@ pub fn decide(plan: &Plan, manager: &Manager, warnings: &mut Vec<String>) -> Res
     let scope = match (rootless, cgroup::delegated(&layout)) {
         (false, _) => Scope::Root,
         (true, Some(given)) => Scope::Delegated(given),
-        (true, None) if unlimited => {
-            // A path that is refused elsewhere is so here too.
-            Cgroup::plan_path(&layout, &plan.cgroup, &plan.id).map_err(of_cgroup)?;
-            return Ok(None);
-        }
+        (true, None) if unlimited => return Ok(None),
         (true, None) => {
             return Err(Error::new(
                 Kind::Permission,
