@@ -21,7 +21,8 @@ pub enum Manager {
 pub fn decide(plan: &Plan, manager: &Manager, warnings: &mut Vec<String>) -> Result<Option<Cgroup>> {
     // Also where none is made: a path that leads elsewhere is no word of who means well.
     if plan.cgroup.split('/').any(|part| part == "..") {
-        let why = format!("linux.cgroupsPath: {:?} is not a path beneath the root of the cgroups", plan.cgroup);
+        let why =
+            format!("linux.cgroupsPath: {:?} is not a path beneath the root of the cgroups", plan.cgroup);
         return Err(Error::new(Kind::Invalid, why));
     }
     if *manager == Manager::Disabled {
