@@ -25,7 +25,7 @@ pub fn namespace_of(paths: &Paths, id: &str) -> Result<Option<OwnedFd>> {
         Err(Errno::NOENT) => return Ok(None),
         other => other.map_err(called::<Errno>(|| format!("open({path:?})")))?,
     };
-    Ok(init.is_alive().then_some(opened))
+    Ok(init.is_alive().map_err(of_runtime)?.then_some(opened))
 }
 
 /// What a container's lease is asked for with.

@@ -76,7 +76,7 @@ fn of_running(host: &Host<'_>, listed: &Listed) -> Result<OwnedFd> {
         .map_err(called::<Errno>(|| format!("open({path:?})")))
         .within(|| format!("open the files of {}", listed.record.name))?;
     // Another process may have got the number in the meantime, but not while this one lives.
-    if init.is_alive() { Ok(root) } else { Err(gone()) }
+    if init.is_alive().map_err(of_runtime)? { Ok(root) } else { Err(gone()) }
 }
 
 fn of_stopped(host: &Host<'_>, listed: &Listed, with_volumes: bool) -> Result<OwnedFd> {

@@ -79,7 +79,9 @@ pub fn read(paths: &Paths, id: &str) -> Life {
 /// What container `id` does now.
 pub fn status(paths: &Paths, id: &str, life: &Life) -> Status {
     let state = runtime::state::read(&paths.states(), id).ok();
-    if let Some(state) = state.filter(|state| state.init.is_some_and(runtime::state::Init::is_alive)) {
+    // What cannot be looked at has not ended.
+    if let Some(state) = state.filter(|state| state.init.is_some_and(|init| init.is_alive().unwrap_or(true)))
+    {
         let frozen = state.cgroup.is_some_and(|cgroup| cgroup.is_frozen().unwrap_or(false));
         return if frozen { Status::Paused } else { Status::Running };
     }

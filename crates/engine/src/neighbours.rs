@@ -59,7 +59,7 @@ pub fn is_up(paths: &Paths, id: &str) -> bool {
     runtime::state::read(&paths.states(), id)
         .ok()
         .and_then(|state| state.init)
-        .is_some_and(runtime::state::Init::is_alive)
+        .is_some_and(|init| init.is_alive().unwrap_or(true))
 }
 
 /// Writes the blocks of a network's members.

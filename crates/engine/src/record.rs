@@ -196,7 +196,7 @@ pub fn running(paths: &Paths, wanted: &str) -> Option<i32> {
     let id = find(paths, wanted).ok()?;
     let alive = |id: &str| {
         let state = runtime::state::read(&paths.states(), id).ok()?;
-        state.init.filter(|init| init.is_alive()).map(|init| init.pid)
+        state.init.filter(|init| init.is_alive().unwrap_or(true)).map(|init| init.pid)
     };
     alive(&id).or_else(|| {
         let record = read(paths, &id).ok()?;

@@ -1,6 +1,6 @@
 //! What a container uses now: from its cgroup and the counters of its network namespace.
 
-use crate::error::{Result, of_cgroup};
+use crate::error::{Result, of_cgroup, of_runtime};
 use crate::paths::Paths;
 use std::time::Instant;
 
@@ -27,14 +27,14 @@ pub struct Usage {
 pub fn usage(paths: &Paths, id: &str) -> Result<Option<Usage>> {
     let Ok(state) = runtime::state::read(&paths.states(), id) else { return Ok(None) };
     let (Some(cgroup), Some(init)) = (&state.cgroup, state.init) else { return Ok(None) };
-    if !init.is_alive() {
+    if !init.is_alive().map_err(of_runtime)? {
         return Ok(None);
     }
     let at = Instant::now();
     let stats = match cgroup.stats().map_err(of_cgroup) {
         Ok(stats) => stats,
         // It ended meanwhile.
-        Err(_) if !init.is_alive() => return Ok(None),
+        Err(_) if !init.is_alive().map_err(of_runtime)? => return Ok(None),
         Err(error) => return Err(error),
     };
     // Dropped before anybody has to wait for memory; the name of v1 is that of a whole tree.

@@ -58,10 +58,11 @@ pub fn checkpoint(root: &Path, id: &str, options: &Options) -> Result<Vec<String
     needs_root("checkpoint")?;
     check_parent(options)?;
     let plan = kept_plan(root, id)?;
-    let init = record
-        .init
-        .filter(|init| init.is_alive())
-        .ok_or_else(|| Error::new(Kind::NotRunning, "container not running"))?;
+    let not_running = || Error::new(Kind::NotRunning, "container not running");
+    let init = record.init.ok_or_else(not_running)?;
+    if !init.is_alive()? {
+        return Err(not_running());
+    }
     let directories = options.choices.directories(true)?;
     let surroundings = Surroundings {
         directories: &directories,
@@ -71,7 +72,9 @@ pub fn checkpoint(root: &Path, id: &str, options: &Options) -> Result<Vec<String
         mounts: None,
     };
     let mut criu = Criu::start(&surroundings)?;
-    let done = state::write(root, &Record { criu: criu.process(), ..record.clone() })
+    let done = criu
+        .process()
+        .and_then(|process| state::write(root, &Record { criu: process, ..record.clone() }))
         .and_then(|()| ask(&mut criu, options, &record, &plan, init))
         .map_err(|error| explain(error, &directories.work, LOG))
         .within(|| format!("checkpoint {id}"));

@@ -118,7 +118,8 @@ pub struct Given<'a> {
 /// `Exists` when the id is taken: then nothing is touched. Any other error leaves nothing behind.
 pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>) -> Result<Launch> {
     let rdt = plan.rdt.as_ref().map(Wish::place).transpose()?;
-    let record = Record { config_kept: given.config.is_some(), rdt, ..Record::of(plan, cgroup) };
+    let (config_kept, maker) = (given.config.is_some(), Init::of_this_process()?);
+    let record = Record { config_kept, maker, rdt, ..Record::of(plan, cgroup) };
     // Opened before anything is made: a path that leads nowhere is refused without a trace.
     let joined = namespace::open(&plan.joined)?;
     let held = claim(run, plan, &record)?;
@@ -207,7 +208,13 @@ fn launch_claimed(
         return Err(error);
     }
     let mut record = record;
-    let init = Init::of(child.pid.as_raw_nonzero().get());
+    let init = match Init::of(child.pid.as_raw_nonzero().get()) {
+        Ok(init) => init,
+        Err(error) => {
+            end(&child)?;
+            return Err(error);
+        }
+    };
     if record.config_kept && plan.process.terminal.is_none() && rustix::process::geteuid().is_root() {
         // Most containers are never checkpointed; where it could not be seen, a checkpoint looks for itself.
         record.streams = descriptors::of_this_process().unwrap_or_default();
@@ -351,8 +358,8 @@ fn make_init(inside: &Inside<'_>, stdio: Stdio) -> Result<(Child, Channel)> {
         let taken = parents_end.close().and_then(|()| stdio.take());
         // Its descriptors are its own to close, before the rest is closed by number.
         drop(stdio);
-        if taken.is_err() {
-            return 71;
+        if let Err(failure) = taken {
+            return crate::init::report(&theirs, failure);
         }
         if let Err(failed) = inside.let_go(&theirs) {
             return crate::init::report(&theirs, failed.into());

@@ -233,7 +233,7 @@ impl Criu {
     }
 
     /// Its process, for the record of what it works on: it outlives its caller.
-    pub fn process(&self) -> Option<Init> {
+    pub fn process(&self) -> Result<Option<Init>> {
         Init::of(self.child.pid.as_raw_nonzero().get())
     }
 

@@ -43,7 +43,7 @@ fn of(record: &Record) -> Result<Value> {
     };
     let network_interfaces = match record.init.map(|init| (init, interfaces::of(init.pid))) {
         // Asked after: an id may be another's by now.
-        Some((init, found)) if init.is_alive() => found?,
+        Some((init, found)) if init.is_alive()? => found?,
         _ => None,
     };
     let stats = Stats {

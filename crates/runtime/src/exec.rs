@@ -351,8 +351,8 @@ fn make(entering: &Entering, entry: &Entry, stdio: &Stdio) -> Result<(Child, Cha
     let parents_end = &mut ours;
     let child = clone3(Namespaces::NONE, entry.unified.as_ref().map(AsFd::as_fd), move || {
         // A copy of the parent's end would hide its death from us.
-        if parents_end.close().and_then(|()| stdio.take()).is_err() {
-            return 71;
+        if let Err(failure) = parents_end.close().and_then(|()| stdio.take()) {
+            return crate::init::report(&theirs, failure);
         }
         let mut kept = vec![theirs.as_fd(), entering.init.as_fd()];
         kept.extend(entry.tasks.iter().map(AsFd::as_fd));

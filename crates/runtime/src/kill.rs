@@ -55,7 +55,7 @@ fn all(record: &Record, signal: i32) -> Result<()> {
     }
     let mut reached = false;
     for pid in cgroup.processes().map_err(of_cgroup)? {
-        let Some(process) = state::Init::of(pid) else { continue };
+        let Some(process) = state::Init::of(pid)? else { continue };
         let Some(pidfd) = process.open()? else { continue };
         match sys::signals::send(pidfd.as_fd(), signal) {
             Err(error) if error.errno == Errno::SRCH => {}

@@ -106,14 +106,17 @@ pub fn foreign(pid: i32) -> Result<(ThreadNameSpaceType, Namespaces)> {
     for (kind, name, _, thread) in KINDS {
         let theirs = Path::new("/proc").join(pid.to_string()).join("ns").join(name);
         let ours = Path::new("/proc/self/ns").join(name);
-        let stat = |path: &Path| {
-            rustix::fs::stat(path)
-                .map(|stat| (stat.st_dev, stat.st_ino))
-                .map_err(called::<Errno>(|| format!("stat({path:?})")))
+        let stat = |path: &Path| match rustix::fs::stat(path) {
+            Ok(stat) => Ok(Some((stat.st_dev, stat.st_ino))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(called::<Errno>(|| format!("stat({path:?})"))(errno)),
         };
-        // A kernel without this kind has it for nobody.
-        let Ok(ours) = stat(&ours) else { continue };
-        if stat(&theirs)? != ours {
+        // A kernel without this kind has it for nobody. One that cannot be looked at may be another: who enters would stay out of it.
+        let Some(ours) = stat(&ours)? else { continue };
+        let Some(theirs) = stat(&theirs)? else {
+            return Err(called::<Errno>(|| format!("stat({theirs:?})"))(Errno::NOENT).into());
+        };
+        if theirs != ours {
             types |= thread;
             kinds = kinds.and(kind);
         }

@@ -81,7 +81,7 @@ pub fn restore(root: &Path, id: &str, options: &Options, warn: &mut dyn FnMut(&s
     let mut warnings = written.warnings;
     let cgroup = place::decide(&plan, &options.manager, &mut warnings)?;
     warnings.iter().for_each(|warning| warn(warning));
-    let record = Record { config_kept: true, ..Record::of(&plan, cgroup) };
+    let record = Record { config_kept: true, maker: Init::of_this_process()?, ..Record::of(&plan, cgroup) };
     // Blocked before anything runs: a signal that comes early is the container's.
     let foreground = match options.detached {
         true => None,
@@ -154,8 +154,11 @@ impl Restoration<'_> {
             })
             .collect();
         let mut criu = Criu::start(&surroundings)?;
-        self.record.criu = criu.process();
-        let made = self.carry_out(&mut criu, &asked).map_err(|error| explain(error, &directories.work, LOG));
+        let made = criu.process().and_then(|process| {
+            self.record.criu = process;
+            self.carry_out(&mut criu, &asked)
+        });
+        let made = made.map_err(|error| explain(error, &directories.work, LOG));
         match made {
             Ok(child) => {
                 criu.finish()?;
@@ -288,7 +291,7 @@ impl Restoration<'_> {
     }
 
     fn write_down(&mut self, pid: i32) -> Result<()> {
-        self.record.init = Init::of(pid);
+        self.record.init = Init::of(pid)?;
         self.record.phase = Phase::Created;
         self.record.streams = descriptors::of_restored(pid, &self.streams)?;
         self.record.criu = None;
@@ -305,7 +308,7 @@ impl Restoration<'_> {
             // The namespaces are there and empty, as at a create.
             ("setup-namespaces", _) => {
                 // A hook may ask for the state; and if we end here, what there is of it is found.
-                self.record.init = Init::of(pid);
+                self.record.init = Init::of(pid)?;
                 state::write(self.root, &self.record)?;
                 let hooks = &self.plan.hooks;
                 let state = self.record.state_json(Status::Creating, pid)?;

@@ -130,7 +130,7 @@ pub struct State {
 }
 
 impl Record {
-    /// The record of a container that is about to be made by this process.
+    /// The record of a container that is about to be made. Whoever makes it puts itself into it.
     pub fn of(plan: &Plan, cgroup: Option<Cgroup>) -> Self {
         let rootfs = match &plan.root {
             Root::Directory(path) => path,
@@ -142,7 +142,7 @@ impl Record {
             rdt: None,
             init: None,
             phase: Phase::Creating,
-            maker: Init::of(rustix::process::getpid().as_raw_nonzero().get()),
+            maker: None,
             oci_version: plan.oci_version.clone(),
             bundle: plan.bundle.clone(),
             rootfs: rootfs.clone(),
@@ -165,9 +165,10 @@ impl Record {
 
     /// What the container does now.
     pub fn status(&self, run: &Path) -> Result<Status> {
-        let alive = self.init.is_some_and(Init::is_alive);
+        let is_alive = |one: Option<Init>| one.map_or(Ok(false), Init::is_alive);
+        let alive = is_alive(self.init)?;
         if self.phase == Phase::Creating {
-            let made = self.maker.is_some_and(Init::is_alive);
+            let made = is_alive(self.maker)?;
             return Ok(if made { Status::Creating } else { Status::Stopped });
         }
         if !alive {
@@ -221,13 +222,32 @@ pub struct Init {
 }
 
 impl Init {
+    /// This process.
+    pub fn of_this_process() -> Result<Option<Self>> {
+        Self::of(rustix::process::getpid().as_raw_nonzero().get())
+    }
+
     /// Looks a process up; none when it is gone.
-    pub fn of(pid: i32) -> Option<Self> {
+    ///
+    /// # Errors
+    /// One that cannot be looked at is not one that is gone: what would be killed or waited for would run on.
+    pub fn of(pid: i32) -> Result<Option<Self>> {
+        let path = format!("/proc/{pid}/stat");
         // In one read, of what is needed: the line is longer, and its name need not be UTF-8.
         let mut line = [0; 1024];
-        let length = std::fs::File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut line).ok()?;
+        let read = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|file| rustix::io::retry_on_intr(|| rustix::io::read(&file, &mut line)));
+        let length = match read {
+            Ok(length) => length,
+            Err(Errno::NOENT | Errno::SRCH) => return Ok(None),
+            Err(errno) => return Err(called::<Errno>(|| format!("read({path:?})"))(errno).into()),
+        };
+        Ok(Self::of_line(pid, &line[..length]))
+    }
+
+    fn of_line(pid: i32, line: &[u8]) -> Option<Self> {
         // The second field is the name and may hold anything but ends at the last parenthesis.
-        let after = line[..length].rsplit(|byte| *byte == b')').next()?;
+        let after = line.rsplit(|byte| *byte == b')').next()?;
         let mut fields = std::str::from_utf8(after).ok()?.split_ascii_whitespace();
         let state = fields.next()?;
         let start_time = fields.nth(18)?.parse().ok()?;
@@ -241,15 +261,15 @@ impl Init {
             return Ok(None);
         };
         match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(pidfd) => Ok(self.is_alive().then_some(pidfd)),
+            Ok(pidfd) => Ok(self.is_alive()?.then_some(pidfd)),
             Err(Errno::SRCH) => Ok(None),
             Err(errno) => Err(called::<Errno>(|| format!("pidfd_open({pid:?})"))(errno).into()),
         }
     }
 
     /// Whether this very process is alive.
-    pub fn is_alive(self) -> bool {
-        Self::of(self.pid) == Some(self)
+    pub fn is_alive(self) -> Result<bool> {
+        Ok(Self::of(self.pid)? == Some(self))
     }
 }
 
@@ -333,8 +353,16 @@ pub fn read(run: &Path, id: &str) -> Result<Record> {
                 Err(invalid(format!("names container {:?}", record.id)))
             }
         }
-        None if directory.is_dir() => Ok(Record { id: id.to_owned(), ..Record::default() }),
-        None => Err(Error::new(Kind::NoSuchContainer, format!("container {id:?} does not exist"))),
+        // Only what is known not to be there is gone: of anything else there is something to remove.
+        None => match rustix::fs::stat(&directory) {
+            Ok(about) if FileType::from_raw_mode(about.st_mode) == FileType::Directory => {
+                Ok(Record { id: id.to_owned(), ..Record::default() })
+            }
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {
+                Err(Error::new(Kind::NoSuchContainer, format!("container {id:?} does not exist")))
+            }
+            Err(errno) => Err(called::<Errno>(|| format!("stat({directory:?})"))(errno).into()),
+        },
     }
 }
 

@@ -25,6 +25,7 @@ pub mod namespace;
 pub mod patience;
 pub mod peer;
 pub mod personality;
+pub mod resource_limit;
 pub mod resource_usage;
 pub mod scheduler;
 pub mod seccomp;

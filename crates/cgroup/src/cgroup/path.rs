@@ -5,7 +5,7 @@ use crate::layout::{Layout, Scope};
 use crate::place::{self, Version};
 use crate::{Error, Kind, Result};
 use std::path::PathBuf;
-use sys::Context;
+use sys::{Context, Errno, called};
 
 /// Deeper than this nobody nests a container on purpose.
 const DEEPEST: usize = 128;
@@ -46,9 +46,14 @@ fn plan_beside(layout: &Layout, path: &str, own: &str) -> Result<Cgroup> {
             Version::V2 => controllers.is_empty(),
             Version::V1 => controllers.split(',').any(|one| place.has(one)),
         });
-        // Not there, where only a part of the hierarchy is mounted: then its top is ours.
-        let start = beside.map(|name| place.mount.join(name.trim_start_matches('/')));
-        place.mount = start.filter(|path: &PathBuf| path.is_dir()).unwrap_or_else(|| place.mount.clone());
+        let Some(beside) = beside else { continue };
+        let start: PathBuf = place.mount.join(beside.trim_start_matches('/'));
+        match rustix::fs::stat(&start) {
+            Ok(_) => place.mount = start,
+            // Not there, where only a part of the hierarchy is mounted: then its top is ours.
+            Err(Errno::NOENT | Errno::NOTDIR) => {}
+            Err(errno) => return Err(called::<Errno>(|| format!("stat({start:?})"))(errno).into()),
+        }
     }
     Ok(planned)
 }

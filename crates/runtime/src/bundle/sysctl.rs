@@ -89,7 +89,7 @@ fn path(key: &str) -> Option<String> {
     path.split('/').all(part).then_some(path)
 }
 
-/// Whether a namespace that is joined is the one of this process. What cannot be looked at is told where it is opened.
+/// Whether a namespace that is joined is the one of this process, or may be. One that is not there is told where it is opened.
 fn is_the_hosts(joined: &Joined) -> bool {
     let name = match joined.kind {
         Namespaces::IPC => "ipc",
@@ -97,9 +97,11 @@ fn is_the_hosts(joined: &Joined) -> bool {
         Namespaces::UTS => "uts",
         _ => "user",
     };
-    let about = |path: &std::path::Path| std::fs::metadata(path).map(|about| (about.dev(), about.ino())).ok();
-    about(&joined.path)
-        .is_some_and(|theirs| about(&std::path::Path::new("/proc/self/ns").join(name)) == Some(theirs))
+    let about = |path: &std::path::Path| std::fs::metadata(path).map(|about| (about.dev(), about.ino()));
+    match (about(&joined.path), about(&std::path::Path::new("/proc/self/ns").join(name))) {
+        (Ok(theirs), Ok(ours)) => theirs == ours,
+        (Err(error), _) | (_, Err(error)) => error.kind() != std::io::ErrorKind::NotFound,
+    }
 }
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ pub fn limits(process: &Process) -> Result<()> {
         return Ok(());
     }
     for (resource, soft, hard) in &process.rlimits {
-        let found = rustix::process::getrlimit(*resource);
+        let found = sys::resource_limit::get(*resource)?;
         let number = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
         let (found, meant) = ((number(found.current), number(found.maximum)), (*soft, *hard));
         if found != meant {

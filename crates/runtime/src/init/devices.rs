@@ -170,14 +170,21 @@ fn is_same(directory: BorrowedFd<'_>, name: &OsStr, device: &Device) -> Result<(
     ))
 }
 
+/// What is at a path beneath a directory; none where nothing is, or something else than is asked for.
+fn there(directory: &OwnedFd, path: &str, flags: OFlags) -> Result<Option<OwnedFd>> {
+    match resolve(directory.as_fd(), Path::new(path), flags) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn link(root: &OwnedFd, plan: &Plan, attached: &Attached) -> Result<()> {
-    let Ok(dev) = resolve(root.as_fd(), Path::new("/dev"), OFlags::PATH | OFlags::DIRECTORY) else {
-        return Ok(());
-    };
+    let Some(dev) = there(root, "/dev", OFlags::PATH | OFlags::DIRECTORY)? else { return Ok(()) };
     must_be_inside(&dev, Path::new("/dev"), plan, attached)?;
     // Terminals come from the container's own devpts, whatever an image has in this place.
-    if resolve(dev.as_fd(), Path::new("ptmx"), OFlags::PATH | OFlags::NOFOLLOW)
-        .is_ok_and(|found| kind(found).is_ok_and(|kind| kind != FileType::Directory))
+    if let Some(found) = there(&dev, "ptmx", OFlags::PATH | OFlags::NOFOLLOW)?
+        && kind(found)? != FileType::Directory
     {
         match rustix::fs::unlinkat(&dev, "ptmx", AtFlags::empty()) {
             Ok(()) | Err(Errno::ROFS | Errno::BUSY) => {}
@@ -186,7 +193,7 @@ fn link(root: &OwnedFd, plan: &Plan, attached: &Attached) -> Result<()> {
     }
     for (points_to, name) in LINKS.into_iter().chain([("pts/ptmx", "ptmx")]) {
         // A kernel may be built without it; a link to nothing helps nobody.
-        if name == "core" && resolve(root.as_fd(), Path::new(points_to), OFlags::PATH).is_err() {
+        if name == "core" && there(root, points_to, OFlags::PATH)?.is_none() {
             continue;
         }
         match rustix::fs::symlinkat(points_to, &dev, name) {

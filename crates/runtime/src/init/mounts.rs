@@ -20,7 +20,7 @@ use cgroups::Below;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, XattrFlags};
 use rustix::mount::{MoveMountFlags, move_mount};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use std::ffi::CString;
 use std::path::Path;
 use sys::clone3::Namespaces;
@@ -76,7 +76,7 @@ pub fn prepare<'a>(plan: &'a Plan, opened: &Opened) -> Result<All<'a>> {
 
 /// As many descriptors as may be had; returns the limit that there was.
 fn raise_limit() -> Result<Rlimit> {
-    let before = getrlimit(Resource::Nofile);
+    let before = sys::resource_limit::get(Resource::Nofile)?;
     set_limit(Rlimit { current: before.maximum, maximum: before.maximum })?;
     Ok(before)
 }

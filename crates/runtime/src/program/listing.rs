@@ -100,7 +100,10 @@ pub fn ps(program: &mut Program, words: &Words) -> Result<i32> {
     let record = state::read(&program.root, &words.arguments[0])?;
     let pids: Vec<i32> = match &record.cgroup {
         Some(cgroup) => cgroup.processes().map_err(of_cgroup)?,
-        None => record.init.filter(|init| init.is_alive()).map(|init| init.pid).into_iter().collect(),
+        None => match record.init {
+            Some(init) if init.is_alive()? => vec![init.pid],
+            _ => Vec::new(),
+        },
     };
     match words.value("format").unwrap_or("table") {
         "table" => {}
