@@ -137,6 +137,9 @@ fn main() {
         Ok(arguments) => arguments,
         Err(error) => std::process::exit(usage(&error)),
     };
+    if matches!(arguments.command, Some(Command::Verb(_) | Command::Container(_))) {
+        sys::signals::take_long_files_for_errors();
+    }
     let done = match arguments.command {
         None => demo::parent(&arguments.demo),
         Some(Command::Verb(verb)) => verbs::act(&verb),

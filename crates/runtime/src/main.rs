@@ -17,6 +17,7 @@ fn main() {
         program::log::Log::plain().error(&error.into());
         std::process::exit(1);
     }
+    sys::signals::take_long_files_for_errors();
     let mut args = Vec::new();
     for word in std::env::args_os().skip(1) {
         match word.into_string() {

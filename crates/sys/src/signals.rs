@@ -50,6 +50,13 @@ impl AsFd for SignalFd {
     }
 }
 
+/// A file that would become longer than the limit of this process (`RLIMIT_FSIZE`) is an error of its write(2), EFBIG, and not the end of
+/// the program. What a container executes has the default action again, see [`reset_for_exec`].
+pub fn take_long_files_for_errors() {
+    // SAFETY: SIG_IGN installs no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Gives every signal its default action and unblocks it, as a new program expects; Rust itself ignores SIGPIPE.
 pub fn reset_for_exec() {
     for signal in 1..=HIGHEST {
