@@ -28,7 +28,7 @@ pub struct Arguments {
 /// What can be asked for, besides the parts that are a table ([`crate::parts`]).
 const PARTS: [&str; 3] = ["replays", "attestation", "kills"];
 
-fn number(option: &str, text: &str) -> Result<u64, String> {
+fn number<T: std::str::FromStr>(option: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("{option} {text:?}: not a number"))
 }
 

@@ -10,12 +10,16 @@ pub mod engine_kills;
 pub mod fixture;
 pub mod host;
 mod host_cgroup;
+// Its registers are those of this processor.
+#[cfg(target_arch = "x86_64")]
+pub mod injector;
 pub mod outcome;
 pub mod pty;
 pub mod registry;
 pub mod snapshot;
 pub mod stop_killer;
 pub mod sweep;
+mod tracer;
 pub mod web;
 
 pub use bundle::{Bundle, Container, Oci};
