@@ -63,7 +63,8 @@ torture: setup fixtures ## escapes replayed, each shown able to fail; kills at e
 	$(CARGO) build --workspace --bins
 	$(CARGO) build -p devoxx-runtime --features all_mutants --target-dir "$(TARGET)/mutants"
 	$(SUDO) "$(TARGET)/debug/torture" --programs "$(TARGET)/debug" --mutants "$(TARGET)/mutants/debug" \
-		--out "$(TARGET)/torture" $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick) $(WORKS)
+		--out "$(TARGET)/torture" $(if $(KILLS),--kills $(KILLS)) $(if $(ERRORS),--errors $(ERRORS)) $(if $(STARTS),--starts $(STARTS)) \
+		$(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick) $(WORKS)
 
 torture-quick: ## the same in minutes: every replay, and each command killed at a dozen stops
 	$(MAKE) --no-print-directory torture KILLS=12 QUICK=1

@@ -19,6 +19,8 @@ pub struct Arguments {
     pub seed: u64,
     /// How many starts each race has.
     pub starts: Option<u32>,
+    /// How many calls of each command fail; all of them, in every way, without.
+    pub errors: Option<u64>,
     /// Whether it is to take minutes, for each change, and not hours.
     pub quick: bool,
     parts: Vec<String>,
@@ -48,6 +50,7 @@ impl Arguments {
             kills: None,
             seed: any_seed(),
             starts: None,
+            errors: None,
             quick: false,
             publish: None,
             parts: Vec::new(),
@@ -65,6 +68,7 @@ impl Arguments {
                 "--kills" => all.kills = Some(number(word.as_str(), &value()?)?),
                 "--seed" => all.seed = number(word.as_str(), &value()?)?,
                 "--starts" => all.starts = Some(number(word.as_str(), &value()?)?),
+                "--errors" => all.errors = Some(number(word.as_str(), &value()?)?),
                 option if option.starts_with('-') => return Err(format!("{option}: not an option")),
                 part if PARTS.contains(&part) || parts::ALL.iter().any(|(name, _)| *name == part) => {
                     all.parts.push(part.to_owned())

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! torture --publish DIR DOCS                                      docs/security.md, of the last report in DIR
-//! torture [--programs DIR] [--mutants DIR] [--out DIR] [--quick] [--kills N] [--seed N] [--starts N] [PART]...
+//! torture [--programs DIR] [--mutants DIR] [--out DIR] [--quick] [--kills N] [--errors N] [--starts N] [--seed N] [PART]...
 //!                             parts: replays, attestation, kills, and those of `parts`
 //! ```
 //! DIR has the programs of a debug build; the mutants are the same, built with the feature `all_mutants`.
@@ -15,8 +15,12 @@ mod chaos;
 mod crowds;
 mod cycles;
 mod descriptors;
+#[cfg(target_arch = "x86_64")]
+mod errors;
 mod ground;
 mod kills;
+#[cfg(target_arch = "x86_64")]
+mod limits;
 mod parts;
 mod races;
 mod replay;

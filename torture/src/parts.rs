@@ -3,6 +3,8 @@
 use crate::arguments::Arguments;
 use crate::report::Section;
 use crate::{chaos, crowds, cycles, descriptors, races, rootless, without_openat2};
+#[cfg(target_arch = "x86_64")]
+use crate::{errors, limits};
 
 /// What makes a part.
 type Part = fn(&Arguments) -> Section;
@@ -16,4 +18,10 @@ pub const ALL: &[(&str, Part)] = &[
     ("rootless", rootless::part),
     ("openat2", without_openat2::part),
     ("races", races::part),
+    #[cfg(target_arch = "x86_64")]
+    ("errors", errors::part),
+    #[cfg(target_arch = "x86_64")]
+    ("engine-errors", errors::part_of_engine),
+    #[cfg(target_arch = "x86_64")]
+    ("limits", limits::part),
 ];

@@ -1,0 +1,221 @@
+//! Errors at system calls: each call of each command fails in each way, once. The command either says in one line what failed, or has fully
+//! done its work; one `delete --force` cleans what is left, and the id can be used again.
+
+mod engine;
+mod facts;
+mod names;
+pub mod runtime;
+pub mod verdict;
+
+use crate::arguments::Arguments;
+use crate::replay::tried;
+use crate::report::Section;
+use names::Names;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+use testkit::Host;
+use testkit::injector::{Errno, Injected, inject};
+use verdict::{Swept, judge};
+
+/// How the calls fail.
+const ERRNOS: [Errno; 9] = [
+    Errno::ENOSYS,
+    Errno::EPERM,
+    Errno::EIO,
+    Errno::ENOMEM,
+    Errno::ENOSPC,
+    Errno::EMFILE,
+    Errno::EINTR,
+    Errno::EAGAIN,
+    Errno::EBUSY,
+];
+
+/// How many calls of each command fail with `--quick`: of the runtime, and of the engine, whose commands take longer.
+const QUICK: u64 = 45;
+const QUICK_OF_ENGINE: u64 = 12;
+
+/// Longest time that a command may take, with all that waits in it.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// A command whose calls fail, and the host in which they do.
+pub trait Subject {
+    /// The program.
+    fn program(&self) -> &'static str;
+    /// Its host.
+    fn host(&self) -> &Host;
+    /// Takes what is there now, without what the command is about, for what has to be there at the end.
+    fn begin(&mut self);
+    /// Puts there what the command needs.
+    fn prepare(&self) -> Result<(), String>;
+    /// The command, executed by a shell after a script, if there is one.
+    fn command(&self, before: &str) -> Command;
+    /// Where its output goes, and its errors.
+    fn output(&self) -> (PathBuf, PathBuf);
+    /// How many lines say what failed, of those that it has printed.
+    fn lines_of_error(&self, stderr: &str) -> usize {
+        stderr.trim_end().lines().count()
+    }
+    /// Fails unless all is as after the command.
+    fn has_succeeded(&self, injected: &Injected) -> Result<(), String>;
+    /// Fails unless all is as before the command, or as after it.
+    fn has_failed(&self, injected: &Injected) -> Result<(), String>;
+    /// Cleans with one command; what is left then.
+    fn cleaned(&self) -> Vec<String>;
+    /// Fails unless another container runs as it did.
+    fn bystander(&self) -> Result<(), String>;
+}
+
+/// How many findings of a command stand below the table.
+pub const SHOWN: usize = 8;
+
+/// What makes a subject.
+pub type Make = fn(&Arguments) -> Box<dyn Subject>;
+
+/// Every command of the runtime.
+pub fn part(arguments: &Arguments) -> Section {
+    let section = Section { name: "errors", title: "Errors at system calls of the runtime", ..empty() };
+    swept(arguments, section, &runtime::commands(), QUICK)
+}
+
+/// Every command of the engine that has to do with containers, images and volumes.
+pub fn part_of_engine(arguments: &Arguments) -> Section {
+    let section = Section { name: "engine-errors", title: "Errors at system calls of the engine", ..empty() };
+    swept(arguments, section, engine::COMMANDS, QUICK_OF_ENGINE)
+}
+
+fn empty() -> Section {
+    Section {
+        name: "",
+        title: "",
+        columns: &[
+            "command",
+            "calls",
+            "injections",
+            "succeeded",
+            "refused",
+            "of them without the errno",
+            "hung",
+            "panicked",
+            "left something",
+            "wrong",
+        ],
+        rows: Vec::new(),
+        notes: Vec::new(),
+        fine: true,
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
+fn swept(arguments: &Arguments, mut section: Section, commands: &[(&str, Make)], quick: u64) -> Section {
+    let names = Names::read();
+    for (turn, (command, make)) in commands.iter().enumerate() {
+        if !arguments.wants(command) {
+            continue;
+        }
+        let mut swept = Swept::default();
+        let most = arguments.errors.or(arguments.quick.then_some(quick));
+        let panicked = tried(|| sweep(&mut swept, &*make(arguments), &names, most, turn as u64));
+        swept.wrong.extend(panicked.map(|words| format!("the sweep itself: {words}")));
+        let row = swept.row(command);
+        eprintln!("{}", row.join(" "));
+        section.fine &= swept.findings().next().is_none() && swept.injections > 0;
+        section.notes.extend(swept.findings().take(SHOWN).map(|finding| format!("{command}, {finding}")));
+        section.rows.push(row);
+    }
+    section
+}
+
+/// The calls that fail and how: all of them, or so many spread over all calls and ways. `turn` is another for each command, so that they
+/// do not all meet the same ways.
+fn chosen(calls: u64, most: Option<u64>, turn: u64) -> Vec<(u64, Errno)> {
+    let ways = ERRNOS.len() as u64;
+    let all = calls * ways;
+    let most = most.unwrap_or(all).min(all);
+    let errno = |number: u64| ERRNOS[usize::try_from(number % ways).unwrap_or_default()];
+    if most == all {
+        return (0..all).map(|number| (1 + number / ways, errno(number))).collect();
+    }
+    (0..most)
+        .map(|number| (1 + (number * calls + turn * calls / 7) / most % calls, errno(number * 2 + turn)))
+        .collect()
+}
+
+#[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
+fn sweep(swept: &mut Swept, subject: &dyn Subject, names: &Names, most: Option<u64>, turn: u64) {
+    let once = |wanted: Option<(u64, Errno)>| {
+        let (out, err) = subject.output();
+        inject(subject.command(""), subject.program(), (&out, &err), LIMIT, wanted)
+    };
+    subject.prepare().unwrap_or_else(|why| panic!("before the first: {why}"));
+    let whole = once(None);
+    assert!(whole.code == 0 && !whole.hung, "without an error: {whole:?}");
+    subject.has_succeeded(&whole).unwrap_or_else(|why| panic!("without an error: {why}"));
+    let left = subject.cleaned();
+    assert!(left.is_empty(), "without an error: {left:?}");
+    swept.calls = whole.calls;
+    for (call, errno) in chosen(whole.calls, most, turn) {
+        let at = |met: &str| format!("{errno:?} at call {call} {met}");
+        if let Err(why) = subject.prepare() {
+            // The turn before this one has left it so.
+            swept.left.push(format!("before {}: {why}", at("")));
+            subject.cleaned();
+            if subject.prepare().is_err() {
+                return;
+            }
+        }
+        let injected = once(Some((call, errno)));
+        let met = injected.met.as_ref().map(|met| {
+            let who = if met.by_first { "" } else { " of a child" };
+            format!("{}({}){who}", names.of(met.number), met.arguments)
+        });
+        let Some(met) = met else {
+            // Fewer calls than at first, or one that does not fail in this way.
+            subject.cleaned();
+            continue;
+        };
+        swept.injections += 1;
+        let before = swept.findings().count();
+        let told = |why: &str| {
+            format!("{}: {why}: code {}, {:?}", at(&met), injected.code, injected.stderr.trim_end())
+        };
+        judge(swept, subject, &injected, Some(errno), &told);
+        let left = subject.cleaned();
+        if !left.is_empty() {
+            swept.left.push(told(&left.join("; ")));
+        }
+        if let Err(why) = subject.bystander() {
+            swept.wrong.push(told(&why));
+            return;
+        }
+        for finding in swept.findings().skip(before) {
+            eprintln!("{finding}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn a_sample_has_every_way_and_calls_from_all_over() {
+        assert_eq!(chosen(10, None, 0).len(), 90);
+        assert_eq!(chosen(10, Some(1000), 3).iter().collect::<Vec<_>>().len(), 90);
+        for turn in 0..6 {
+            let some = chosen(700, Some(45), turn);
+            let calls: BTreeSet<u64> = some.iter().map(|(call, _)| *call).collect();
+            assert_eq!((some.len(), calls.len()), (45, 45), "{turn}");
+            assert!(some.iter().all(|(call, _)| (1..=700).contains(call)));
+            assert!(
+                calls.first().is_some_and(|first| *first < 20)
+                    && calls.last().is_some_and(|last| *last > 680)
+            );
+            for errno in ERRNOS {
+                assert_eq!(some.iter().filter(|(_, one)| *one == errno).count(), 5, "{errno}");
+            }
+        }
+        assert_ne!(chosen(700, Some(45), 0), chosen(700, Some(45), 1));
+    }
+}
