@@ -1,6 +1,7 @@
 //! Errors at system calls: each call of each command fails in each way, once. The command either says in one line what failed, or has fully
 //! done its work; one `delete --force` cleans what is left, and the id can be used again.
 
+mod chosen;
 mod engine;
 mod facts;
 mod names;
@@ -17,19 +18,6 @@ use std::time::Duration;
 use testkit::Host;
 use testkit::injector::{Errno, Injected, inject};
 use verdict::{Swept, judge};
-
-/// How the calls fail.
-const ERRNOS: [Errno; 9] = [
-    Errno::ENOSYS,
-    Errno::EPERM,
-    Errno::EIO,
-    Errno::ENOMEM,
-    Errno::ENOSPC,
-    Errno::EMFILE,
-    Errno::EINTR,
-    Errno::EAGAIN,
-    Errno::EBUSY,
-];
 
 /// How many calls of each command fail with `--quick`: of the runtime, and of the engine, whose commands take longer.
 const QUICK: u64 = 45;
@@ -52,6 +40,10 @@ pub trait Subject {
     fn command(&self, before: &str) -> Command;
     /// Where its output goes, and its errors.
     fn output(&self) -> (PathBuf, PathBuf);
+    /// Whether it makes what a container is held by: then each of these calls fails once, however few of the others do.
+    fn holds(&self) -> bool {
+        false
+    }
     /// How many lines say what failed, of those that it has printed.
     fn lines_of_error(&self, stderr: &str) -> usize {
         stderr.trim_end().lines().count()
@@ -126,21 +118,6 @@ fn swept(arguments: &Arguments, mut section: Section, commands: &[(&str, Make)],
     section
 }
 
-/// The calls that fail and how: all of them, or so many spread over all calls and ways. `turn` is another for each command, so that they
-/// do not all meet the same ways.
-fn chosen(calls: u64, most: Option<u64>, turn: u64) -> Vec<(u64, Errno)> {
-    let ways = ERRNOS.len() as u64;
-    let all = calls * ways;
-    let most = most.unwrap_or(all).min(all);
-    let errno = |number: u64| ERRNOS[usize::try_from(number % ways).unwrap_or_default()];
-    if most == all {
-        return (0..all).map(|number| (1 + number / ways, errno(number))).collect();
-    }
-    (0..most)
-        .map(|number| (1 + (number * calls + turn * calls / 7) / most % calls, errno(number * 2 + turn)))
-        .collect()
-}
-
 #[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
 fn sweep(swept: &mut Swept, subject: &dyn Subject, names: &Names, most: Option<u64>, turn: u64) {
     let once = |wanted: Option<(u64, Errno)>| {
@@ -154,7 +131,15 @@ fn sweep(swept: &mut Swept, subject: &dyn Subject, names: &Names, most: Option<u
     let left = subject.cleaned();
     assert!(left.is_empty(), "without an error: {left:?}");
     swept.calls = whole.calls;
-    for (call, errno) in chosen(whole.calls, most, turn) {
+    let mut chosen = chosen::spread(whole.calls, most, turn);
+    if subject.holds() {
+        let named = |(number, first): &(i64, u64)| (names.of(*number), *first);
+        let calls: Vec<(String, u64)> = whole.kinds.iter().map(named).collect();
+        chosen.extend(chosen::holding(&calls, turn));
+    }
+    chosen.sort_unstable_by_key(|(call, errno)| (*call, *errno as i32));
+    chosen.dedup();
+    for (call, errno) in chosen {
         let at = |met: &str| format!("{errno:?} at call {call} {met}");
         if let Err(why) = subject.prepare() {
             // The turn before this one has left it so.
@@ -191,31 +176,5 @@ fn sweep(swept: &mut Swept, subject: &dyn Subject, names: &Names, most: Option<u
         for finding in swept.findings().skip(before) {
             eprintln!("{finding}");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn a_sample_has_every_way_and_calls_from_all_over() {
-        assert_eq!(chosen(10, None, 0).len(), 90);
-        assert_eq!(chosen(10, Some(1000), 3).iter().collect::<Vec<_>>().len(), 90);
-        for turn in 0..6 {
-            let some = chosen(700, Some(45), turn);
-            let calls: BTreeSet<u64> = some.iter().map(|(call, _)| *call).collect();
-            assert_eq!((some.len(), calls.len()), (45, 45), "{turn}");
-            assert!(some.iter().all(|(call, _)| (1..=700).contains(call)));
-            assert!(
-                calls.first().is_some_and(|first| *first < 20)
-                    && calls.last().is_some_and(|last| *last > 680)
-            );
-            for errno in ERRNOS {
-                assert_eq!(some.iter().filter(|(_, one)| *one == errno).count(), 5, "{errno}");
-            }
-        }
-        assert_ne!(chosen(700, Some(45), 0), chosen(700, Some(45), 1));
     }
 }

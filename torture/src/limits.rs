@@ -251,6 +251,7 @@ fn ended(subject: &dyn Subject, by_itself: &str) -> Injected {
     let code = status.and_then(|status| status.code().or(status.signal().map(|signal| 128 + signal)));
     Injected {
         calls: 0,
+        kinds: Vec::new(),
         met: None,
         code: code.unwrap_or(-1),
         hung: status.is_none(),

@@ -77,7 +77,7 @@ impl Finding {
                 delete(&paths.container(id))?;
                 control::remove(paths, id)
             }
-            Some(Remedy::Name(name)) => match names::owner(paths, name) {
+            Some(Remedy::Name(name)) => match names::owner(paths, name)? {
                 Some(owner) if birth::is_gone(paths, &owner)? => names::release_left(paths, name, &owner),
                 _ => Ok(()),
             },

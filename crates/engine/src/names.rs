@@ -61,9 +61,14 @@ pub fn check(name: &str) -> Result<()> {
         .with_hint("use letters, digits, _, . and -, at least two, with a letter or digit first"))
 }
 
-/// The id that a name leads to, be there such a container or not.
-pub fn owner(paths: &Paths, name: &str) -> Option<String> {
-    std::fs::read_link(paths.names().join(name)).ok().map(|owner| owner.display().to_string())
+/// The id that a name leads to, be there such a container or not; none where there is no such name.
+pub fn owner(paths: &Paths, name: &str) -> Result<Option<String>> {
+    let link = paths.names().join(name);
+    match std::fs::read_link(&link) {
+        Ok(owner) => Ok(Some(owner.display().to_string())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(called(|| format!("readlink({link:?})"))(error).into()),
+    }
 }
 
 /// Gives `name` to container `id`, which is there or being made. One link, made or not: no lock is needed.
@@ -75,7 +80,7 @@ pub fn claim(paths: &Paths, name: &str, id: &str) -> Result<()> {
             Err(Errno::EXIST) => {}
             Err(errno) => return Err(called::<Errno>(|| format!("symlink({link:?})"))(errno).into()),
         }
-        let Some(owner) = owner(paths, name) else { continue };
+        let Some(owner) = owner(paths, name)? else { continue };
         if owner == id {
             // Whoever gave it was killed in the middle of it.
             return Ok(());

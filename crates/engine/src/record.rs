@@ -140,19 +140,39 @@ const MANY: usize = 64;
 /// Every container, newest first. No lock is taken: whoever writes is not waited for.
 pub fn list(paths: &Paths) -> Result<Vec<Listed>> {
     let ids = ids(paths)?;
-    let look = |ids: &[String]| -> Vec<Listed> {
-        ids.iter().filter_map(|id| read(paths, id).ok()).map(|record| with_life(paths, record)).collect()
+    let look = |ids: &[String]| -> Result<Vec<Listed>> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            let path = paths.container(id).join("container.json");
+            let text = match std::fs::read(&path) {
+                Ok(text) => text,
+                // Removed meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                // What it uses would be taken for unused, and go.
+                Err(error) => return Err(called(|| format!("read {path:?}"))(error).into()),
+            };
+            // One that is damaged is for `system doctor`.
+            if let Ok(record) = serde_json::from_slice(&text) {
+                found.push(with_life(paths, record));
+            }
+        }
+        Ok(found)
     };
     let mut all = if ids.len() < MANY {
-        look(&ids)
+        look(&ids)?
     } else {
         // Some 40 calls for each, in files that nobody else has open.
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-        std::thread::scope(|scope| {
+        std::thread::scope(|scope| -> Result<Vec<Listed>> {
             let parts = ids.chunks(ids.len().div_ceil(threads));
             let looking: Vec<_> = parts.map(|part| scope.spawn(move || look(part))).collect();
-            looking.into_iter().flat_map(|one| one.join().unwrap_or_default()).collect()
-        })
+            let mut all = Vec::with_capacity(ids.len());
+            for one in looking {
+                let thread = one.join().map_err(|_| Error::new(Kind::Failed, "a thread has panicked"));
+                all.extend(thread??);
+            }
+            Ok(all)
+        })?
     };
     all.sort_by(|a, b| b.record.created.cmp(&a.record.created));
     Ok(all)
@@ -177,8 +197,8 @@ pub fn get(paths: &Paths, wanted: &str) -> Result<Listed> {
 pub fn find(paths: &Paths, wanted: &str) -> Result<String> {
     let missing = || Error::new(Kind::Failed, format!("no such container: {wanted}"));
     if names::check(wanted).is_ok()
-        && let Some(id) = names::owner(paths, wanted)
-        && paths.container(&id).exists()
+        && let Some(id) = names::owner(paths, wanted)?
+        && is_there(&paths.container(&id))?
     {
         return Ok(id);
     }
@@ -188,6 +208,11 @@ pub fn find(paths: &Paths, wanted: &str) -> Result<String> {
         None => Ok(id),
         Some(_) => Err(Error::new(Kind::Usage, format!("more than one container's id begins with {wanted}"))),
     }
+}
+
+/// Whether something is there. What cannot be looked at is no container that there is not.
+fn is_there(path: &Path) -> Result<bool> {
+    Ok(path.try_exists().map_err(called(|| format!("stat({path:?})")))?)
 }
 
 /// The process id of a container's PID 1, if there is such a container and it runs; else that of the container of which it is to

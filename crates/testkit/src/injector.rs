@@ -97,6 +97,8 @@ pub struct Met {
 pub struct Injected {
     /// How many calls there were that count, until the command that was typed had ended.
     pub calls: u64,
+    /// Their numbers, and the first argument of each.
+    pub kinds: Vec<(i64, u64)>,
     /// The one that failed; none where there were fewer, or where it cannot fail in that way.
     pub met: Option<Met>,
     /// The exit code of the command, 128 and its signal when one ended it.
@@ -122,16 +124,25 @@ pub fn inject(
     limit: Duration,
     wanted: Option<(u64, Errno)>,
 ) -> Injected {
-    let injector = Injector { wanted, calls: 0, beginning: BTreeSet::new(), failing: None, met: None };
+    let injector =
+        Injector { wanted, kinds: Vec::new(), beginning: BTreeSet::new(), failing: None, met: None };
     let (end, injector) = traced(command, program, Some((out, err)), limit, injector);
     let read = |path: &Path| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
     let (stdout, stderr) = (read(out), read(err));
-    Injected { calls: injector.calls, met: injector.met, code: end.code, hung: end.hung, stdout, stderr }
+    Injected {
+        calls: injector.kinds.len() as u64,
+        kinds: injector.kinds,
+        met: injector.met,
+        code: end.code,
+        hung: end.hung,
+        stdout,
+        stderr,
+    }
 }
 
 struct Injector {
     wanted: Option<(u64, Errno)>,
-    calls: u64,
+    kinds: Vec<(i64, u64)>,
     /// Who has executed the program and not come to its `main`.
     beginning: BTreeSet<Pid>,
     /// Who is in the call that fails.
@@ -165,8 +176,8 @@ impl AtStops for Injector {
         if !self.counts(pid, number, arguments) {
             return;
         }
-        self.calls += 1;
-        let calls = self.calls;
+        self.kinds.push((number, arguments[0]));
+        let calls = self.kinds.len() as u64;
         let Some((_, errno)) = self.wanted.filter(|(at, _)| *at == calls) else { return };
         let is_directory = Path::new(&format!("/proc/{pid}/fd/{}", arguments[0])).is_dir();
         if !may_fail_with(number, is_directory, errno) {

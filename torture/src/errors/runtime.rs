@@ -157,6 +157,10 @@ impl Subject for OfRuntime {
         self.there = self.oci.leftovers();
     }
 
+    fn holds(&self) -> bool {
+        matches!(self.command, "run" | "exec")
+    }
+
     fn prepare(&self) -> Result<(), String> {
         // They may never have been there.
         std::fs::remove_file(self.facts_file()).ok();

@@ -206,8 +206,8 @@ impl Cgroup {
 /// Not where processes are, but in the root of the hierarchy: the kernel would refuse memory, and cpu and pids would
 /// turn the cgroup into the root of a threaded one, beneath which no process can be started any more (cgroups(7)).
 fn hand_down(dir: &OwnedFd, path: &Path, wanted: &[&str]) {
-    let is_root = place::read(dir, path, "cgroup.type").is_err();
-    if !is_root && place::read(dir, path, "cgroup.procs").is_ok_and(|list| !list.trim().is_empty()) {
+    let is_root = place::read(dir, path, "cgroup.type").is_err_and(|error| error.errno == Errno::NOENT);
+    if !is_root && !place::read(dir, path, "cgroup.procs").is_ok_and(|list| list.trim().is_empty()) {
         return;
     }
     let each: Vec<String> = wanted.iter().map(|controller| format!("+{controller}")).collect();

@@ -114,7 +114,7 @@ fn torn(paths: &Paths, ids: &BTreeSet<String>, all: &mut Vec<Finding>) -> Result
         all.push(Finding::orphan(what, Remedy::Unborn(id.to_owned())));
     }
     for name in names_in(&paths.names()) {
-        let Some(owner) = names::owner(paths, &name) else { continue };
+        let Some(owner) = names::owner(paths, &name)? else { continue };
         if !ids.contains(&owner) && birth::is_gone(paths, &owner)? {
             all.push(Finding::orphan(
                 format!("the name {name}, whose container is gone"),
