@@ -197,6 +197,11 @@ fn whether_the_store_is_whole() {
         true,
         &["has been changed"],
     );
+    // Of what a run goes by, one byte that is another is enough for it: nothing is started.
+    world.host.admin(
+        "cd /tmp/data/image/blobs/sha256; for f in *; do printf '\\377' | dd status=none conv=notrunc bs=1 seek=99 of=$f; done",
+    );
+    world.sh(&[], "echo ran").refuses(FAILED, &["content has digest sha256:", "blobs/sha256/"]);
 }
 
 #[test]
