@@ -20,7 +20,7 @@ pub struct Request {
     pub target: String,
     /// Name in lower case, and value.
     pub headers: Vec<(String, String)>,
-    /// As many bytes as `content-length` says.
+    /// As many bytes as `content-length` says; what is no text in them is replaced.
     pub body: String,
 }
 
@@ -33,6 +33,9 @@ impl Request {
 
 /// Status and body.
 pub type Answer = (u16, Vec<u8>);
+
+/// Status, headers and body.
+pub type Full = (u16, Vec<(&'static str, String)>, Vec<u8>);
 
 /// A server that runs; dropping it ends it.
 pub struct Web {
@@ -62,15 +65,29 @@ impl Web {
         port: u16,
         handler: impl Fn(&Request) -> Answer + Send + Sync + 'static,
     ) -> Self {
+        let full = move |request: &Request| {
+            let (status, body) = handler(request);
+            (status, Vec::new(), body)
+        };
+        Self::start_at(host, ("127.0.0.1", port), full)
+    }
+
+    /// The same on some address of the host, with headers.
+    #[track_caller]
+    pub fn start_at(
+        host: &Host,
+        (address, port): (&'static str, u16),
+        handler: impl Fn(&Request) -> Full + Send + Sync + 'static,
+    ) -> Self {
         let namespace =
             File::open(format!("/proc/{}/ns/net", host.pid())).expect("the host's network namespace");
         // The thread ends with what it opens: no other thread of this program may be in the host.
         let bind = move || -> std::io::Result<TcpListener> {
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
-            TcpListener::bind(("127.0.0.1", port))
+            TcpListener::bind((address, port))
         };
         let bound = std::thread::spawn(bind).join().expect("the thread that binds");
-        let listener = Arc::new(bound.unwrap_or_else(|error| panic!("bind 127.0.0.1:{port}: {error}")));
+        let listener = Arc::new(bound.unwrap_or_else(|error| panic!("bind {address}:{port}: {error}")));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (accepts, keeps) = (Arc::clone(&listener), Arc::clone(&seen));
         let handler = Arc::new(handler);
@@ -83,7 +100,7 @@ impl Web {
             }
         };
         let thread = Some(std::thread::spawn(serve));
-        Self { address: format!("127.0.0.1:{port}"), listener, seen, thread }
+        Self { address: format!("{address}:{port}"), listener, seen, thread }
     }
 
     /// Every request since the last call.
@@ -104,7 +121,7 @@ impl Drop for Web {
 
 fn serve(
     stream: &TcpStream,
-    handler: &impl Fn(&Request) -> Answer,
+    handler: &impl Fn(&Request) -> Full,
     keeps: &Mutex<Vec<Request>>,
 ) -> std::io::Result<()> {
     let mut input = BufReader::new(stream);
@@ -121,10 +138,15 @@ fn serve(
     }
     let mut request = Request { method, target, headers, body: String::new() };
     let length = request.header("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    input.take(length).read_to_string(&mut request.body)?;
-    let (status, body) = handler(&request);
+    let mut body = Vec::new();
+    input.take(length).read_to_end(&mut body)?;
+    request.body = String::from_utf8_lossy(&body).into_owned();
+    let (status, headers, body) = handler(&request);
+    let is_head = request.method == "HEAD";
     keeps.lock().expect("no handler has panicked").push(request);
     let mut output = stream;
-    write!(output, "HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len())?;
-    output.write_all(&body)
+    write!(output, "HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {}\r\n", body.len())?;
+    headers.iter().try_for_each(|(name, value)| write!(output, "{name}: {value}\r\n"))?;
+    output.write_all(b"\r\n")?;
+    if is_head { Ok(()) } else { output.write_all(&body) }
 }
