@@ -61,7 +61,7 @@ test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1; with Ap
 
 torture: setup fixtures ## escapes replayed, each shown able to fail; kills at every system call, crowds, chaos (WORKS=words, KILLS=N, SEED=N; days, kills alone: with KILLS=300 hours)
 	$(CARGO) build --workspace --bins
-	$(CARGO) build -p devoxx-runtime --features all_mutants --target-dir "$(TARGET)/mutants"
+	$(CARGO) build -p devoxx-runtime -p devoxx-container --features all_mutants --target-dir "$(TARGET)/mutants"
 	$(SUDO) "$(TARGET)/debug/torture" --programs "$(TARGET)/debug" --mutants "$(TARGET)/mutants/debug" \
 		--out "$(TARGET)/torture" $(if $(KILLS),--kills $(KILLS)) $(if $(ERRORS),--errors $(ERRORS)) $(if $(STARTS),--starts $(STARTS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick) $(WORKS)

@@ -174,8 +174,16 @@ enum Held<'a> {
     Of(BorrowedFd<'a>),
 }
 
+/// A mutant: links lead where the kernel takes them by itself.
+fn follows_links_out() -> bool {
+    sys::mutant!("mutant_en_01", "mutant_en_03")
+}
+
 fn inside(files: &Files) -> Root<'_> {
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let resolve = match follows_links_out() {
+        true => ResolveFlags::empty(),
+        false => ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS,
+    };
     Root { file: Held::Of(files.root.as_fd()), resolve: Some(resolve) }
 }
 
@@ -202,8 +210,12 @@ impl Root<'_> {
     fn look(&self, path: &str, follow: bool) -> Result<Option<(OwnedFd, Stat)>> {
         let flags = OFlags::PATH | OFlags::CLOEXEC | if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
         let mut patience = Patience::default();
+        let beneath = format!("./{path}");
         let opened = loop {
             let opened = match self.resolve {
+                Some(resolve) if follows_links_out() => {
+                    rustix::fs::openat2(self.fd(), &beneath, flags, Mode::empty(), resolve)
+                }
                 Some(resolve) => rustix::fs::openat2(self.fd(), path, flags, Mode::empty(), resolve),
                 None => rustix::fs::openat(self.fd(), path, flags, Mode::empty()),
             };

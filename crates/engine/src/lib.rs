@@ -5,6 +5,9 @@
 //! ```
 //! It has no terminal and prints nothing; what a wish is made of on a command line stands in `cli`.
 
+#[cfg(all(feature = "mutants", not(debug_assertions)))]
+compile_error!("a mutant leaves a defence out: it is for tests, and never in a release");
+
 mod attach;
 mod base;
 mod binds;

@@ -88,7 +88,8 @@ impl FromStr for Digest {
             "sha512" => (Algorithm::Sha512, 128),
             _ => return Err(bad("is neither sha256 nor sha512")),
         };
-        if hex.len() != length || !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+        let is_hex = hex.len() == length && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_hex && !sys::mutant!("mutant_im_08") {
             return Err(bad(&format!("is not {length} lower case hexadecimal digits")));
         }
         Ok(Self { algorithm, hex: hex.to_owned() })

@@ -3,6 +3,9 @@
 //! It does not mount, does not run anything but credential helpers and `getent`, does not print, and leaves no thread behind
 //! when a call returns. What is an image's default command is the engine's question; here is only its configuration.
 
+#[cfg(all(feature = "mutants", not(debug_assertions)))]
+compile_error!("a mutant leaves a defence out: it is for tests, and never in a release");
+
 pub mod archive;
 mod challenge;
 pub mod credentials;

@@ -353,7 +353,8 @@ impl Load<'_> {
     /// The image of a manifest, or of an index for this machine.
     fn described(&self, mut digest: Digest, media_type: &str, names: &[Reference]) -> Result<Vec<String>> {
         let mut media_type = media_type.to_owned();
-        for _ in 0..DEPTH {
+        let most = if sys::mutant!("mutant_im_11") { usize::MAX } else { DEPTH };
+        for _ in 0..most {
             let bytes = self.blob(&digest)?;
             match manifest::parse(&bytes, &media_type)? {
                 Manifest::Index(entries) => {

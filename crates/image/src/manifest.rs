@@ -102,14 +102,13 @@ pub(crate) fn parse(bytes: &[u8], served_as: &str) -> Result<Manifest> {
     }
     // Readers that do not care for case would read another document.
     let fields = ["schemaVersion", "mediaType", "config", "layers", "manifests"];
-    if let Some(key) =
-        document.others.keys().find(|key| fields.iter().any(|field| field.eq_ignore_ascii_case(key)))
-    {
+    let is_field = |key: &&String| fields.iter().any(|field| field.eq_ignore_ascii_case(key));
+    if let Some(key) = document.others.keys().find(is_field).filter(|_| !sys::mutant!("mutant_im_07")) {
         return Err(corrupt(format!("manifest: {key:?}, which is no field and might be one")));
     }
     let known = |kind: &&str| INDEXES.contains(kind) || MANIFESTS.contains(kind);
     let kind = match (document.media_type.as_deref(), Some(served_as).filter(|kind| !kind.is_empty())) {
-        (Some(said), Some(served)) if said != served => {
+        (Some(said), Some(served)) if said != served && !sys::mutant!("mutant_im_07") => {
             return Err(corrupt(format!("manifest: says {said:?} but was served as {served:?}")));
         }
         (Some(kind), _) | (None, Some(kind)) => kind,

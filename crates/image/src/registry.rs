@@ -291,7 +291,8 @@ impl<'a> Registry<'a> {
         }
         // And it goes to nobody else because a registry says so, or who speaks for it.
         let allowed = std::env::var(REALMS).unwrap_or_default();
-        if credential.is_some() && !realm::is_of(&self.base, &realm, &allowed) {
+        let is_of = realm::is_of(&self.base, &realm, &allowed) || sys::mutant!("mutant_im_10_realm");
+        if credential.is_some() && !is_of {
             let text =
                 format!("token realm {realm}: it is not of {}, whose credential it would get", self.registry);
             return Err(Error::new(Kind::Unauthorized, text)

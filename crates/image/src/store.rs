@@ -241,7 +241,9 @@ impl Store {
     pub(crate) fn blob(&self, digest: &Digest) -> Result<Vec<u8>> {
         let path = self.blob_path(digest);
         let bytes = read_file(&path, 16 << 20)?;
-        digest.verify(&bytes).within(|| format!("read {path:?}"))?;
+        if !sys::mutant!("mutant_im_12") {
+            digest.verify(&bytes).within(|| format!("read {path:?}"))?;
+        }
         Ok(bytes)
     }
 
@@ -268,7 +270,8 @@ pub(crate) fn parse_config(bytes: &[u8]) -> Result<ImageConfiguration> {
     let is_variable = |entry: &&String| {
         entry.split_once('=').is_some_and(|(name, _)| !name.is_empty()) && !entry.contains('\0')
     };
-    if let Some(entry) = config.env().iter().flatten().find(|entry| !is_variable(entry)) {
+    let odd = config.env().iter().flatten().find(|entry| !is_variable(entry));
+    if let Some(entry) = odd.filter(|_| !sys::mutant!("mutant_en_19")) {
         let shown: String = entry.chars().take(100).collect();
         return Err(bad(format!("the variable {shown:?} is no NAME=VALUE")));
     }

@@ -177,7 +177,7 @@ fn of_network(bridge: &str, subnets: impl Iterator<Item = Subnet>, internal: boo
         Element::member(base::BRIDGES, name.clone()),
         Element::member(base::WITHIN, [name.clone(), name.clone()].concat()),
     ];
-    if internal {
+    if internal && !sys::mutant!("mutant_nw_05") {
         all.push(Element::member(base::INTERNAL, name));
         return all;
     }

@@ -40,7 +40,8 @@ pub fn trust_no_neighbour(link: &str, ipv6: bool) -> Result<()> {
         // A kernel without IPv6.
         return Ok(());
     }
-    set(&format!("{IPV6}/{link}/accept_ra"), "0")?;
+    set(&format!("{IPV6}/{link}/accept_ra"), if sys::mutant!("mutant_nw_04") { "2" } else { "0" })?;
+    let ipv6 = ipv6 || sys::mutant!("mutant_nw_03");
     set(&format!("{IPV6}/{link}/disable_ipv6"), if ipv6 { "0" } else { "1" })
 }
 

@@ -4,6 +4,9 @@
 //! is started but `pasta`. It is NOT a name server, it does not write into a container's root, and it keeps no
 //! process: what is attached is found again from the container's id and the lease file alone.
 
+#[cfg(all(feature = "mutants", not(debug_assertions)))]
+compile_error!("a mutant leaves a defence out: it is for tests, and never in a release");
+
 mod attach;
 pub mod bridges;
 pub mod definition;

@@ -58,7 +58,7 @@ impl Connection {
 
     /// Whether it takes its words so slowly that no more should come for now.
     pub fn is_full(&self) -> bool {
-        self.outgoing.len() - self.sent > FULL
+        self.outgoing.len() - self.sent > FULL && !sys::mutant!("mutant_en_24")
     }
 
     /// Says something, as soon as there is room.

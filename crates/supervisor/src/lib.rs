@@ -6,6 +6,9 @@
 //! ```
 //! It makes nothing and removes nothing: what a container is made of stands in `runtime`, what it leaves behind in `engine`.
 
+#[cfg(all(feature = "mutants", not(debug_assertions)))]
+compile_error!("a mutant leaves a defence out: it is for tests, and never in a release");
+
 pub mod connection;
 pub mod frame;
 pub mod log;

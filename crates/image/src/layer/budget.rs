@@ -22,7 +22,7 @@ const RESERVE: u64 = 1 << 30;
 
 /// Whether a disk can take something and has enough left for all others.
 fn suffices(size: u64, free: u64, something: u64) -> bool {
-    if size == 0 {
+    if size == 0 || sys::mutant!("mutant_im_06") {
         // A file system that does not say.
         return true;
     }

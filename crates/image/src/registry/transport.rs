@@ -65,7 +65,7 @@ impl Transport {
             }
             let next =
                 redirect(&url, &response).map_err(|error| error.within(format!("GET {url}: redirect")))?;
-            if !next.same_origin(&url) {
+            if !next.same_origin(&url) && !sys::mutant!("mutant_im_10") {
                 authorization = None;
             }
             url = next;
@@ -358,6 +358,7 @@ impl Answer {
 
     /// The whole body, if it is small.
     pub fn bytes(&mut self, limit: u64) -> Result<Vec<u8>> {
+        let limit = if sys::mutant!("mutant_im_05") { u64::MAX - 1 } else { limit };
         let mut bytes = Vec::new();
         let reader = Paced::new(self.response.body_mut().as_reader());
         reader

@@ -99,7 +99,7 @@ impl Registry<'_> {
         fine: &[u16],
     ) -> Result<Answer, Trouble> {
         // Who we are is for the registry alone, and not for where it keeps its blobs.
-        let own = url.same_origin(&self.base);
+        let own = url.same_origin(&self.base) || sys::mutant!("mutant_im_10_upload");
         let known = self.lock().clone().filter(|_| own);
         let mut answer = self.transport.send(method, url, known.as_deref(), media)?;
         if answer.status() == 401 && own {

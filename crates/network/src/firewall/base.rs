@@ -127,7 +127,10 @@ fn inbound(ipv6: bool) -> Vec<(&'static str, Message)> {
         // Nor a neighbour of the host a port that is published on 127.0.0.1: from outside, such an address is
         // wrong, and is left for the kernel to drop. The host's own packets come by `output`.
         rule("prerouting", |r| r.to(true, &[127]).verdict(Verdict::Return)),
-        rule("prerouting", |r| r.for_this_host().verdict(Verdict::Jump(PUBLISHED))),
+        rule("prerouting", |r| match sys::mutant!("mutant_nw_07") {
+            true => r.verdict(Verdict::Jump(PUBLISHED)),
+            false => r.for_this_host().verdict(Verdict::Jump(PUBLISHED)),
+        }),
     ];
     if ipv6 {
         // The kernel takes no answer for ::1 from another link (IPv6 has no route_localnet), so a client would wait
@@ -161,7 +164,10 @@ fn outbound(v4: bool) -> Vec<(&'static str, Message)> {
         rule("postrouting", |r| r.outgoing(Is::Equal, BRIDGES).out_of(v4, pool(v4)).published().masquerade()),
     ];
     if v4 {
-        all.push(rule("postrouting", |r| r.outgoing(Is::Equal, BRIDGES).from(v4, &[127]).masquerade()));
+        all.push(rule("postrouting", |r| match r.outgoing(Is::Equal, BRIDGES) {
+            all if sys::mutant!("mutant_nw_02") => all.masquerade(),
+            own => own.from(v4, &[127]).masquerade(),
+        }));
     }
     all
 }

@@ -32,7 +32,8 @@ pub fn fill_when_empty(to: &OwnedFd, from: &OwnedFd) -> Result<()> {
         // Most volumes are somebody's already: nothing is waited for then.
         let is_mark = |name: &CString| **name == *COPYING || **name == *COPIED;
         let is_ours = || open_directory(volume.as_fd(), COPIED).is_ok();
-        if names(&volume)?.iter().any(|name| !is_mark(name)) && !is_ours() {
+        let is_anybodys = names(&volume)?.iter().any(|name| !is_mark(name)) && !is_ours();
+        if is_anybodys && !sys::mutant!("mutant_en_07") {
             return Ok(());
         }
         // Of several containers that start at once the first fills it, and the others find it filled.
@@ -46,7 +47,7 @@ pub fn fill_when_empty(to: &OwnedFd, from: &OwnedFd) -> Result<()> {
             return own_like(to.as_fd(), &source);
         }
         // What cannot be a copy that was broken off is somebody's.
-        let broken_off = there.iter().all(|name| **name == *COPYING);
+        let broken_off = there.iter().all(|name| **name == *COPYING) || sys::mutant!("mutant_en_07");
         if !broken_off || (!there.is_empty() && remove_tree(&volume, COPYING, 0).is_err()) {
             return Ok(());
         }

@@ -24,7 +24,14 @@ pub fn resolve_without_links(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedF
 
 /// A mutant: links are followed as the kernel does it by itself, absolute ones from the root that this process has, the host's.
 fn follows_links_out() -> bool {
-    sys::mutant!("mutant_rt_06", "mutant_rt_14", "mutant_rt_18")
+    sys::mutant!(
+        "mutant_rt_06",
+        "mutant_rt_14",
+        "mutant_rt_18",
+        "mutant_rt_21",
+        "mutant_en_04",
+        "mutant_en_17"
+    )
 }
 
 /// A mutant: what was found safely is opened again by its name, as whoever checks a path and then spends it does (CVE-2021-30465).

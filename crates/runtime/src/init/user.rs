@@ -45,7 +45,7 @@ impl Identity {
 
 /// Finds out who the plan means, in the container's own files.
 pub fn identify(root: &OwnedFd, process: &Process) -> Result<Identity> {
-    if process.entry.as_ref().is_some_and(|entry| !is_one_line(entry)) {
+    if process.entry.as_ref().is_some_and(|entry| !is_one_line(entry)) && !sys::mutant!("mutant_en_11") {
         // The working directory of an image is in it.
         let text = "a home directory with a colon or a line break cannot stand in /etc/passwd";
         return Err(Error::new(Kind::Invalid, text));
@@ -123,6 +123,10 @@ enum Written<'a> {
 
 fn written(text: &str) -> Result<Written<'_>> {
     let invalid = |why: &str| Err(Error::new(Kind::Invalid, format!("id {text:?} is {why}")));
+    if sys::mutant!("mutant_en_13", "mutant_rt_02") {
+        let id = number(text).filter(|_| !sys::mutant!("mutant_rt_02"));
+        return Ok(id.map_or(Written::Name(text), Written::Id));
+    }
     if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
         return number(text).map_or_else(|| invalid("out of range"), |id| Ok(Written::Id(id)));
     }
@@ -156,7 +160,7 @@ fn read(root: &OwnedFd, path: &str) -> Result<String> {
         Err(error) => return Err(error.into()),
     };
     let refused = |why: &str| Err(Error::new(Kind::Invalid, format!("the container's {path} {why}")));
-    if kind(&file)? != FileType::RegularFile {
+    if kind(&file)? != FileType::RegularFile && !sys::mutant!("mutant_en_09") {
         return refused("is no regular file");
     }
     let mut text = Vec::new();
@@ -165,7 +169,7 @@ fn read(root: &OwnedFd, path: &str) -> Result<String> {
         .read_to_end(&mut text)
         .map_err(called(|| format!("read {path:?}")))?;
     // Half a file would be another one: who is in it last would have no groups.
-    if text.len() as u64 > LONGEST {
+    if text.len() as u64 > LONGEST && !sys::mutant!("mutant_en_10") {
         return refused(&format!("has more than {LONGEST} bytes"));
     }
     Ok(String::from_utf8_lossy(&text).into_owned())
@@ -213,7 +217,7 @@ fn written_identity(text: &str, passwd: &str, group: &str) -> Result<Identity> {
     };
     // The own group is in the list too, as in docker: a program that gives it up as its group must not gain what members are
     // denied (CVE-2022-36109).
-    let mut groups = vec![gid];
+    let mut groups = if sys::mutant!("mutant_en_14") { Vec::new() } else { vec![gid] };
     // A group that is named replaces the user's own list, as in docker.
     if let (Some(name), None) = (line.as_ref().and_then(|fields| fields.first()), asked_group) {
         let is_member = |fields: &Vec<&str>| {

@@ -100,7 +100,7 @@ pub(crate) fn read<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Option<(Wha
         EntryType::Block => What::Node { kind: FileType::BlockDevice, device: device()? },
         EntryType::Char => match device()? {
             // To overlayfs it would be a whiteout.
-            0 => return Err(corrupt("a character device 0:0")),
+            0 if !sys::mutant!("mutant_im_13_node") => return Err(corrupt("a character device 0:0")),
             device => What::Node { kind: FileType::CharacterDevice, device },
         },
         other => return Err(corrupt(format!("unknown type of entry {:#04x}", other.as_byte()))),
@@ -164,6 +164,7 @@ impl Extended {
             let record = record.map_err(|_| corrupt("a malformed PAX record"))?;
             let (key, value) = (record.key_bytes(), record.value_bytes());
             match key {
+                _ if sys::mutant!("mutant_im_04") => (),
                 b"path" | b"linkpath" | b"size" | b"uid" | b"gid" | b"mtime" => {
                     if seen.contains(&key) {
                         return Err(corrupt("two PAX records for one field"));
@@ -215,7 +216,8 @@ impl Extended {
             return;
         };
         let user = name.starts_with("user.") && !name.starts_with("user.overlay.");
-        if (user || name == "security.capability") && !name.contains('\0') {
+        let wanted = user || name == "security.capability" || sys::mutant!("mutant_im_13");
+        if wanted && !name.contains('\0') {
             self.attributes.push((name.to_owned(), value.to_vec()));
         }
     }

@@ -15,6 +15,11 @@ use std::rc::Rc;
 const OPEN: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 const INSIDE: ResolveFlags = ResolveFlags::IN_ROOT.union(ResolveFlags::NO_MAGICLINKS);
 
+/// A mutant: links and `..` lead where the kernel takes them by itself.
+fn follows_links_out() -> bool {
+    sys::mutant!("mutant_im_02", "mutant_im_02_up", "mutant_im_03", "mutant_en_06")
+}
+
 pub(super) struct Place {
     root: OwnedFd,
     ownership: Ownership,
@@ -52,9 +57,13 @@ impl Place {
     }
 
     fn inside(&self, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+        self.resolved(path, if follows_links_out() { ResolveFlags::empty() } else { INSIDE })
+    }
+
+    fn resolved(&self, path: &[u8], how: ResolveFlags) -> rustix::io::Result<OwnedFd> {
         let path = if path.is_empty() { b"." } else { path };
         loop {
-            match rustix::fs::openat2(&self.root, path, OPEN, Mode::empty(), INSIDE) {
+            match rustix::fs::openat2(&self.root, path, OPEN, Mode::empty(), how) {
                 // The kernel could not rule out a race with a rename elsewhere; openat2(2) says to try again.
                 Err(Errno::AGAIN | Errno::INTR) => (),
                 opened => return opened,
@@ -130,7 +139,8 @@ impl Place {
 
     pub fn directory(&mut self, parent: &[u8], name: &[u8]) -> Result<OwnedFd> {
         let parent = self.parent(parent)?;
-        let open = || rustix::fs::openat(&*parent, name, OPEN | OFlags::NOFOLLOW, Mode::empty());
+        let nofollow = if sys::mutant!("mutant_im_01") { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let open = || rustix::fs::openat(&*parent, name, OPEN | nofollow, Mode::empty());
         match rustix::fs::mkdirat(&*parent, name, Mode::RWXU) {
             Err(Errno::EXIST) if kind_of(&parent, name)? == Some(Found::Directory) => (),
             Err(Errno::EXIST) if self.careful => {
@@ -166,7 +176,8 @@ impl Place {
         target_parent: &[u8],
         target: &[u8],
     ) -> Result<()> {
-        let from = self.inside(target_parent).map_err(|errno| unresolved(target_parent, errno))?;
+        let how = if sys::mutant!("mutant_im_02_hard") { ResolveFlags::empty() } else { INSIDE };
+        let from = self.resolved(target_parent, how).map_err(|errno| unresolved(target_parent, errno))?;
         let missing =
             || Error::new(Kind::Corrupt, format!("hard link to {}, which is not there", shown(target)));
         let wanted = rustix::fs::statat(&from, target, AtFlags::SYMLINK_NOFOLLOW).map_err(|_| missing())?;
@@ -290,7 +301,8 @@ enum Found {
 }
 
 fn kind_of(parent: &OwnedFd, name: &[u8]) -> Result<Option<Found>> {
-    match rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+    let nofollow = if sys::mutant!("mutant_im_01") { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+    match rustix::fs::statat(parent, name, nofollow) {
         Err(Errno::NOENT) => Ok(None),
         Err(errno) => Err(failed(|| format!("stat {}", shown(name)))(errno)),
         Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {

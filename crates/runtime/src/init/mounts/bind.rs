@@ -50,7 +50,10 @@ pub fn open(bind: &Bind) -> Result<Opened> {
 pub fn clone_part(path: &Path, part: &Path) -> Result<OwnedFd> {
     let root = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
         .map_err(called::<Errno>(|| format!("open({path:?})")))?;
-    let inside = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let inside = match sys::mutant!("mutant_en_08") {
+        true => ResolveFlags::empty(),
+        false => ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS,
+    };
     let mut patience = Patience::default();
     let found = loop {
         let opened = rustix::fs::openat2(&root, part, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), inside);
