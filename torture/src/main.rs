@@ -17,6 +17,7 @@ mod cycles;
 mod descriptors;
 #[cfg(target_arch = "x86_64")]
 mod errors;
+mod engine;
 mod ground;
 mod kills;
 #[cfg(target_arch = "x86_64")]

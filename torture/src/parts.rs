@@ -2,7 +2,7 @@
 
 use crate::arguments::Arguments;
 use crate::report::Section;
-use crate::{chaos, crowds, cycles, descriptors, races, rootless, without_openat2};
+use crate::{chaos, crowds, cycles, descriptors, engine, races, rootless, without_openat2};
 #[cfg(target_arch = "x86_64")]
 use crate::{errors, limits};
 
@@ -11,6 +11,7 @@ type Part = fn(&Arguments) -> Section;
 
 /// In the order of the report.
 pub const ALL: &[(&str, Part)] = &[
+    ("engine", engine::part),
     ("descriptors", descriptors::part),
     ("crowds", crowds::part),
     ("cycles", cycles::part),

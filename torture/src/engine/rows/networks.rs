@@ -1,0 +1,272 @@
+//! Networks: who is told who asks, what is asked for by nobody, whose word is taken.
+
+use super::super::archive::Image;
+use super::super::ground::Ground;
+use super::super::outside::Outside;
+use super::super::{BOTH, ROOT, Replay};
+use testkit::deadline::wait_for;
+
+/// A container that says who asks it, on its port 80.
+const WHO: &str =
+    "mkdir -p /www/cgi-bin; printf '#!/bin/sh\\necho; echo container; echo $REMOTE_ADDR\\n' >/www/cgi-bin/who
+    chmod 755 /www/cgi-bin/who; exec httpd -f -p 80 -h /www";
+
+/// What it says at an address of the host.
+fn who(ground: &Ground, port: &str, from: &Outside<'_>, url: &str) -> String {
+    ground.has(&Image::base(), "good:1");
+    ground.start(&["-p", port], "who", "good:1", WHO);
+    wait_for("the server", || {
+        let said = from.get(url);
+        (said.code == 0).then_some(said.stdout)
+    })
+}
+
+/// A script that asks a server for `/who`. It knows no names, so the ordinary program would not do.
+fn ask(server: &str) -> String {
+    format!("printf 'GET /who HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {server} | tail -n 1")
+}
+
+/// A word of a router's (RFC 4861, 4.2), to all on a link of the host.
+const ADVERTISES: &str = r#"perl -MSocket -e '
+    my $link = shift; socket(my $s, AF_INET6, SOCK_RAW, 58) or die "socket: $!";
+    setsockopt($s, 41, 18, pack("i", 255)) or die "hops: $!";
+    setsockopt($s, 41, 17, pack("i", $link)) or die "link: $!";
+    my $to = Socket::pack_sockaddr_in6(0, Socket::inet_pton(AF_INET6, "ff02::1"), $link);
+    my $word = pack("CCnCCnNN", 134, 0, 0, 64, 0, 1800, 0, 0);
+    my $prefix = pack("CCCCNNN", 3, 4, 64, 0xc0, 86400, 86400, 0) . Socket::inet_pton(AF_INET6, "2001:db8:bad::");
+    defined send($s, $word . $prefix, 0, $to) or die "send: $!"' "#;
+
+/// The rows.
+pub const ROWS: &[Replay] = &[
+    Replay {
+        row: "NW-02",
+        what: "a service that is told that its clients are the host",
+        users: ROOT,
+        mutant: Some("mutant_nw_02"),
+        attack: |ground| {
+            let outside = Outside::new(ground, "out0", "10.99.1");
+            let said = who(ground, "8080:80", &outside, "http://10.99.1.1:8080/cgi-bin/who");
+            assert!(said.contains("10.99.1.2"), "asked from 10.99.1.2, and told that it was {said}");
+            ground.remove("who");
+            drop(outside);
+            ground.is_intact();
+        },
+        control: |ground| {
+            let outside = Outside::new(ground, "out0", "10.99.1");
+            who(ground, "8080:80", &outside, "http://10.99.1.1:8080/cgi-bin/who");
+            let own = ground.sh("curl -sf --noproxy '*' http://127.0.0.1:8080/cgi-bin/who").ok();
+            assert!(own.stdout.contains("container"), "{own}");
+        },
+    },
+    Replay {
+        row: "NW-03",
+        what: "IPv6 on a network that was asked for without",
+        users: ROOT,
+        mutant: Some("mutant_nw_03"),
+        attack: |ground| {
+            ground.tree("");
+            let see = "grep -v ' lo$' /proc/net/if_inet6; cat /proc/sys/net/ipv6/conf/eth0/disable_ipv6; grep -v ' lo$' /proc/net/ipv6_route | wc -l";
+            ground.call(&["network", "create", "--subnet", "10.78.0.0/24", "four"]).ok();
+            let run = ["run", "--rm", "--net", "four", "--rootfs", "/tmp/work/tree", "sh", "-c", see];
+            ground.call(&run).ok().prints("1\n0");
+            ground
+                .host
+                .admin(
+                    "for bridge in $(ls /sys/class/net | grep ^dvb); do ip -6 address show dev $bridge; done",
+                )
+                .prints("");
+            ground.call(&["network", "rm", "four"]).ok();
+            ground.is_intact();
+        },
+        control: |ground| {
+            ground.tree("");
+            ground
+                .call(&[
+                    "network",
+                    "create",
+                    "--ipv6",
+                    "--subnet",
+                    "10.77.0.0/24",
+                    "--subnet",
+                    "fd77::/64",
+                    "six",
+                ])
+                .ok();
+            let see = "ip -6 -o address show dev eth0 scope global | grep -c fd77:";
+            ground
+                .call(&["run", "--rm", "--net", "six", "--rootfs", "/tmp/work/tree", "sh", "-c", see])
+                .ok()
+                .prints("1");
+        },
+    },
+    Replay {
+        row: "NW-04",
+        what: "a neighbour who says that he is the router",
+        users: ROOT,
+        mutant: Some("mutant_nw_04"),
+        attack: |ground| {
+            ground.tree("");
+            ground
+                .call(&[
+                    "network",
+                    "create",
+                    "--ipv6",
+                    "--subnet",
+                    "10.77.0.0/24",
+                    "--subnet",
+                    "fd77::/64",
+                    "six",
+                ])
+                .ok();
+            let words =
+                ["run", "-d", "--name", "one", "--net", "six", "--rootfs", "/tmp/work/tree", "sleep", "1000"];
+            ground.call(&words).ok();
+            let see = [
+                "exec",
+                "one",
+                "sh",
+                "-c",
+                "awk '{print $1, $2, $5, $6, $10}' /proc/net/ipv6_route | sort; cut -d' ' -f1 /proc/net/if_inet6 | sort",
+            ];
+            // Its own address of the link comes with the link, and is there once it has answered.
+            let answers = ["exec", "one", "ping", "-6", "-c", "1", "-W", "5", "fd77::1"];
+            ground.call(&answers).ok();
+            let before = ground.call(&see).ok().stdout;
+            let bridge = "$(cat /sys/class/net/$(ls /sys/class/net | grep ^dvb)/ifindex)";
+            ground.host.admin(&format!("{ADVERTISES} {bridge}"));
+            ground.call(&answers).ok();
+            ground.call(&see).ok().prints(&before);
+            ground.call(&["exec", "one", "cat", "/proc/sys/net/ipv6/conf/eth0/accept_ra"]).ok().prints("0");
+            ground.remove("one");
+            ground.call(&["network", "rm", "six"]).ok();
+            ground.is_intact();
+        },
+        control: |ground| {
+            ground.tree("");
+            ground
+                .call(&[
+                    "network",
+                    "create",
+                    "--ipv6",
+                    "--subnet",
+                    "10.77.0.0/24",
+                    "--subnet",
+                    "fd77::/64",
+                    "six",
+                ])
+                .ok();
+            let see = "ip -6 route | grep -c '^default via fd77::1'";
+            ground
+                .call(&["run", "--rm", "--net", "six", "--rootfs", "/tmp/work/tree", "sh", "-c", see])
+                .ok()
+                .prints("1");
+        },
+    },
+    Replay {
+        row: "NW-07",
+        what: "a published port that catches what the host only forwards to another machine",
+        users: ROOT,
+        mutant: Some("mutant_nw_07"),
+        attack: |ground| {
+            let (client, server) =
+                (Outside::new(ground, "out0", "10.99.1"), Outside::new(ground, "out1", "10.99.2"));
+            ground.sh("mkdir -p www; echo 'the other machine' >www/who").ok();
+            let other = server.spawn("busybox httpd -f -p 8080 -h /tmp/work/www");
+            who(ground, "8080:80", &client, "http://10.99.1.1:8080/cgi-bin/who");
+            let said = wait_for("the other machine", || {
+                let said = client.get("http://10.99.2.2:8080/who");
+                (said.code == 0 || client.get("http://10.99.2.2:8080/cgi-bin/who").code == 0).then_some(said)
+            });
+            assert_eq!(said.line(), "the other machine", "{said}");
+            drop((other, client, server));
+            ground.remove("who");
+            ground.is_intact();
+        },
+        control: |ground| {
+            let client = Outside::new(ground, "out0", "10.99.1");
+            let said = who(ground, "8080:80", &client, "http://10.99.1.1:8080/cgi-bin/who");
+            assert!(said.contains("container"), "{said}");
+        },
+    },
+    Replay {
+        row: "NW-01",
+        what: "sockets of the engine that a container on the host's network would reach by name",
+        users: BOTH,
+        // They are files, beneath directories that are closed.
+        mutant: None,
+        attack: |ground| {
+            ground.tree("");
+            let tree = ["--rootfs", "/tmp/work/tree", "sh", "-c"];
+            let start = ["run", "-d", "--net", "none", "--name", "one"];
+            ground.call(&[&start[..], &tree, &["exec sleep 1000"]].concat()).ok();
+            let see = "grep ' @' /proc/net/unix; grep -c /socket /proc/net/unix";
+            let run = ["run", "--rm", "--net", "host"];
+            let seen = ground.call(&[&run[..], &tree, &[see]].concat()).stdout;
+            assert!(!seen.contains('@'), "by name alone: {seen}");
+            ground.host.admin("find /tmp/run -type s | grep .");
+            ground.remove("one");
+            ground.is_intact();
+        },
+        control: |ground| {
+            ground.tree("");
+            let start = [
+                "run",
+                "-d",
+                "--net",
+                "none",
+                "--name",
+                "one",
+                "--rootfs",
+                "/tmp/work/tree",
+                "sleep",
+                "1000",
+            ];
+            ground.call(&start).ok();
+            ground.call(&["stop", "-t", "0", "one"]).ok();
+            ground.call(&["wait", "one"]).ok().prints("137");
+        },
+    },
+    Replay {
+        row: "NW-05",
+        what: "a way out of an internal network, that a container has given itself",
+        users: ROOT,
+        mutant: Some("mutant_nw_05"),
+        attack: |ground| {
+            ground.tree("");
+            let outside = Outside::new(ground, "out0", "10.99.1");
+            ground.sh("mkdir -p www; echo outside >www/who").ok();
+            let server = outside.spawn("busybox httpd -f -p 8080 -h /tmp/work/www");
+            wait_for("the server", || {
+                (ground.sh("curl -sf --noproxy '*' http://10.99.1.2:8080/who").code == 0).then_some(())
+            });
+            ground.call(&["network", "create", "--internal", "--subnet", "10.79.0.0/24", "inner"]).ok();
+            let script = format!("ip route add default via 10.79.0.1; {}", ask("10.99.1.2 8080"));
+            let run = [
+                "run",
+                "--rm",
+                "--net",
+                "inner",
+                "--cap-add",
+                "NET_ADMIN",
+                "--rootfs",
+                "/tmp/work/tree",
+                "sh",
+                "-c",
+            ];
+            ground.call(&[&run[..], &[&script]].concat()).prints("");
+            ground.call(&["network", "rm", "inner"]).ok();
+            drop((server, outside));
+            ground.is_intact();
+        },
+        control: |ground| {
+            ground.has(&Image::base(), "good:1");
+            ground.call(&["network", "create", "--internal", "--subnet", "10.79.0.0/24", "inner"]).ok();
+            ground.start(&["--net", "inner", "--ip", "10.79.0.50"], "one", "good:1", WHO);
+            let script = ask("10.79.0.50 80").replace("/who", "/cgi-bin/who");
+            wait_for("the neighbour", || {
+                let said = ground.call(&["run", "--rm", "--net", "inner", "good:1", "sh", "-c", &script]);
+                said.stdout.contains('.').then_some(())
+            });
+        },
+    },
+];
