@@ -124,8 +124,10 @@ fn networks() -> Vec<CompletionCandidate> {
 
 fn images() -> Vec<CompletionCandidate> {
     let records = crate::place::data().and_then(|data| std::fs::read(data.join("image/records.json")).ok());
+    // The second line is its digest.
+    let first = |text: Vec<u8>| text.split(|byte| *byte == b'\n').next().map(<[u8]>::to_vec);
     let records: serde_json::Value =
-        records.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        records.and_then(first).and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let names = records["references"].as_object().into_iter().flat_map(serde_json::Map::keys);
     // Without the tag that is meant where none is typed.
     names.map(|name| CompletionCandidate::new(name.strip_suffix(":latest").unwrap_or(name))).collect()

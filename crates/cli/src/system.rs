@@ -65,6 +65,6 @@ fn check(arguments: &Check) -> Result<i32> {
     match problems.len() {
         0 => Ok(0),
         count => Err(Error::new(Kind::Failed, format!("{count} problems in the image store"))
-            .with_hint("remove these images and pull them again")),
+            .with_hint("pull or load these images again: that mends them")),
     }
 }

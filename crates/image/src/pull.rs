@@ -134,6 +134,7 @@ fn pull_it(store: &Store, reference: &Reference, options: &PullOptions<'_>) -> R
     })?;
     store.keep_blob(&resolved.config_digest, &resolved.raw_config)?;
     let layers = once_each(resolved.layers.iter().map(|(_, diff_id)| diff_id));
+    store.mend_trees(&layers)?;
     let record = Record {
         config: resolved.config_digest.to_string(),
         size: layers.iter().map(|layer| store.layer_size(layer)).sum(),

@@ -4,6 +4,8 @@
 //! blobs/sha256/HEX    manifests and configurations, as they came
 //! layers/HEX/diff     an unpacked layer, named by its diff id; shared by all images that have it
 //! layers/HEX/split    what its archive has beside its files
+//! layers/HEX/size     how many bytes they have, sealed together with `split`
+//! layers/HEX/damaged  what is wrong with it, once that was found; see `damage`
 //! mapped/HEX/         the layer once more, with other owners; see `mapped`
 //! staging/HEX/        a layer that is being unpacked; locks/HEX is held by whoever does
 //! records.json        which images there are, and their names
@@ -15,8 +17,10 @@
 pub(crate) mod build;
 mod check;
 mod compare;
+mod damage;
 mod lock;
 mod mapped;
+mod mapped_check;
 mod record;
 mod remove;
 mod staging;
@@ -188,6 +192,12 @@ impl Store {
         if layers.iter().any(|layer| !layer.is_dir()) {
             return Ok(None);
         }
+        for layer in &record.layers {
+            if let Some(wrong) = damage::noted(&self.layer(layer)) {
+                return Err(Error::new(Kind::Corrupt, format!("image {name}: layer {layer} {wrong}"))
+                    .with_hint("pull or load the image again: that mends it"));
+            }
+        }
         let raw_config = self.blob(&record.config.parse()?)?;
         let config = parse_config(&raw_config)?;
         Ok(Some(Image {
@@ -216,8 +226,8 @@ impl Store {
             Err(error) if error.kind == Kind::NotFound => return Ok(Records::default()),
             read => read?,
         };
-        serde_json::from_slice(&bytes).map_err(|error| {
-            Error::new(Kind::Corrupt, format!("read {path:?}: {error}"))
+        Records::read(&bytes).map_err(|why| {
+            Error::new(Kind::Corrupt, format!("read {path:?}: {why}"))
                 .with_hint("remove the file and pull again")
         })
     }
@@ -227,9 +237,7 @@ impl Store {
         let _lock = Lock::wait(&self.path("lock"), lock::Hold::Alone, lock::MOMENTS)?;
         let mut records = self.records()?;
         let done = change(&mut records)?;
-        let text =
-            serde_json::to_vec(&records).map_err(|error| Error::new(Kind::Other, error.to_string()))?;
-        write_file(&self.path("records.json"), &text)?;
+        write_file(&self.path("records.json"), &records.written()?)?;
         Ok(done)
     }
 

@@ -34,3 +34,29 @@ fn what_is_killed_on_a_users_network_too() {
         ["run -d", "start", "stop", "network connect", "network disconnect", "network rm", "rm -f"];
     check(Ground::rootless(&program()), &commands);
 }
+
+/// A removal that is killed has begun to take files away; a pull must not take the rest for a layer.
+#[test]
+fn an_image_whose_removal_is_killed_is_whole_after_a_pull() {
+    let world = World::root();
+    let (store, command) = ("/tmp/data/image", format!("rmi {BUSYBOX}"));
+    // Files are removed in the order of a directory, which is not known: `size` and `split` may be the first or the last.
+    let whole = traced(&world, &command, None);
+    let kills = kills().max(24).min(whole.stops);
+    for turn in 0..kills {
+        world.host.run(["pull", "-q", BUSYBOX]).ok();
+        let stop = 1 + turn * (whole.stops - 1) / kills;
+        let after = format!("killed at stop {stop} of {}", whole.stops);
+        traced(&world, &command, Some((stop, Victim::Both)));
+        world.host.run(["system", "check", "--deep"]).ok().prints("");
+        world.host.run(["pull", "-q", BUSYBOX]).ok();
+        let checked = world.host.run(["system", "check", "--deep"]);
+        assert_eq!((checked.code, checked.stdout.as_str()), (0, ""), "{after}: {checked}");
+        world.run(&["--net", "none"], &["true"]).ok();
+    }
+    world.host.run(["rmi", BUSYBOX]).ok();
+    world
+        .host
+        .admin(&format!("cd {store}; ls layers staging; find blobs -type f"))
+        .prints("layers:\n\nstaging:");
+}

@@ -167,6 +167,7 @@ impl Store {
         self.keep_blob(&id, config)?;
         self.keep_blob(&digest, manifest)?;
         let distinct = once_each(layers.iter().map(|layer| &layer.diff_id));
+        self.mend_trees(&distinct)?;
         let record = Record {
             config: id.to_string(),
             size: distinct.iter().map(|layer| self.layer_size(layer)).sum(),

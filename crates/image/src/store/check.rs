@@ -1,7 +1,7 @@
 //! Whether everything that images need is there, and what it is that was put there; and who needs a layer.
 
-use super::Store;
 use super::compare::difference;
+use super::{Store, damage};
 use crate::digest::{Digest, Hasher};
 use crate::kind::failed;
 use crate::layer::split::Replay;
@@ -53,7 +53,7 @@ impl Store {
     }
 
     /// Looks for each manifest, configuration and layer; with `deep`, also at every byte, and
-    /// at everything else that a layer's files are. In `told` is what is looked at.
+    /// at everything else that a layer's files are. In `told` is what is looked at. What is found to be damaged is not run any more.
     pub fn check(&self, deep: bool, told: &dyn Fn(&str)) -> Result<Vec<Problem>> {
         // No sweep takes away what a layer is compared with.
         let _hold = if deep { Some(self.hold()?) } else { None };
@@ -76,6 +76,7 @@ impl Store {
                     Err(error) => found(format!("{what}: {error}")),
                 }
             }
+            let mut sound = true;
             for layer in &record.layers {
                 let wrong = layers.entry(layer).or_insert_with(|| {
                     told(layer);
@@ -83,14 +84,21 @@ impl Store {
                 });
                 if let Some(wrong) = wrong {
                     found(format!("layer {layer} {wrong}"));
+                    sound = false;
                 }
+            }
+            // What was made of layers is compared with them.
+            match self.wrong_with_trees(&record.layers, deep && sound) {
+                Ok(wrong) => wrong.into_iter().for_each(&mut found),
+                Err(error) => found(format!("files with other owners cannot be looked at: {error}")),
             }
         }
         Ok(problems.into_iter().collect())
     }
 
     fn wrong_with(&self, layer: &str, deep: bool) -> Option<String> {
-        if !self.layer(layer).join("diff").is_dir() {
+        let place = self.layer(layer);
+        if !place.join("diff").is_dir() {
             return Some("is missing".to_owned());
         }
         let digest: Digest = match layer.parse() {
@@ -102,13 +110,24 @@ impl Store {
             Err(error) => return Some(format!("cannot be saved: {error}")),
         };
         if !deep {
-            return None;
+            return damage::noted(&place);
         }
-        match self.changed(replay, &digest) {
+        let changed = match damage::is_sealed(&place) {
+            Ok(true) => self.changed(replay, &digest),
+            Ok(false) => Ok(Some("what is noted beside its files is another".to_owned())),
+            Err(error) => Err(error),
+        };
+        let wrong = match changed {
             Ok(None) => None,
             Ok(Some(how)) => Some(format!("has been changed: {how}")),
-            Err(error) if error.kind == Kind::Full => Some(format!("cannot be looked at: {error}")),
-            Err(error) => Some(format!("is damaged: {error}")),
+            Err(error) if error.kind == Kind::Corrupt => Some(format!("is damaged: {error}")),
+            // That says nothing of the layer.
+            Err(error) => return Some(format!("cannot be looked at: {error}")),
+        };
+        match damage::note(&place, wrong.as_deref()) {
+            Ok(()) => wrong,
+            // Found all the same, where nothing can be written.
+            Err(error) => Some(format!("{}; {error}", wrong.unwrap_or_default())),
         }
     }
 

@@ -65,6 +65,12 @@ impl Lock {
         }
     }
 
+    /// Whether somebody holds it; it is not made for that.
+    pub fn is_held(path: &Path) -> bool {
+        let Ok(file) = File::open(path) else { return false };
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
+    }
+
     /// Waits until it is free or nobody wants it any more: whoever holds it may be downloading.
     pub fn wait_alone(path: &Path, go_on: &dyn Fn() -> bool) -> Result<Self> {
         loop {

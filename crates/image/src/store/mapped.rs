@@ -8,7 +8,7 @@
 //! ids are changed. They are made once, and go with the last image that has these layers.
 
 use super::check::LayerUse;
-use super::{Store, hold_shared};
+use super::{Store, damage, hold_shared, mapped_check};
 use crate::archive::{Ids, Options, changed, merged};
 use crate::digest::Digest;
 use crate::kind::failed;
@@ -68,7 +68,7 @@ impl Store {
         let kind = if marked { "marked" } else { "whole" };
         let all = self.path("mapped").join(chain(names.iter().copied()));
         let to = all.join(format!("{kind}-{key}"));
-        if !to.is_dir() {
+        if !is_whole(&to) {
             told();
             // No sweep takes away what is being made.
             let _hold = hold_shared(self)?;
@@ -83,6 +83,46 @@ impl Store {
         Ok(Mapped { tree: to.join("diff"), data: marked.then(|| self.path("layers")) })
     }
 
+    /// The trees that were made of these layers, and whether they take their contents from there. One that was put aside is none.
+    fn trees_of(&self, layers: &[String]) -> Result<Vec<(PathBuf, bool)>> {
+        let place = self.path("mapped").join(chain(layers.iter().map(String::as_str)));
+        let mut all = Vec::new();
+        for entry in std::fs::read_dir(&place).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !name.contains('.') {
+                all.push((entry.path(), mapped_check::is_marked(&name)?));
+            }
+        }
+        all.sort();
+        Ok(all)
+    }
+
+    /// What is wrong with the trees that were made of these layers, which are proven already where it is looked at every byte.
+    pub(super) fn wrong_with_trees(&self, layers: &[String], deep: bool) -> Result<Vec<String>> {
+        let below: Vec<PathBuf> = layers.iter().map(|layer| self.layer(layer).join("diff")).collect();
+        let mut all = Vec::new();
+        for (tree, marked) in self.trees_of(layers)? {
+            if deep {
+                let found = match damage::is_sealed(&tree)? {
+                    true => mapped_check::difference(&below, self.ownership, &tree.join("diff"), marked)?,
+                    false => Some("what is noted beside it is another".to_owned()),
+                };
+                let wrong = found.map(|how| format!("has been changed: {how}"));
+                damage::note(&tree, wrong.as_deref())?;
+            }
+            if let Some(wrong) = damage::noted(&tree) {
+                all.push(format!("{} {wrong}", tree.display()));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Puts aside what is known to be damaged of the trees of these layers: the next container has it made anew.
+    pub(crate) fn mend_trees(&self, layers: &[String]) -> Result<()> {
+        let damaged = self.trees_of(layers)?.into_iter().filter(|(tree, _)| damage::noted(tree).is_some());
+        damaged.into_iter().try_for_each(|(tree, _)| damage::put_aside(&tree))
+    }
+
     fn map(
         &self,
         layers: &[PathBuf],
@@ -95,7 +135,7 @@ impl Store {
         let go_on = || !cancelled.load(Ordering::Relaxed);
         let ends = [to.parent(), Some(to)].map(|path| path.and_then(Path::file_name).unwrap_or_default());
         let name = ends.map(|end| end.to_string_lossy().into_owned()).join(".");
-        let Some(staged) = self.stage_at(name, to.to_owned(), &|| to.is_dir(), &go_on)? else {
+        let Some(staged) = self.stage_at(name, to.to_owned(), &|| is_whole(to), &go_on)? else {
             return Ok(());
         };
         let mut unpacker = Unpacker::new(staged.root()?, self.ownership);
@@ -125,6 +165,11 @@ impl Store {
         unpacker.finish()?;
         staged.commit(bytes, None)
     }
+}
+
+/// Whether a tree is there, and not known to be damaged.
+fn is_whole(tree: &Path) -> bool {
+    tree.is_dir() && damage::noted(tree).is_none()
 }
 
 #[cfg(test)]

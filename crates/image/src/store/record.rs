@@ -1,5 +1,8 @@
 //! What the store remembers: images by the digest of their manifest, and names for them.
+//!
+//! A line of JSON, and a second one with its digest: one wrong letter in a name, or a digit of a size, would be believed otherwise.
 
+use crate::digest::Digest;
 use crate::platform::Platform;
 use crate::{Error, Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -35,6 +38,29 @@ pub(super) fn is_id(text: &str) -> bool {
 }
 
 impl Records {
+    /// From the text of the file. An old version has written no second line.
+    pub fn read(text: &[u8]) -> std::result::Result<Self, String> {
+        let end = text.iter().position(|byte| *byte == b'\n');
+        let (records, seal) = text.split_at(end.unwrap_or(text.len()));
+        if end.is_some() && seal != Self::seal(records).as_bytes() {
+            return Err("it has been changed: its digest is another".to_owned());
+        }
+        serde_json::from_slice(records).map_err(|error| error.to_string())
+    }
+
+    /// The text of the file.
+    pub fn written(&self) -> Result<Vec<u8>> {
+        let mut text =
+            serde_json::to_vec(self).map_err(|error| Error::new(Kind::Other, error.to_string()))?;
+        let seal = Self::seal(&text);
+        text.extend_from_slice(seal.as_bytes());
+        Ok(text)
+    }
+
+    fn seal(records: &[u8]) -> String {
+        format!("\n\"{}\"\n", Digest::of(records))
+    }
+
     /// The best of some images for a platform.
     pub fn choose(&self, digests: &[String], platform: Option<&Platform>) -> Option<String> {
         let host = Platform::host();
@@ -93,5 +119,26 @@ impl Records {
         digests.retain(|known| known != digest);
         digests.insert(0, digest.to_owned());
         self.images.insert(digest.to_owned(), record);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let mut records = Records::default();
+        records.references.insert("docker.io/library/a:1".to_owned(), vec!["sha256:1".to_owned()]);
+        let text = records.written().unwrap();
+        assert_eq!(Records::read(&text).unwrap().references, records.references);
+        for bit in 0..text.len() * 8 {
+            let mut flipped = text.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(Records::read(&flipped).is_err(), "{bit}: {}", String::from_utf8_lossy(&flipped));
+        }
+        // As it was written before it had a second line.
+        let end = text.iter().position(|byte| *byte == b'\n').unwrap();
+        assert_eq!(Records::read(&text[..end]).unwrap().references, records.references);
     }
 }

@@ -1,13 +1,16 @@
 //! Removal of names and images, and of what no image refers to any more.
 
+use super::damage::REPLACED;
 use super::mapped::chain;
-use super::{Lock, Record, Records, Store};
+use super::{Lock, Record, Records, Store, lock};
 use crate::kind::failed;
 use crate::layer::tree;
 use crate::platform::Platform;
 use crate::reference::Reference;
 use crate::{Error, Kind, Result};
+use rustix::io::Errno;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use sys::Context;
 
@@ -95,7 +98,7 @@ impl Store {
         let before = of(&records);
         change(&mut records)?;
         for layer in before.difference(&of(&records)) {
-            self.take_away("layers", layer.rsplit(':').next().unwrap_or_default())?;
+            self.take_away("layers", layer.rsplit(':').next().unwrap_or_default().as_ref())?;
         }
         drop(alone);
         self.change(change)
@@ -104,7 +107,20 @@ impl Store {
     /// Removes layers and blobs that no image refers to. Does nothing while a pull runs: it may be about to refer
     /// to them, and the next sweep finds them.
     fn sweep(&self) -> Result<()> {
-        self.sweep_in(&["layers", "mapped", "staging", "locks", "blobs/sha256", "blobs/sha512"])
+        self.sweep_in(&["layers", "mapped", "staging", "locks", "blobs/sha256", "blobs/sha512"])?;
+        self.sweep_drafts()
+    }
+
+    /// Records that never got their place.
+    pub(super) fn sweep_drafts(&self) -> Result<()> {
+        let _lock = Lock::wait(&self.path("lock"), lock::Hold::Alone, lock::MOMENTS)?;
+        let place = self.path("");
+        for entry in fs::read_dir(&place).map_err(failed(|| format!("list {place:?}")))?.flatten() {
+            if entry.file_name().as_encoded_bytes().starts_with(b"records.new.") {
+                tree::remove_at(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// After a pull that failed: all that it left but finished layers, from which the next one resumes.
@@ -133,37 +149,53 @@ impl Store {
         ];
         for (directory, wanted) in all.into_iter().filter(|(directory, _)| places.contains(directory)) {
             let path = self.path(directory);
-            let parent = match File::open(&path) {
+            let entries = match fs::read_dir(&path) {
                 // Made when it is needed first.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                other => other.map_err(failed(|| format!("open {path:?}")))?,
+                other => other.map_err(failed(|| format!("list {path:?}")))?,
             };
-            for entry in fs::read_dir(&path).map_err(failed(|| format!("list {path:?}")))? {
+            for entry in entries {
                 let name = entry.map_err(failed(|| format!("list {path:?}")))?.file_name();
-                match name.to_str() {
-                    Some(name) if wanted.contains(name) => {}
-                    Some(name) if ["layers", "mapped"].contains(&directory) => {
-                        self.take_away(directory, name)?
-                    }
-                    _ => tree::remove(&parent, name.as_encoded_bytes())?,
+                if !name.to_str().is_some_and(|name| wanted.contains(name)) {
+                    self.take_away(directory, &name)?;
+                } else if directory == "mapped" {
+                    self.take_away_replaced(&name)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Removes a layer. It loses its name at once: should this process be killed now, the half that is left is what any pull clears
-    /// away, and never taken for the whole. With the lock of removals held.
-    fn take_away(&self, directory: &str, name: &str) -> Result<()> {
-        let path = self.path("staging");
-        let staging = File::open(&path).map_err(failed(|| format!("open {path:?}")))?;
-        let gone = format!("gone.{name}");
-        tree::remove(&staging, gone.as_bytes())?;
-        let (from, to) = (self.path(directory).join(name), path.join(&gone));
-        match fs::rename(&from, &to) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(failed(|| format!("rename {from:?} to {to:?}"))(error)),
-            Ok(()) => tree::remove(&staging, gone.as_bytes()),
+    /// What a tree that was found to be damaged has left behind.
+    fn take_away_replaced(&self, chain: &OsStr) -> Result<()> {
+        let place = self.path("mapped").join(chain);
+        for entry in fs::read_dir(&place).map_err(failed(|| format!("list {place:?}")))?.flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == REPLACED) {
+                tree::remove_at(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what has to be whole as long as it has its name, and so loses that first: whoever comes after a removal that was broken
+    /// off takes none of the rest for a layer.
+    fn take_away(&self, directory: &str, name: &OsStr) -> Result<()> {
+        let path = self.path(directory);
+        let parent = File::open(&path).map_err(failed(|| format!("open {path:?}")))?;
+        if !matches!(directory, "layers" | "mapped") {
+            return tree::remove(&parent, name.as_encoded_bytes());
+        }
+        let place = self.path("staging");
+        let staging = File::open(&place).map_err(failed(|| format!("open {place:?}")))?;
+        let gone = [b"gone.", name.as_encoded_bytes()].concat();
+        // Of a removal that was broken off.
+        tree::remove(&staging, &gone)?;
+        match rustix::fs::renameat(&parent, name, &staging, &gone[..]) {
+            Ok(()) => tree::remove(&staging, &gone),
+            Err(Errno::NOENT) => Ok(()),
+            // Some file systems need space for that, which this is to give back.
+            Err(Errno::NOSPC | Errno::DQUOT) => tree::remove(&parent, name.as_encoded_bytes()),
+            Err(errno) => Err(failed(|| format!("rename {:?} in {path:?}", name))(errno)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A layer on its way into the store: unpacked beside, on the disk before it has its name.
 
-use super::{Lock, Store};
+use super::{Lock, Store, damage};
 use crate::digest::Digest;
 use crate::kind::failed;
 use crate::layer::tree;
@@ -11,7 +11,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
 /// Beside a layer's files: the digest of the blob that it came as.
-const BLOB: &str = "blob";
+pub(super) const BLOB: &str = "blob";
 
 /// A staging directory that is ours. Dropped without [`Staged::commit`] it is removed.
 pub(crate) struct Staged<'a> {
@@ -27,8 +27,8 @@ impl Store {
     pub(crate) fn stage(&self, diff_id: &Digest, go_on: &dyn Fn() -> bool) -> Result<Option<Staged<'_>>> {
         // A layer of an old store has no `split`, and gets one now.
         let layer = self.layer(diff_id.hex());
-        let split = layer.join("split");
-        self.stage_at(diff_id.hex().to_owned(), layer, &|| split.is_file(), go_on)
+        let is_whole = || layer.join("split").is_file() && damage::noted(&layer).is_none();
+        self.stage_at(diff_id.hex().to_owned(), layer.clone(), &is_whole, go_on)
     }
 
     /// The same for a directory that will be at `to`.
@@ -54,7 +54,23 @@ impl Store {
     /// Bytes of a layer's files, as noted when it was unpacked.
     pub(crate) fn layer_size(&self, diff_id: &str) -> u64 {
         let noted = fs::read_to_string(self.layer(diff_id).join("size")).ok();
-        noted.and_then(|text| text.trim().parse().ok()).unwrap_or_default()
+        noted.and_then(|text| damage::size(&text)).unwrap_or_default()
+    }
+
+    /// What processes left that died while they unpacked, or removed, or wrote the records.
+    pub fn left_behind(&self) -> Vec<PathBuf> {
+        let names = |place: PathBuf| fs::read_dir(place).into_iter().flatten().flatten();
+        let staged = names(self.path("staging"))
+            .filter(|entry| !Lock::is_held(&self.path("locks").join(entry.file_name())));
+        let records = names(self.path(""))
+            .filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"records.new."));
+        staged.chain(records).map(|entry| entry.path()).collect()
+    }
+
+    /// Removes it.
+    pub fn clear_left_behind(&self) -> Result<()> {
+        self.clear_stale()?;
+        self.sweep_drafts()
     }
 
     /// Whether a layer came as the blob of this digest. That a manifest says so is no proof, where the layer was here already; layers
@@ -101,14 +117,18 @@ impl Staged<'_> {
     /// Gives the unpacked layer its name; `blob` is the digest of what it was unpacked from, where that was compared.
     pub fn commit(mut self, size: u64, blob: Option<&Digest>) -> Result<()> {
         let (from, to) = (self.store.path("staging").join(&self.name), self.to.clone());
-        fs::write(from.join("size"), size.to_string()).map_err(failed(|| format!("write {from:?}/size")))?;
         let blob = blob.map(ToString::to_string).unwrap_or_default();
         fs::write(from.join(BLOB), blob).map_err(failed(|| format!("write {from:?}/{BLOB}")))?;
+        fs::write(from.join("size"), damage::sealed(&from, size)?)
+            .map_err(failed(|| format!("write {from:?}/size")))?;
         let opened = File::open(&from).map_err(failed(|| format!("open {from:?}")))?;
         rustix::fs::syncfs(&opened).map_err(failed(|| format!("syncfs {from:?}")))?;
+        if damage::noted(&to).is_some() {
+            damage::put_aside(&to)?;
+        }
         if to.is_dir() {
             // Its files are the same, and containers may have them mounted.
-            for name in [BLOB, "split"] {
+            for name in ["size", BLOB, "split"] {
                 let (new, place) = (from.join(name), to.join(name));
                 fs::rename(&new, &place).map_err(failed(|| format!("rename {new:?} to {place:?}")))?;
             }
