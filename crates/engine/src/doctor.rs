@@ -3,7 +3,9 @@
 //! Two kinds of findings: settings of the machine, which a person changes (`settings`), and orphans, which no container has any
 //! more and [`Finding::remedy`] removes (`orphans`). Looking changes nothing.
 
+mod left;
 mod orphans;
+mod processes;
 mod settings;
 
 use crate::birth;
@@ -11,11 +13,14 @@ use crate::boot;
 use crate::control;
 use crate::error::{Result, of_image, of_network};
 use crate::host::Host;
-use crate::{names, networks, remove};
+use crate::{id_ranges, names, networks, remove};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use sys::called;
 
 pub use orphans::orphans;
+use processes::Process;
 pub use settings::{Machine, settings};
 
 /// One thing that is wrong.
@@ -51,6 +56,18 @@ enum Remedy {
     Mount(PathBuf),
     /// The pid file of a pasta whose container is gone.
     Pasta(PathBuf),
+    /// A process without a container.
+    Process(Process),
+    /// What is left of a container that somebody was removing.
+    Gone(String),
+    /// Ranges of user ids whose containers are gone.
+    Ranges,
+    /// What the image store's commands left that were killed.
+    Store,
+    /// What the kernel has of networks.
+    Link(network::Orphan),
+    /// A file or a directory that means nothing.
+    File(PathBuf),
 }
 
 impl Finding {
@@ -100,6 +117,15 @@ impl Finding {
                 ))?;
                 Ok(())
             }
+            Some(Remedy::Process(process)) => process.kill(),
+            Some(Remedy::Gone(id)) if control::is_attended(paths, id) => Ok(()),
+            Some(Remedy::Gone(id)) => remove::clear_away(paths, id),
+            Some(Remedy::Ranges) => id_ranges::sweep(paths),
+            Some(Remedy::Store) => host.images.store().clear_left_behind().map_err(of_image),
+            Some(Remedy::Link(orphan)) => {
+                network::remove_orphan(&paths.network(), orphan).map_err(of_network)
+            }
+            Some(Remedy::File(path)) => delete(path),
             Some(Remedy::Pasta(pid_file)) => network::pasta::Pasta::of(pid_file).stop().map_err(of_network),
         }
     }
@@ -116,10 +142,20 @@ fn remove_cgroup(path: &Path) -> Result<()> {
             remove_cgroup(&entry.path())?;
         }
     }
-    match std::fs::remove_dir(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(called(|| format!("rmdir({path:?})"))(error).into())
+    let until = Instant::now() + ENDING;
+    loop {
+        match std::fs::remove_dir(path) {
+            // Whoever was in it has been killed, and is on the way.
+            Err(error) if error.kind() == ErrorKind::ResourceBusy && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(called(|| format!("rmdir({path:?})"))(error).into());
+            }
+            _ => return Ok(()),
         }
-        _ => Ok(()),
     }
 }
+
+/// How long a process may take to end that was killed.
+const ENDING: Duration = Duration::from_secs(3);

@@ -232,8 +232,24 @@ fn unlink(path: &Path) -> Result<()> {
     }
 }
 
+/// The first ids of ranges whose containers are gone.
+pub fn left(paths: &Paths) -> Result<Vec<u32>> {
+    if !directory(paths).exists() {
+        return Ok(Vec::new());
+    }
+    let mut all = Vec::new();
+    for first in taken(paths)? {
+        if let Some(id) = owner(paths, first)
+            && birth::is_gone(paths, &id)?
+        {
+            all.push(first);
+        }
+    }
+    Ok(all)
+}
+
 /// Removes the links of containers that are gone.
-fn sweep(paths: &Paths) -> Result<()> {
+pub fn sweep(paths: &Paths) -> Result<()> {
     let _lock = neighbours::hold(&directory(paths).join("lock"))?;
     for first in taken(paths)? {
         let Some(id) = owner(paths, first) else { continue };

@@ -16,7 +16,8 @@ fn place(paths: &Paths, id: &str) -> PathBuf {
     places(paths).join(id.rsplit(':').next().unwrap_or_default())
 }
 
-fn is_mount_point(path: &Path) -> bool {
+/// Whether something is mounted there.
+pub fn is_mount_point(path: &Path) -> bool {
     let device = |path: &Path| {
         rustix::fs::statx(
             rustix::fs::CWD,

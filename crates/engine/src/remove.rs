@@ -96,10 +96,11 @@ fn gone(paths: &Paths, id: &str) -> PathBuf {
     paths.containers().join(format!("{GONE}{id}"))
 }
 
-const GONE: &str = ".gone-";
+/// What stands before the id then.
+pub const GONE: &str = ".gone-";
 
 /// Removes what a container was, of which nobody knows any more. What another was faster with is fine.
-fn clear_away(paths: &Paths, id: &str) -> Result<()> {
+pub fn clear_away(paths: &Paths, id: &str) -> Result<()> {
     let missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
     let gone = gone(paths, id);
     for entry in std::fs::read_dir(&gone).into_iter().flatten().flatten() {

@@ -183,6 +183,16 @@ pub fn made(root: &Path) -> Result<Vec<Definition>> {
     Ok(all)
 }
 
+/// Directories of networks that are none: without a definition, or with one that was torn.
+pub fn torn(root: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory(root)).into_iter().flatten().flatten();
+    let is_torn = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        is_name(&name) && !matches!(read(root, &name), Ok(Some(_)))
+    };
+    entries.map(|entry| entry.path()).filter(is_torn).collect()
+}
+
 /// All networks that have leases: the one that is always there, and those that were made.
 pub fn every(root: &Path) -> Result<Vec<Definition>> {
     let mut all = vec![Definition::default_bridge()];

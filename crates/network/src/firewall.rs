@@ -16,6 +16,7 @@ use crate::socket::Socket;
 use crate::subnet::Subnet;
 use crate::wire::{self, Message};
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use sys::called;
 
@@ -31,6 +32,7 @@ const NEWRULE: u16 = 6;
 const DELRULE: u16 = 8;
 const NEWSET: u16 = 9;
 const NEWSETELEM: u16 = 12;
+const GETSETELEM: u16 = 13;
 const DELSETELEM: u16 = 14;
 /// `NFTA_TABLE_NAME`, and the table in chains, rules, sets and lists of elements.
 const ATTR_TABLE: u16 = 1;
@@ -127,6 +129,84 @@ fn uses(body: &[u8]) -> u32 {
         .find(|(kind, _)| *kind == 6)
         .and_then(|(_, value)| Some(u32::from_be_bytes(*value.first_chunk()?)))
         .unwrap_or(0)
+}
+
+/// Whose elements there are.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// The links whose ports are published.
+    pub ports: BTreeSet<String>,
+    /// The bridges of networks.
+    pub bridges: BTreeSet<String>,
+}
+
+/// Looks into all sets and maps.
+pub fn left(socket: &mut Socket) -> Result<Left> {
+    let mut all = Left::default();
+    for element in every_element(socket)? {
+        match (&element.comment, element.set) {
+            (Some(comment), _) => drop(all.ports.insert(comment.clone())),
+            (None, base::BRIDGES) => drop(all.bridges.insert(link_name(&element.key))),
+            _ => {}
+        }
+    }
+    Ok(all)
+}
+
+/// Takes away the ports of a link, or what is there for a bridge, by its name alone.
+pub fn take_away(socket: &mut Socket, name: &str) -> Result<()> {
+    let mut own = every_element(socket)?;
+    own.retain(|element| match (&element.comment, element.set) {
+        (Some(comment), _) => comment == name,
+        (None, base::BRIDGES | base::INTERNAL | base::WITHIN) => link_name(&element.key) == name,
+        _ => false,
+    });
+    take_back(socket, &own)
+}
+
+fn link_name(key: &[u8]) -> String {
+    let end = key.iter().position(|byte| *byte == 0).unwrap_or(key.len());
+    String::from_utf8_lossy(&key[..end]).into_owned()
+}
+
+fn every_element(socket: &mut Socket) -> Result<Vec<Element>> {
+    let mut all = Vec::new();
+    for set in base::names() {
+        let message = message(GETSETELEM, 0).text(ATTR_TABLE, TABLE).text(2, set);
+        let dumped = socket.dump(message, |body| {
+            let lists = wire::attributes(body, HEADER.len()).filter(|(kind, _)| *kind == 3);
+            let listed = lists.flat_map(|(_, list)| wire::attributes(list, 0));
+            all.extend(listed.filter(|(kind, _)| *kind == LIST_ELEM).filter_map(|(_, one)| read(set, one)));
+            true
+        });
+        match dumped {
+            // A host without IPv6 has not all of them.
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(failed("NFT_MSG_GETSETELEM", errno)),
+        }
+    }
+    Ok(all)
+}
+
+/// An element as the kernel describes it; see [`entry`].
+fn read(set: &'static str, bytes: &[u8]) -> Option<Element> {
+    let value = |nest: &[u8]| {
+        let mut inner = wire::attributes(nest, 0);
+        inner.find(|(kind, _)| *kind == 1).map(|(_, value)| value.to_vec())
+    };
+    let mut element = Element::member(set, Vec::new());
+    for (kind, found) in wire::attributes(bytes, 0) {
+        match kind {
+            1 => element.key = value(found)?,
+            10 => element.until = value(found),
+            6 => {
+                let text = found.get(2..).filter(|_| found.first() == Some(&0));
+                element.comment = text.map(link_name);
+            }
+            _ => {}
+        }
+    }
+    (!element.key.is_empty()).then_some(element)
 }
 
 fn failed(call: &str, errno: Errno) -> Error {

@@ -17,6 +17,7 @@ mod flows;
 mod forwarding;
 mod link;
 mod listener;
+mod orphans;
 pub mod pasta;
 mod pool;
 mod publish;
@@ -29,8 +30,10 @@ pub use attach::{attach, detach, detach_from, free_inside, reload, remove_unused
 pub use definition::{Definition, Driver};
 pub use failure::{Error, Kind, Result};
 pub use forwarding::has_ipv6;
+pub use orphans::{Orphan, orphans, remove as remove_orphan};
 pub use pool::{
     Lease, Request, all as leases_in, check_addresses, everywhere as leases, lease, lease_in, lock_file,
+    torn as torn_leases,
 };
 pub use publish::{PortMapping, Protocol, parse_publish};
 pub use reserve::Reservation;

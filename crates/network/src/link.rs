@@ -17,6 +17,8 @@ use sys::called;
 pub const BRIDGE: &str = "devoxx0";
 /// How the names of the bridges of all other networks begin.
 pub const OWN: &str = "dvb";
+/// How the names of the host's ends of containers' links begin.
+pub const VETH: &str = "dvx";
 /// The name of a container's first link inside its namespace.
 pub const INSIDE: &str = "eth0";
 
@@ -37,6 +39,10 @@ const IFLA_BRPORT_MODE: u16 = 4;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_NET_NS_FD: u16 = 28;
+const IFLA_LINK_NETNSID: u16 = 37;
+const RTM_GETNSID: u16 = 90;
+const NETNSA_NSID: u16 = 1;
+const NETNSA_PID: u16 = 2;
 /// `IFLA_INET6_ADDR_GEN_MODE`, and the mode that makes no address (`IN6_ADDR_GEN_MODE_NONE`).
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const NO_ADDRESS: u8 = 1;
@@ -199,18 +205,74 @@ const ROUTE: usize = 12;
 
 /// Whether any bridge of a network is there.
 pub fn has_bridges(socket: &mut Socket) -> Result<bool> {
-    let mut found = false;
-    let ours = |name: &[u8]| {
-        let name = name.strip_suffix(&[0]).unwrap_or(name);
-        name == BRIDGE.as_bytes() || (name.starts_with(OWN.as_bytes()) && name.len() == 15)
+    Ok(ours(socket)?.iter().any(|one| one.name == BRIDGE || is_own_bridge(&one.name)))
+}
+
+/// A link that bears a name of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub name: String,
+    pub index: u32,
+    /// The number of the namespace that its other end is in; none where that is this one.
+    pub peer: Option<i32>,
+}
+
+/// Every link that bears a name of ours.
+pub fn ours(socket: &mut Socket) -> Result<Vec<Found>> {
+    let mut all = Vec::new();
+    let each = |body: &[u8]| {
+        let (mut name, mut peer) = (String::new(), None);
+        for (kind, value) in wire::attributes(body, INFO) {
+            match kind {
+                IFLA_IFNAME => {
+                    let value = value.strip_suffix(&[0]).unwrap_or(value);
+                    name = String::from_utf8_lossy(value).into_owned();
+                }
+                IFLA_LINK_NETNSID => peer = value.first_chunk().map(|number| i32::from_ne_bytes(*number)),
+                _ => {}
+            }
+        }
+        let index =
+            body.get(4..).and_then(|rest| rest.first_chunk()).map_or(0, |four| u32::from_ne_bytes(*four));
+        if name == BRIDGE || is_own_bridge(&name) || is_veth(&name) {
+            all.push(Found { name, index, peer });
+        }
+        true
     };
-    socket
-        .dump(Message::new(RTM_GETLINK, 0, &info(0, 0)), |body| {
-            found = wire::attributes(body, INFO).any(|(kind, value)| kind == IFLA_IFNAME && ours(value));
-            !found
-        })
-        .map_err(failed("RTM_GETLINK", BRIDGE))?;
-    Ok(found)
+    socket.dump(Message::new(RTM_GETLINK, 0, &info(0, 0)), each).map_err(failed("RTM_GETLINK", BRIDGE))?;
+    Ok(all)
+}
+
+/// Whether a link of this name is the bridge of a network that was made.
+pub fn is_own_bridge(name: &str) -> bool {
+    name.strip_prefix(OWN).is_some_and(is_hex)
+}
+
+/// Whether a link of this name is the host's end of a container's.
+pub fn is_veth(name: &str) -> bool {
+    name.strip_prefix(VETH).is_some_and(is_hex)
+}
+
+fn is_hex(rest: &str) -> bool {
+    rest.len() == 12 && rest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The number that the network namespace of a process has in that of the socket; none where it has none, or there is no such process.
+pub fn namespace_of(socket: &mut Socket, pid: u32) -> Result<Option<i32>> {
+    let mut found = None;
+    let message = Message::new(RTM_GETNSID, 0, &[0]).ne32(NETNSA_PID, pid);
+    let asked = socket.ask(message, |body| {
+        // struct rtgenmsg, with its padding.
+        for (kind, value) in wire::attributes(body, 4) {
+            if kind == NETNSA_NSID {
+                found = value.first_chunk().map(|number| i32::from_ne_bytes(*number)).filter(|id| *id >= 0);
+            }
+        }
+    });
+    match asked {
+        Ok(()) | Err(Errno::SRCH | Errno::INVAL) => Ok(found),
+        Err(errno) => Err(failed("RTM_GETNSID", &pid.to_string())(errno)),
+    }
 }
 
 /// Lets the bridge send a packet back to the port that it came from: a container that reaches itself by a port that

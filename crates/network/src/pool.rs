@@ -358,6 +358,18 @@ pub fn all(state: &Path) -> Result<Vec<Lease>> {
     Ok(addressed.filter_map(|entry| read(&entry.path())).collect())
 }
 
+/// Files that were to be leases: drafts, and what was torn by a loss of power and keeps its address from everybody.
+pub fn torn(state: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory(state)).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    let is_torn = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let draft = name.strip_prefix('.').is_some_and(|rest| rest.starts_with(link::VETH));
+        draft || (name.parse::<Ipv4Addr>().is_ok() && read(path).is_none() && path.exists())
+    };
+    paths.filter(is_torn).collect()
+}
+
 fn read(path: &Path) -> Option<Lease> {
     let mut content = Vec::new();
     fs::File::open(path).ok()?.take(LONGEST).read_to_end(&mut content).ok()?;
@@ -407,7 +419,7 @@ pub fn veth(id: &str) -> String {
     let hash = id.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    format!("dvx{:012x}", (hash ^ (hash >> 48)) & 0xffff_ffff_ffff)
+    format!("{}{:012x}", link::VETH, (hash ^ (hash >> 48)) & 0xffff_ffff_ffff)
 }
 
 #[cfg(test)]

@@ -117,6 +117,22 @@ impl Socket {
         refused.map_or(Ok(found), Err)
     }
 
+    /// Sends one request, and hands what is answered before the acknowledgement to `each`.
+    pub fn ask(&mut self, message: Message, mut each: impl FnMut(&[u8])) -> Result<(), Errno> {
+        let sequence = self.next();
+        self.send(&message.finish(sequence, wire::ACK).ok_or(Errno::TOOBIG)?)?;
+        self.answers(|reply| {
+            if reply.sequence != sequence {
+                return None;
+            }
+            if reply.kind == ERROR {
+                return Some(status(reply));
+            }
+            each(reply.body);
+            None
+        })
+    }
+
     /// Asks for all objects, and hands each to `each` until it says `false`.
     pub fn dump(&mut self, message: Message, mut each: impl FnMut(&[u8]) -> bool) -> Result<(), Errno> {
         let sequence = self.next();

@@ -2,7 +2,7 @@
 //!
 //! Everything that a container has is found again from its id, so an orphan is what has an id that no container has.
 
-use super::{Finding, Remedy, settings};
+use super::{Finding, Remedy, left, processes, settings};
 use crate::birth::{self, UNBORN};
 use crate::control;
 use crate::error::{Result, of_network};
@@ -36,8 +36,16 @@ pub fn orphans(host: &Host<'_>) -> Result<Vec<Finding>> {
         let what = format!("the directory of a supervisor of {}, which is no container", short(&id));
         Finding::orphan(what, Remedy::Supervisor(id))
     }));
+    left::in_directories(host, &ids, &mut all)?;
     networks(paths, &mut all)?;
-    cgroups(&ids, &mut all);
+    // First, so that what they hold can go after them.
+    let dead = processes::without_containers(paths);
+    let ended: BTreeSet<String> = dead.iter().map(|process| process.id.clone()).collect();
+    all.extend(
+        dead.into_iter().map(|process| Finding::orphan(process.to_string(), Remedy::Process(process))),
+    );
+    cgroups(&ids, &ended, &mut all);
+    left::in_kernel(paths, &mut all)?;
     mounts(paths, &mut all);
     all.extend(names_in(&paths.run).filter_map(|name| {
         let id = name.strip_suffix(".pasta")?.to_owned();
@@ -53,17 +61,17 @@ pub fn orphans(host: &Host<'_>) -> Result<Vec<Finding>> {
     for problem in host.images.check(false, &|_| ())? {
         all.push(Finding::to_be_changed(
             format!("image {}: {}", problem.image, problem.what),
-            format!("devoxx-container rmi {0}; devoxx-container pull {0}", problem.image),
+            format!("devoxx-container pull {}", problem.image),
         ));
     }
     Ok(all)
 }
 
-fn is_id(name: &str) -> bool {
+pub(super) fn is_id(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn names_in(directory: &Path) -> impl Iterator<Item = String> {
+pub(super) fn names_in(directory: &Path) -> impl Iterator<Item = String> {
     std::fs::read_dir(directory)
         .into_iter()
         .flatten()
@@ -72,7 +80,7 @@ fn names_in(directory: &Path) -> impl Iterator<Item = String> {
 }
 
 /// Whether something was made so long ago that whoever made it is not at it any more.
-fn is_old(path: &Path) -> bool {
+pub(super) fn is_old(path: &Path) -> bool {
     let made = std::fs::symlink_metadata(path).and_then(|found| found.modified());
     made.is_ok_and(|made| SystemTime::now().duration_since(made).is_ok_and(|age| age > BEING_MADE))
 }
@@ -141,8 +149,9 @@ fn networks(paths: &Paths, all: &mut Vec<Finding>) -> Result<()> {
     Ok(())
 }
 
-/// Cgroups that are called after an id. One with processes may be of another place of data: it is none of ours.
-fn cgroups(ids: &BTreeSet<String>, all: &mut Vec<Finding>) {
+/// Cgroups that are called after an id. One with processes may be of another place of data, and is none of ours then; those of `ended`
+/// are of processes that are orphans themselves.
+fn cgroups(ids: &BTreeSet<String>, ended: &BTreeSet<String>, all: &mut Vec<Finding>) {
     let Ok(layout) = Layout::detect() else { return };
     let mounts: Vec<PathBuf> = match layout {
         Layout::Unified { mount } => vec![mount],
@@ -156,12 +165,15 @@ fn cgroups(ids: &BTreeSet<String>, all: &mut Vec<Finding>) {
     }
     for path in found {
         let id = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !ids.contains(&id) && is_old(&path) && is_empty(&path) {
-            all.push(Finding::orphan(
-                format!("cgroup {}, which has no process and no container", path.display()),
-                Remedy::Cgroup(path),
-            ));
-        }
+        let what = match ids.contains(&id) {
+            false if ended.contains(&id) => "no container",
+            false if is_old(&path) && is_empty(&path) => "no process and no container",
+            _ => continue,
+        };
+        all.push(Finding::orphan(
+            format!("cgroup {}, which has {what}", path.display()),
+            Remedy::Cgroup(path),
+        ));
     }
 }
 
@@ -205,7 +217,7 @@ fn mounts(paths: &Paths, all: &mut Vec<Finding>) {
 }
 
 /// Blanks are written as `\040` there (proc_pid_mountinfo(5)).
-fn unescaped(text: &str) -> PathBuf {
+pub(super) fn unescaped(text: &str) -> PathBuf {
     let mut out = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
