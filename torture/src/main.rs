@@ -15,19 +15,23 @@ mod chaos;
 mod crowds;
 mod cycles;
 mod descriptors;
+mod engine;
 #[cfg(target_arch = "x86_64")]
 mod errors;
-mod engine;
+mod flips;
 mod ground;
 mod kills;
 #[cfg(target_arch = "x86_64")]
 mod limits;
+mod orphans;
 mod parts;
+mod power;
 mod races;
 mod replay;
 mod replays;
 mod report;
 mod rootless;
+mod seeded;
 mod storm;
 mod swapper;
 mod without_openat2;
@@ -41,6 +45,15 @@ fn main() {
     if let Some((errno, command)) = without_openat2::asked(&words) {
         eprintln!("torture: {}", without_openat2::execute(errno, command));
         std::process::exit(126);
+    }
+    if let [word, directory, bytes, log] = words.as_slice()
+        && word == power::SERVE
+    {
+        if let Err(error) = power::disk::serve(directory, bytes.parse().unwrap_or_default(), log) {
+            eprintln!("torture {word}: {error}");
+            std::process::exit(1);
+        }
+        return;
     }
     let arguments = match Arguments::of(words.into_iter()) {
         Ok(arguments) => arguments,

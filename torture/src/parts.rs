@@ -2,7 +2,9 @@
 
 use crate::arguments::Arguments;
 use crate::report::Section;
-use crate::{chaos, crowds, cycles, descriptors, engine, races, rootless, without_openat2};
+use crate::{
+    chaos, crowds, cycles, descriptors, engine, flips, orphans, power, races, rootless, without_openat2,
+};
 #[cfg(target_arch = "x86_64")]
 use crate::{errors, limits};
 
@@ -25,4 +27,7 @@ pub const ALL: &[(&str, Part)] = &[
     ("engine-errors", errors::part_of_engine),
     #[cfg(target_arch = "x86_64")]
     ("limits", limits::part),
+    ("flips", flips::part),
+    ("power", power::part),
+    ("orphans", orphans::part),
 ];

@@ -31,6 +31,7 @@ const GETCHAIN: u16 = 4;
 const NEWRULE: u16 = 6;
 const DELRULE: u16 = 8;
 const NEWSET: u16 = 9;
+const GETSET: u16 = 10;
 const NEWSETELEM: u16 = 12;
 const GETSETELEM: u16 = 13;
 const DELSETELEM: u16 = 14;
@@ -109,6 +110,15 @@ pub fn remove(socket: &mut Socket) -> Result<()> {
     match socket.batch(vec![message(DELTABLE, 0).text(ATTR_TABLE, TABLE)]) {
         Ok(()) | Err((_, Errno::NOENT)) => Ok(()),
         Err((_, errno)) => Err(failed("NFT_MSG_DELTABLE", errno)),
+    }
+}
+
+/// Whether the table is there, with the sets that are made with it.
+pub fn is_there(socket: &mut Socket) -> Result<bool> {
+    match socket.request(message(GETSET, 0).text(ATTR_TABLE, TABLE).text(2, base::BRIDGES)) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(failed("NFT_MSG_GETSET", errno)),
     }
 }
 

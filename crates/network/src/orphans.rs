@@ -60,7 +60,7 @@ pub fn orphans(root: &Path) -> Result<Vec<Orphan>> {
         }
     }
     let Some(mut rules) = bridges::rules()? else { return Ok(all) };
-    if !firewall::exists(&mut rules)? {
+    if !firewall::is_there(&mut rules)? {
         return Ok(all);
     }
     if leases.is_empty() && !link::has_bridges(&mut links)? {
