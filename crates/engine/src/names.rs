@@ -98,7 +98,7 @@ pub fn claim(paths: &Paths, name: &str, id: &str) -> Result<()> {
 
 /// Gives back a name of container `id`, which is there: nobody else takes it away.
 pub fn release(paths: &Paths, name: &str, id: &str) -> Result<()> {
-    if owner(paths, name).as_deref() != Some(id) {
+    if owner(paths, name)?.as_deref() != Some(id) {
         return Ok(());
     }
     let link = paths.names().join(name);

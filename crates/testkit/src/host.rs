@@ -168,7 +168,7 @@ impl Host {
 
     /// As [`Host::script`], for bash(1).
     pub fn bash(&self, script: &str) -> Command {
-        let mut command = self.enter(self.kind == Kind::Rootless);
+        let mut command = self.enter(&self.before, self.kind == Kind::Rootless);
         command.env("C", &self.program).args(["bash", "-c", script]);
         command
     }

@@ -2,7 +2,7 @@
 
 use super::User;
 use super::archive::Image;
-use crate::ground::SECRET;
+use crate::canary::SECRET;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;

@@ -1,8 +1,9 @@
 //! Commands, supervisors and inits that are killed at some system call: the next command repairs what they left.
 
-use crate::world::program;
+use crate::world::{BUSYBOX, World, program};
 use testkit::engine_kills::{CASES, Ground};
-use testkit::{Share, Tally};
+use testkit::stop_killer::trace;
+use testkit::{Share, Tally, Victim};
 
 /// How often each command is killed: as DEVOXX_KILLS says, which may be more than it has stops. `make torture` does it for each.
 fn share() -> Share {
@@ -41,13 +42,14 @@ fn an_image_whose_removal_is_killed_is_whole_after_a_pull() {
     let world = World::root();
     let (store, command) = ("/tmp/data/image", format!("rmi {BUSYBOX}"));
     // Files are removed in the order of a directory, which is not known: `size` and `split` may be the first or the last.
-    let whole = traced(&world, &command, None);
-    let kills = kills().max(24).min(whole.stops);
+    let traced = |kill_at| trace(world.host.command(command.split_whitespace()), "devoxx-container", kill_at);
+    let whole = traced(None);
+    let kills = share().most.unwrap_or(u64::MAX).max(24).min(whole.stops);
     for turn in 0..kills {
         world.host.run(["pull", "-q", BUSYBOX]).ok();
         let stop = 1 + turn * (whole.stops - 1) / kills;
         let after = format!("killed at stop {stop} of {}", whole.stops);
-        traced(&world, &command, Some((stop, Victim::Both)));
+        traced(Some((stop, Victim::Both)));
         world.host.run(["system", "check", "--deep"]).ok().prints("");
         world.host.run(["pull", "-q", BUSYBOX]).ok();
         let checked = world.host.run(["system", "check", "--deep"]);
