@@ -84,7 +84,7 @@ bench-docs: ## docs/performance.md and its picture, from the last `make bench`
 
 bench-quick: fixtures ## the same once, unoptimized, to see that it works: of its figures none means anything
 	$(CARGO) build --workspace --bins
-	$(CARGO) build -p devoxx-runtime --features all_mutants --target-dir "$(TARGET)/mutants"
+	$(CARGO) build -p devoxx-runtime -p devoxx-container --features all_mutants --target-dir "$(TARGET)/mutants"
 	$(SUDO) "$(TARGET)/debug/bench" --rounds 1 --alive 10 --starts 10 --pulls 1 --layers 2 --kept 2 --idle 1 \
 		--debian "$(TARGET)/testkit/debian-12.tar" --unattested "$(TARGET)/mutants/debug/devoxx-runtime" \
 		--out "$(TARGET)/bench-quick" >"$(TARGET)/testkit/bench-quick.log"
