@@ -223,8 +223,13 @@ fn ensure_shared(links: &mut Socket, rules: Option<&mut Socket>, lease: &Lease) 
         if !is_whole {
             // Somebody has flushed the host's rules, or this table's: with this container's come back those of all others.
             let others = lease.lock.parent().map_or_else(|| Ok(Vec::new()), pool::everywhere)?;
-            let is_another = |other: &&Lease| other.driver == Driver::Bridge && other.id != lease.id;
-            let others: Vec<Lease> = others.iter().filter(is_another).cloned().collect();
+            // Whoever has no link yet publishes its ports itself, and must not find them taken.
+            let is_attached = |other: &Lease| {
+                other.driver == Driver::Bridge
+                    && other.id != lease.id
+                    && link::index(links, &other.veth).is_ok_and(|found| found.is_some())
+            };
+            let others: Vec<Lease> = others.into_iter().filter(is_attached).collect();
             if !others.is_empty() {
                 firewall::restore(rules, &others)?;
                 is_whole = true;

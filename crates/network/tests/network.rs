@@ -174,6 +174,7 @@ tests! {
     containers_reach_each_other
     nothing_is_left
     many_at_once
+    two_before_there_is_a_table
     failures_leave_nothing
     many_ports
     nft_understands_the_table
@@ -327,6 +328,27 @@ mod inner {
             }
         });
         assert_eq!(traces_of_all(state.path()), before);
+    }
+
+    #[test]
+    #[ignore = "runs in a namespace of its own"]
+    fn two_before_there_is_a_table() {
+        let _outside = host();
+        let state = tempfile::tempdir().unwrap();
+        let leased = |id: &str, port: &str| lease(state.path(), id, parse_publish(port).unwrap()).unwrap();
+        let (first, second) = (leased("a", "8080:80"), leased("b", "8081:80"));
+        let (a, b) = (Namespace::new(), Namespace::new());
+        attach(&first.0, a.netns.as_fd()).unwrap();
+        attach(&second.0, b.netns.as_fd()).unwrap();
+        // Nor do those who run lose theirs when the rules are gone.
+        run("nft", &["flush", "ruleset"]);
+        let (third, c) = (leased("c", "8082:80"), Namespace::new());
+        attach(&third.0, c.netns.as_fd()).unwrap();
+        let rules = run("nft", &["list", "ruleset"]);
+        for port in ["8080", "8081", "8082"] {
+            assert!(rules.contains(port), "{port}: {rules}");
+        }
+        ["a", "b", "c"].into_iter().for_each(|id| detach(state.path(), id).unwrap());
     }
 
     #[test]
