@@ -223,15 +223,16 @@ fn ensure_shared(links: &mut Socket, rules: Option<&mut Socket>, lease: &Lease) 
         if !is_whole {
             // Somebody has flushed the host's rules, or this table's: with this container's come back those of all others.
             let others = lease.lock.parent().map_or_else(|| Ok(Vec::new()), pool::everywhere)?;
-            // Whoever has no link yet publishes its ports itself, and must not find them taken.
-            let is_attached = |other: &Lease| {
-                other.driver == Driver::Bridge
-                    && other.id != lease.id
-                    && link::index(links, &other.veth).is_ok_and(|found| found.is_some())
-            };
-            let others: Vec<Lease> = others.into_iter().filter(is_attached).collect();
-            if !others.is_empty() {
-                firewall::restore(rules, &others)?;
+            let mut attached = Vec::new();
+            for other in others {
+                let is_another = other.driver == Driver::Bridge && other.id != lease.id;
+                // One that has its address and no link yet is about to come here too, and brings its own.
+                if is_another && link::index(links, &other.veth)?.is_some() {
+                    attached.push(other);
+                }
+            }
+            if !attached.is_empty() {
+                firewall::restore(rules, &attached)?;
                 is_whole = true;
             }
         }
