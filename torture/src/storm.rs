@@ -82,8 +82,17 @@ pub fn storm(
     look: impl Fn(&[Turn]) -> Vec<String>,
 ) -> Tally {
     let mut tally = Tally::default();
+    if !one {
+        // It is the exchange alone that is refused later.
+        let quiet = turns(&host.sh(&script(directory, start, 0, 1)));
+        let refusal = quiet.first().filter(|turn| turn.code != 0).map(|turn| turn.complaint.clone());
+        if let Some(refusal) = refusal {
+            tally.broken = Some(format!("refused before anything is exchanged: {refusal}"));
+            return tally;
+        }
+    }
     let swapper = Swapper::start(exchanged.directory, exchanged.name, exchanged.others);
-    let mut from = 0;
+    let (mut from, times) = (1, times + 1);
     while from < times && tally.escapes.is_empty() {
         let at_once = if one { AT_ONCE / 5 } else { AT_ONCE };
         let to = times.min(from + at_once);
