@@ -164,7 +164,7 @@ fn files_of(store: &Path, kind: &str) -> Vec<PathBuf> {
         }
         _ => {
             for layer in whole(&store.join("layers")) {
-                ["split", "size"].iter().for_each(|name| take(&layer.join(name), &mut all));
+                ["split", "size", "blob"].iter().for_each(|name| take(&layer.join(name), &mut all));
             }
         }
     }

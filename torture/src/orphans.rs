@@ -9,6 +9,8 @@ use testkit::{Host, Outcome, Registry, deadline};
 const BUSYBOX: &str = "127.0.0.1:5000/busybox";
 /// The id of a container that there is not.
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+/// The id of another.
+const NOBODY: &str = "eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
 /// The code of a command that found something.
 const FOUND: i32 = 125;
 
@@ -42,7 +44,7 @@ const ALL: &[Orphan] = &[
         "the beginning of a container, 0123456789ab",
     ),
     file("rest of a container", "mkdir -p containers/.gone-ID/upper/x", "was being removed, 0123456789ab"),
-    file("name", "ln -s ID containers/by-name/ghost", "the name ghost, whose container is gone"),
+    file("name", "ln -s NOBODY containers/by-name/ghost", "the name ghost, whose container is gone"),
     file(
         "draft of a record",
         "touch -d '1 hour ago' containers/$(readlink containers/by-name/stays)/container.json.new",
@@ -72,7 +74,7 @@ const ALL: &[Orphan] = &[
     ),
     file(
         "range of ids",
-        "mkdir -p id-ranges; ln -s ID id-ranges/700000",
+        "mkdir -p id-ranges; ln -s NOBODY id-ranges/700000",
         "from 700000 on, whose container is gone",
     ),
     file("torn network", "d=network/networks/torn; mkdir -p $d; touch -d '1 hour ago' $d", "networks/torn"),
@@ -125,13 +127,15 @@ const ALL: &[Orphan] = &[
     ),
 ];
 
-/// What is left of a container whose records somebody has removed while it runs: kind, and what is in the line.
-const REMOVED: [(&str, &str); 5] = [
-    ("supervisor without a container", "the supervisor of "),
-    ("process of a container that is gone", "a process of "),
-    ("name of that", "the name victim"),
-    ("cgroups of that", ", which has no container"),
-    ("address of that", "which does not run"),
+/// What is left of a container whose records somebody has removed while it runs: the kind, what is in its line, and, where not everybody's
+/// container has it, whether an ordinary user's has.
+const REMOVED: [(&str, &str, Option<bool>); 6] = [
+    ("supervisor without a container", "the supervisor of ", None),
+    ("process of a container that is gone", "a process of ", None),
+    ("name of that", "the name victim", None),
+    ("cgroups of that", ", which has no container", None),
+    ("address of that", "which does not run", Some(false)),
+    ("pasta of that", "pasta of ", Some(true)),
 ];
 
 /// As root and as an ordinary user.
@@ -183,7 +187,8 @@ fn make_all(host: &Host, wrong: &mut Vec<String>) -> Vec<(String, usize)> {
     assert!(sound.stdout.lines().all(|line| !line.contains("--fix")), "{sound}");
     let kinds: Vec<&Orphan> = ALL.iter().filter(|one| !(one.root && rootless)).collect();
     for one in &kinds {
-        let script = format!("set -eu; cd /tmp/data; {}", one.script.replace("ID", ID));
+        let script =
+            format!("set -eu; cd /tmp/data; {}", one.script.replace("NOBODY", NOBODY).replace("ID", ID));
         if one.root {
             host.admin(&script)
         } else {
@@ -197,9 +202,10 @@ fn make_all(host: &Host, wrong: &mut Vec<String>) -> Vec<(String, usize)> {
     if found.code != FOUND {
         wrong.push(format!("nothing is wrong: {found}"));
     }
+    let removed = REMOVED.iter().filter(|(_, _, whose)| whose.is_none_or(|user| user == rootless));
     let expected = kinds.iter().map(|one| (one.what, one.words.replace("ID", ID)));
     let expected: Vec<(&str, String)> =
-        expected.chain(REMOVED.iter().map(|(what, words)| (*what, (*words).to_owned()))).collect();
+        expected.chain(removed.map(|(what, words, _)| (*what, (*words).to_owned()))).collect();
     let mut told = Vec::new();
     let mut lines: Vec<&str> =
         found.stdout.lines().filter(|line| line.contains("--fix removes it")).collect();
