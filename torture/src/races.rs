@@ -255,7 +255,7 @@ impl Told {
     pub fn row(self) -> (Vec<String>, bool) {
         let Self { what, tally, without, wins } = self;
         let fine =
-            tally.ran > 0 && tally.hung == 0 && tally.escapes.is_empty() && tally.broken.is_none() && wins;
+            tally.starts > 0 && tally.hung == 0 && tally.escapes.is_empty() && tally.broken.is_none() && wins;
         let escapes = match (tally.escapes.first(), tally.broken) {
             (Some(first), _) => format!("**{}**: {first}", tally.escapes.len()),
             (None, Some(why)) => format!("**unknown**: {why}"),

@@ -8,7 +8,7 @@ use crate::replays;
 use crate::report::Section;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use testkit::Outcome;
+use testkit::{Host, Outcome, Snapshot};
 
 /// How it fails: as a call that is unknown, and as one that an old profile of docker refuses.
 const ERRNOS: [(&str, u32); 2] = [("ENOSYS", 38), ("EPERM", 1)];
@@ -57,6 +57,18 @@ fn benign(ground: &Ground) {
     let created = ground.oci.bundle(|_| ()).try_create(&[]);
     is_refused(&created);
     ground.is_intact();
+}
+
+/// The same of the engine.
+fn engine(arguments: &Arguments, errno: &str) {
+    let mut host = Host::root(&arguments.programs.join("devoxx-container"));
+    host.admin("cp -a /tmp/fixtures/rootfs/busybox /tmp/tree");
+    host.sh("$C run --rm --net none --rootfs /tmp/tree true").ok();
+    let before = Snapshot::take(&host);
+    host.start_by(words(errno));
+    let run = host.sh("$C run --rm --net none --rootfs /tmp/tree echo it runs");
+    run.refuses(125, &["openat2", "is needed"]);
+    before.assert_same(&host, "a container that was refused");
 }
 
 /// A container that was started without the filter is not entered with it, and goes on.
@@ -115,6 +127,8 @@ pub fn part(arguments: &Arguments) -> Section {
     row("", "a container that is nothing but itself", Vec::from(cells));
     let cells = ERRNOS.map(|(errno, _)| or(tried(|| entered(arguments, errno))));
     row("", "a command in one that runs", Vec::from(cells));
+    let cells = ERRNOS.map(|(errno, _)| or(tried(|| engine(arguments, errno))));
+    row("", "a container of the engine", Vec::from(cells));
     let wanted = |replay: &&Replay| replay.row.starts_with("rt_") && arguments.wants(replay.row);
     for replay in replays::ALL.iter().copied().flatten().filter(wanted) {
         let cells = ERRNOS.map(|(errno, _)| match arguments.quick && errno != "ENOSYS" {

@@ -5,8 +5,8 @@ use super::super::ground::Ground;
 use super::super::{BOTH, ROOT, Replay};
 use serde_json::json;
 use std::time::Duration;
-use testkit::Running;
 use testkit::deadline::{poll, wait_for};
+use testkit::{Outcome, Running};
 
 /// Bytes of memory that a process of the engine has for itself, of that which has most.
 fn largest(ground: &Ground) -> u64 {
@@ -203,4 +203,25 @@ pub const ROWS: &[Replay] = &[
                 .prints("works");
         },
     },
+    Replay {
+        row: "RT-28",
+        what: "a socket of AF_ALG, by which files that are read-only were changed in the kernel's memory",
+        users: BOTH,
+        mutant: Some("mutant_rt_27"),
+        attack: |ground| {
+            // AF_ALG, SOCK_SEQPACKET. Refused by the filter, whether this kernel has the family or not.
+            calls(ground, "socket(my $s, 38, 5, 0)").ok().prints("EPERM");
+            ground.is_intact();
+        },
+        control: |ground| {
+            // AF_INET, SOCK_DGRAM
+            calls(ground, "socket(my $s, 2, 2, 0)").ok().prints("made");
+        },
+    },
 ];
+
+/// A container of this machine's files, where perl makes a call and prints what became of it.
+fn calls(ground: &Ground, call: &str) -> Outcome {
+    let script = format!("print {call} ? 'made' : $!{{EPERM}} ? 'EPERM' : $!");
+    ground.call(&["run", "--rm", "--net", "none", "--rootfs", "/:O", "perl", "-MErrno", "-e", &script])
+}
