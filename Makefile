@@ -9,7 +9,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 .DEFAULT_GOAL := build
 # Setup comes before the fixtures, and the style before the tests.
 .NOTPARALLEL:
-.PHONY: build help run test test-vm test-vm-v2 test-vm-engine test-vm-systemd torture torture-quick torture-docs bench bench-quick bench-docs setup fixtures check fmt clean install
+.PHONY: build help run test test-vm test-vm-v2 test-vm-engine test-vm-systemd torture torture-quick torture-docs fuzz fuzz-quick bench bench-quick bench-docs setup fixtures check fmt clean install
 
 build: export DEVOXX_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 build: ## the release programs, in bin/ (the default)
@@ -71,6 +71,12 @@ torture-quick: ## the same in minutes: every replay, and each command killed at 
 
 torture-docs: ## docs/security.md, from the last `make torture`
 	"$(TARGET)/debug/torture" --publish "$(TARGET)/torture" docs
+
+fuzz: ## every reader of foreign input under libFuzzer, each for MINUTES (60), what is found kept (TARGETS=words to choose)
+	MINUTES=$(or $(MINUTES),60) fuzz/run.sh $(TARGETS)
+
+fuzz-quick: ## the same for seconds, without libFuzzer: what was kept and changes of it (in `make test`)
+	$(CARGO) test -p devoxx-fuzz
 
 bench: setup build fixtures ## every runtime and engine of this machine beside the bare kernel, in target/bench (ROUNDS=50 STARTS=10000 WORKS=words)
 	$(CARGO) build --release -p devoxx-bench

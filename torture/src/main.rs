@@ -9,6 +9,7 @@
 //! ```
 //! DIR has the programs of a debug build; the mutants are the same, built with the feature `all_mutants`.
 
+mod archives;
 mod arguments;
 mod canary;
 mod chaos;
@@ -23,6 +24,7 @@ mod ground;
 mod kills;
 #[cfg(target_arch = "x86_64")]
 mod limits;
+mod malformed;
 mod orphans;
 mod parts;
 mod power;

@@ -3,7 +3,7 @@
 use crate::arguments::Arguments;
 use crate::report::Section;
 use crate::{
-    chaos, crowds, cycles, descriptors, engine, flips, orphans, power, races, rootless, without_openat2,
+    archives, chaos, crowds, cycles, descriptors, engine, flips, malformed, orphans, power, races, rootless, without_openat2,
 };
 #[cfg(target_arch = "x86_64")]
 use crate::{errors, limits};
@@ -30,4 +30,6 @@ pub const ALL: &[(&str, Part)] = &[
     ("flips", flips::part),
     ("power", power::part),
     ("orphans", orphans::part),
+    ("archives", archives::part),
+    ("malformed", malformed::part),
 ];

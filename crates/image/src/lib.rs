@@ -10,6 +10,8 @@ pub mod archive;
 mod challenge;
 pub mod credentials;
 pub mod digest;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod host_name;
 mod kind;
 mod layer;

@@ -458,7 +458,8 @@ mod tests {
     #[test]
     fn archives_are_listed_in_one_way() {
         use tar::EntryType as Type;
-        fn check(what: &str, entries: &[Vec<u8>], expected: Result<&[(&str, &str)], &str>) {
+        fn check(family: &str, what: &str, entries: &[Vec<u8>], expected: Result<&[(&str, &str)], &str>) {
+            let what = format!("{family}, {what}");
             let mut file = tempfile::tempfile().unwrap();
             io::Write::write_all(&mut file, &[&entries.concat()[..], &[0; 1024]].concat()).unwrap();
             io::Seek::rewind(&mut file).unwrap();
@@ -481,41 +482,56 @@ mod tests {
         let (one, two) = (file("index.json", "one"), file("index.json", "two"));
         let long = |name: &str| entry(Type::GNULongName, "././@LongLink", "", name.as_bytes());
         let pax = |text: &str| entry(Type::XHeader, "x", "", text.as_bytes());
-        check("one", &[one.clone(), file("a/b", "")], Ok(&[("index.json", "one"), ("a/b", "")]));
-        check("two", &[one.clone(), two.clone()], Err("twice"));
-        check("two of one name", &[one.clone(), file("./a/../index.json", "two")], Err("twice"));
-        check("a link beside it", &[one.clone(), entry(Type::Symlink, "index.json", "x", b"")], Err("twice"));
+        check("M18", "one", &[one.clone(), file("a/b", "")], Ok(&[("index.json", "one"), ("a/b", "")]));
+        check("M18", "two", &[one.clone(), two.clone()], Err("twice"));
+        check("M18", "two of one name", &[one.clone(), file("./a/../index.json", "two")], Err("twice"));
+        check(
+            "M18",
+            "a link beside it",
+            &[one.clone(), entry(Type::Symlink, "index.json", "x", b"")],
+            Err("twice"),
+        );
         let directory = entry(Type::Directory, "a/", "", b"");
         check(
+            "M18",
             "a directory twice",
             &[directory.clone(), directory, one.clone()],
             Ok(&[("index.json", "one")]),
         );
         let link = entry(Type::Symlink, "a/l", "../index.json", b"");
-        check("a link", &[one.clone(), link], Ok(&[("a/l", "one")]));
-        check("a link with a size", &[entry(Type::Symlink, "a", "b", &one), two.clone()], Err("no content"));
+        check("M18", "a link", &[one.clone(), link], Ok(&[("a/l", "one")]));
         check(
+            "M18",
+            "a link with a size",
+            &[entry(Type::Symlink, "a", "b", &one), two.clone()],
+            Err("no content"),
+        );
+        check(
+            "M18",
             "a hard link with a size",
             &[entry(Type::Link, "a", "b", &one), two.clone()],
             Err("no content"),
         );
-        check("a long name", &[long("a/b\0"), one.clone()], Ok(&[("a/b", "one")]));
-        check("two names", &[long("a\0"), pax("9 path=b\n"), one.clone()], Err("two different names"));
+        check("M18", "a long name", &[long("a/b\0"), one.clone()], Ok(&[("a/b", "one")]));
+        check("M18", "two names", &[long("a\0"), pax("9 path=b\n"), one.clone()], Err("two different names"));
         check(
+            "M18",
             "a size for all",
             &[entry(Type::XGlobalHeader, "g", "", b"10 size=3\n"), one.clone()],
             Err("size"),
         );
         check(
+            "M18",
             "a long header",
             &[pax(&"x".repeat(2 << 20)), one.clone()],
             Err("more than the archive may hold"),
         );
         check(
+            "M18",
             "a very long name",
             &[long(&"x".repeat(2 << 20)), one.clone()],
             Err("more than the archive may hold"),
         );
-        check("cut off", &[entry(Type::Regular, "a", "", &[1; 4096])[..512].to_vec()], Err("cut off"));
+        check("M18", "cut off", &[entry(Type::Regular, "a", "", &[1; 4096])[..512].to_vec()], Err("cut off"));
     }
 }

@@ -218,46 +218,123 @@ mod tests {
 
     #[test]
     fn documents_are_sorted() {
-        fn check(text: &str, served: &str, expected: Result<(), Kind>) {
+        fn check(family: &str, text: &str, served: &str, expected: Result<(), Kind>) {
             let found = parse(text.as_bytes(), served).map(drop).map_err(|error| error.kind);
-            assert_eq!(found, expected, "{served} {text}");
+            assert_eq!(found, expected, "{family}: {served} {text}");
         }
         let (config, layer) = (descriptor(CONFIGS[0]), descriptor(&format!("{}+gzip", TARS[0])));
         let image = format!(r#""config":{config},"layers":[{layer}]"#);
         let head = r#"{"schemaVersion":2"#;
-        check(&format!("{head},{image}}}"), OCI, Ok(()));
-        check(&format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), "", Ok(()));
-        check(&format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), OCI, Ok(()));
-        check(&format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), "application/json", Err(Kind::Corrupt));
-        check(&format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), INDEX, Err(Kind::Corrupt));
-        check(&format!("{head},{image}}}"), "", Err(Kind::Unsupported));
-        check(&format!(r#"{head},{image},"annotations":{{"a":"b"}}}}"#), OCI, Ok(()));
-        check(&format!(r#"{head},{image},"Layers":[]}}"#), OCI, Err(Kind::Corrupt));
-        check(&format!(r#"{head},{image},"Manifests":[]}}"#), OCI, Err(Kind::Corrupt));
-        check(&format!(r#"{head},{image},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
-        check(&format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), MANIFESTS[1], Err(Kind::Corrupt));
-        check(&format!("{head},{image}}}"), "application/json", Err(Kind::Unsupported));
-        check(&format!(r#"{head},{image},"manifests":[]}}"#), OCI, Err(Kind::Corrupt));
-        check(&format!("{head},{image}}}"), INDEX, Err(Kind::Corrupt));
-        check(&format!(r#"{head},"manifests":[]}}"#), INDEX, Ok(()));
-        check(r#"{"schemaVersion":1}"#, OCI, Err(Kind::Unsupported));
-        check("{}", OCI, Err(Kind::Corrupt));
-        check("[", OCI, Err(Kind::Corrupt));
-        check(&"[".repeat(100_000), OCI, Err(Kind::Corrupt));
+        check("M3", &format!("{head},{image}}}"), OCI, Ok(()));
+        check("M3", &format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), "", Ok(()));
+        check("M3", &format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), OCI, Ok(()));
+        check(
+            "M3",
+            &format!(r#"{head},"mediaType":"{OCI}",{image}}}"#),
+            "application/json",
+            Err(Kind::Corrupt),
+        );
+        check("M3", &format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), INDEX, Err(Kind::Corrupt));
+        check("M3", &format!("{head},{image}}}"), "", Err(Kind::Unsupported));
+        check("M3", &format!(r#"{head},{image},"annotations":{{"a":"b"}}}}"#), OCI, Ok(()));
+        check("M2", &format!(r#"{head},{image},"Layers":[]}}"#), OCI, Err(Kind::Corrupt));
+        check("M2", &format!(r#"{head},{image},"Manifests":[]}}"#), OCI, Err(Kind::Corrupt));
+        check("M2", &format!(r#"{head},{image},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
+        check("M3", &format!(r#"{head},"mediaType":"{OCI}",{image}}}"#), MANIFESTS[1], Err(Kind::Corrupt));
+        check("M3", &format!("{head},{image}}}"), "application/json", Err(Kind::Unsupported));
+        check("M2", &format!(r#"{head},{image},"manifests":[]}}"#), OCI, Err(Kind::Corrupt));
+        check("M3", &format!("{head},{image}}}"), INDEX, Err(Kind::Corrupt));
+        check("M3", &format!(r#"{head},"manifests":[]}}"#), INDEX, Ok(()));
+        check("M9", r#"{"schemaVersion":1}"#, OCI, Err(Kind::Unsupported));
+        check("M7", "{}", OCI, Err(Kind::Corrupt));
+        check("M7", "[", OCI, Err(Kind::Corrupt));
+        check("M7", &"[".repeat(100_000), OCI, Err(Kind::Corrupt));
         let helm = descriptor("application/vnd.cncf.helm.config.v1+json");
-        check(&format!(r#"{head},"config":{helm},"layers":[]}}"#), OCI, Err(Kind::Unsupported));
-        check(&format!(r#"{head},"config":{config},"layers":[{helm}]}}"#), OCI, Err(Kind::Unsupported));
+        check("M10", &format!(r#"{head},"config":{helm},"layers":[]}}"#), OCI, Err(Kind::Unsupported));
+        check(
+            "M10",
+            &format!(r#"{head},"config":{config},"layers":[{helm}]}}"#),
+            OCI,
+            Err(Kind::Unsupported),
+        );
         let negative = config.replace(":3", ":-3");
-        check(&format!(r#"{head},"config":{negative},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
+        check("M5", &format!(r#"{head},"config":{negative},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
         let huge = config.replace(":3", ":9223372036854775808");
-        check(&format!(r#"{head},"config":{huge},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
+        check("M5", &format!(r#"{head},"config":{huge},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
         let large = layer.replace(":3", &format!(":{}", 60_u64 << 30));
-        check(&format!(r#"{head},"config":{config},"layers":[{large}]}}"#), OCI, Ok(()));
-        check(&format!(r#"{head},"config":{config},"layers":[{large},{large}]}}"#), OCI, Err(Kind::Corrupt));
+        check("M5", &format!(r#"{head},"config":{config},"layers":[{large}]}}"#), OCI, Ok(()));
+        check(
+            "M5",
+            &format!(r#"{head},"config":{config},"layers":[{large},{large}]}}"#),
+            OCI,
+            Err(Kind::Corrupt),
+        );
         let odd = config.replace("sha256:", "md5:");
-        check(&format!(r#"{head},"config":{odd},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
+        check("M4", &format!(r#"{head},"config":{odd},"layers":[]}}"#), OCI, Err(Kind::Corrupt));
         let foreign = layer.replace("}", r#","urls":["http://x/"]}"#);
-        check(&format!(r#"{head},"config":{config},"layers":[{foreign}]}}"#), OCI, Err(Kind::Unsupported));
+        check(
+            "M14",
+            &format!(r#"{head},"config":{config},"layers":[{foreign}]}}"#),
+            OCI,
+            Err(Kind::Unsupported),
+        );
+        let of = |config: &str, layers: &str| format!(r#"{head},"config":{config},"layers":[{layers}]}}"#);
+        for (family, from, to, expected) in [
+            ("M4", "sha256:", "sha512:", Err(Kind::Corrupt)),
+            ("M4", "sha256:", "SHA256:", Err(Kind::Corrupt)),
+            ("M4", "sha256:", "", Err(Kind::Corrupt)),
+            ("M4", "sha256:0", "sha256:", Err(Kind::Corrupt)),
+            ("M4", "sha256:0", "sha256:00", Err(Kind::Corrupt)),
+            ("M4", "sha256:0", "sha256:g", Err(Kind::Corrupt)),
+            ("M4", "sha256:0", "sha256:A", Err(Kind::Corrupt)),
+            ("M4", "sha256:00", "sha256:..", Err(Kind::Corrupt)),
+            ("M5", ":3", ":0", Ok(())),
+            ("M5", ":3", ":3.5", Err(Kind::Corrupt)),
+            ("M5", ":3", ":\"3\"", Err(Kind::Corrupt)),
+            ("M5", ":3", ":null", Err(Kind::Corrupt)),
+            ("M5", ":3", ":18446744073709551616", Err(Kind::Corrupt)),
+            ("M5", ":3", ":1e400", Err(Kind::Corrupt)),
+            ("M7", ":3", ":104857600", Err(Kind::Corrupt)),
+            ("M7", "\"mediaType\"", "\"mediatype\"", Err(Kind::Unsupported)),
+            ("M7", "{", "[", Err(Kind::Corrupt)),
+            ("M7", "{", "{\"digest\":1,", Err(Kind::Corrupt)),
+        ] {
+            check(family, &of(&config.replacen(from, to, 1), &layer), OCI, expected);
+        }
+        let sha512 = format!("sha512:{}", "0".repeat(128));
+        check(
+            "M4",
+            &of(&config, &layer.replace(&format!("sha256:{}", "0".repeat(64)), &sha512)),
+            OCI,
+            Ok(()),
+        );
+        check("M6", &of(&config, ""), OCI, Ok(()));
+        check("M6", &of(&config, &format!("{layer},{layer}")), OCI, Ok(()));
+        check("M6", &of(&config, &vec![layer.as_str(); 10_000].join(",")), OCI, Err(Kind::Unsupported));
+        check("M6", &of(&config, "null"), OCI, Err(Kind::Corrupt));
+        check("M6", &of(&config, "[]"), OCI, Err(Kind::Corrupt));
+        check(
+            "M1",
+            &format!(r#"{head},"manifests":[{}]}}"#, vec![layer.as_str(); 10_001].join(",")),
+            INDEX,
+            Err(Kind::Corrupt),
+        );
+        check("M1", &format!(r#"{head},"manifests":[[]]}}"#), INDEX, Err(Kind::Corrupt));
+        check("M1", &format!(r#"{head},"manifests":{{}}}}"#), INDEX, Err(Kind::Corrupt));
+        check("M3", &of(&config, &layer).replace("+gzip", "+lzma"), OCI, Err(Kind::Unsupported));
+        check(
+            "M3",
+            &of(&config, &layer).replace(",\"config\"", ",\"mediaType\":7,\"config\""),
+            OCI,
+            Err(Kind::Corrupt),
+        );
+        check(
+            "M11",
+            &of(&config, &layer)
+                .replace(",\"config\"", ",\"annotations\":{\"a\":\"\\u001b[2J\\n\"},\"config\""),
+            OCI,
+            Ok(()),
+        );
     }
 
     #[test]

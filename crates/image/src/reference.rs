@@ -63,12 +63,12 @@ impl Reference {
     /// The short form that people know: `alpine:latest`.
     pub fn familiar(&self) -> String {
         let full = self.to_string();
-        let short = full.strip_prefix("docker.io/").unwrap_or(&full);
-        // `docker.io/library/a/b` must keep its `library/`, or it would parse as `docker.io/a/b`.
-        match short.strip_prefix("library/") {
-            Some(rest) if self.registry == DOCKER && !rest.contains('/') => rest.to_owned(),
-            _ => short.to_owned(),
-        }
+        let short = full.strip_prefix("docker.io/");
+        let shortest = short.and_then(|text| text.strip_prefix("library/"));
+        // Only what is read as the same: `docker.io/library/a/b` keeps its `library/`, and `docker.io/example.org/a` is no image of
+        // example.org.
+        let same = |text: &&str| Self::parse(text).is_ok_and(|other| other == *self);
+        shortest.into_iter().chain(short).find(same).unwrap_or(&full).to_owned()
     }
 
     /// `registry/repository`, without tag and digest.
@@ -214,6 +214,14 @@ mod tests {
             "127.0.0.1:5000/a/b__c-d.e:latest",
         );
         check("Host/x", "Host/x:latest", "Host/x:latest");
+        check("docker.io/q.io/x", "docker.io/q.io/x:latest", "docker.io/q.io/x:latest");
+        check("docker.io/localhost/x", "docker.io/localhost/x:latest", "docker.io/localhost/x:latest");
+        let hex = "0".repeat(64);
+        check(
+            &format!("library/{hex}"),
+            &format!("docker.io/library/{hex}:latest"),
+            &format!("library/{hex}:latest"),
+        );
         check("library/a/b", "docker.io/library/a/b:latest", "library/a/b:latest");
         check(&format!("a@{digest}"), &format!("docker.io/library/a@{digest}"), &format!("a@{digest}"));
         check(&format!("q.io/a:1@{digest}"), &format!("q.io/a:1@{digest}"), &format!("q.io/a:1@{digest}"));
@@ -221,37 +229,47 @@ mod tests {
 
     #[test]
     fn bad_names_are_refused() {
-        fn check(text: &str) {
+        fn check(family: &str, text: &str) {
             let error = Reference::parse(text).unwrap_err();
-            assert_eq!(error.kind, Kind::Usage, "{text:?}: {error}");
+            assert_eq!(error.kind, Kind::Usage, "{family}, {text:?}: {error}");
             assert!(!error.to_string().contains('\n'), "{text:?}");
         }
-        for text in [
-            "",
-            ":",
-            "/",
-            "a/",
-            "/a",
-            "Alpine",
-            "a:",
-            "a:-x",
-            "a b",
-            "a:b:c",
-            "a@",
-            "a@sha256:x",
-            "..",
-            "../a",
+        for (family, text) in [
+            ("M17", ""),
+            ("M17", ":"),
+            ("M17", "/"),
+            ("M17", "a/"),
+            ("M17", "/a"),
+            ("M17", "Alpine"),
+            ("M17", "a:"),
+            ("M17", "a:-x"),
+            ("M17", "a b"),
+            ("M17", "a:b:c"),
+            ("M17", "a@"),
+            ("M17", "a@sha256:x"),
+            ("M17", ".."),
+            ("M17", "../a"),
         ] {
-            check(text);
+            check(family, text);
         }
-        for text in
-            ["a//b", "a___b", "-a", "a-", "a.:x", "x.io:99999/a", "x.io:/a", "a..b", "é", "a\nb", "[::g]/a"]
-        {
-            check(text);
+        for (family, text) in [
+            ("M17", "a//b"),
+            ("M17", "a___b"),
+            ("M17", "-a"),
+            ("M17", "a-"),
+            ("M17", "a.:x"),
+            ("M17", "x.io:99999/a"),
+            ("M17", "x.io:/a"),
+            ("M17", "a..b"),
+            ("M17", "é"),
+            ("M17", "a\nb"),
+            ("M17", "[::g]/a"),
+        ] {
+            check(family, text);
         }
-        check(&"a".repeat(64));
-        check(&"x".repeat(300));
-        check(&format!("a:{}", "t".repeat(129)));
+        check("M17", &"a".repeat(64));
+        check("M17", &"x".repeat(300));
+        check("M17", &format!("a:{}", "t".repeat(129)));
     }
 
     proptest! {

@@ -277,27 +277,7 @@ impl<'a> Registry<'a> {
         scope: Option<&str>,
         credential: Option<Credential>,
     ) -> Result<String> {
-        let realm = Url::parse(realm).within(|| "token realm")?;
-        // A password goes over TLS, or stays on this machine; and a stranger must not make us talk to this machine.
-        let private = realm.is_https() || (realm.is_loopback() && self.base.is_loopback());
-        if !private {
-            return Err(Error::new(Kind::Unauthorized, format!("token realm {realm}: not https")));
-        }
-        if realm.is_link_local() || (realm.leads_here() && !self.base.is_loopback()) {
-            return Err(Error::new(
-                Kind::Unauthorized,
-                format!("token realm {realm}: an address of this machine"),
-            ));
-        }
-        // And it goes to nobody else because a registry says so, or who speaks for it.
-        let allowed = std::env::var(REALMS).unwrap_or_default();
-        let is_of = realm::is_of(&self.base, &realm, &allowed) || sys::mutant!("mutant_im_10_realm");
-        if credential.is_some() && !is_of {
-            let text =
-                format!("token realm {realm}: it is not of {}, whose credential it would get", self.registry);
-            return Err(Error::new(Kind::Unauthorized, text)
-                .with_hint(format!("if it may have the credential: {REALMS}={}", realm.host())));
-        }
+        let realm = trusted_realm(&self.base, &self.registry, realm, credential.is_some())?;
         let own = self.repository.as_ref().map(|name| format!("repository:{name}:{}", self.actions));
         let mut fields = Vec::new();
         fields.extend(service.map(|service| ("service", service.to_owned())));
@@ -336,6 +316,38 @@ impl<'a> Registry<'a> {
             Error::new(Kind::Unauthorized, format!("token realm {realm}: the answer has no usable token"))
         })
     }
+}
+
+/// The realm of a token, if it may be asked; with a credential only one that may have it.
+fn trusted_realm(base: &Url, registry: &str, realm: &str, with_credential: bool) -> Result<Url> {
+    let realm = Url::parse(realm).within(|| "token realm")?;
+    // A password goes over TLS, or stays on this machine; and a stranger must not make us talk to this machine.
+    let private = realm.is_https() || (realm.is_loopback() && base.is_loopback());
+    if !private {
+        return Err(Error::new(Kind::Unauthorized, format!("token realm {realm}: not https")));
+    }
+    if realm.is_link_local() || (realm.leads_here() && !base.is_loopback()) {
+        return Err(Error::new(
+            Kind::Unauthorized,
+            format!("token realm {realm}: an address of this machine"),
+        ));
+    }
+    // And it goes to nobody else because a registry says so, or who speaks for it.
+    let allowed = std::env::var(REALMS).unwrap_or_default();
+    let is_of = realm::is_of(base, &realm, &allowed) || sys::mutant!("mutant_im_10_realm");
+    if with_credential && !is_of {
+        let text = format!("token realm {realm}: it is not of {registry}, whose credential it would get");
+        return Err(Error::new(Kind::Unauthorized, text)
+            .with_hint(format!("if it may have the credential: {REALMS}={}", realm.host())));
+    }
+    Ok(realm)
+}
+
+/// The host that a credential of a registry goes to when it names this realm.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn credential_goes_to(registry: &str, realm: &str) -> Result<String> {
+    let base = Url::parse(&format!("https://{registry}"))?;
+    trusted_realm(&base, registry, realm, true).map(|realm| realm.host())
 }
 
 /// What to ask for after a page: the query of `<...?QUERY>; rel="next"` (RFC 8288). Its path is known already, and no other is asked.
@@ -379,4 +391,28 @@ fn words(body: &[u8]) -> Option<String> {
     let text = first.get("message").or_else(|| first.get("code"))?.as_str()?;
     let short: String = text.chars().take(200).collect();
     (!short.is_empty()).then(|| short.escape_debug().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A registry says what to ask next, but not whom.
+    #[test]
+    fn pages_follow_each_other() {
+        fn check(family: &str, link: &str, query: Option<&str>) {
+            assert_eq!(next_page(link), query, "{family}: {link:?}");
+        }
+        check("M12", "</v2/x/tags/list?last=b&n=2>; rel=\"next\"", Some("last=b&n=2"));
+        check("M12", "<https://other.example/v2/x/tags/list?n=2>; rel=next", Some("n=2"));
+        check("M12", "<?n=2>;rel=next", Some("n=2"));
+        check("M12", "</v2/x/tags/list?n=2>; rel=\"last\"", None);
+        check("M12", "</v2/x/tags/list?n=2>", None);
+        check("M12", "</v2/x/tags/list>; rel=next", None);
+        check("M12", "/v2/x/tags/list?n=2; rel=next", None);
+        check("M12", "</x?a b>; rel=next", None);
+        check("M12", "</x?a#b>; rel=next", None);
+        check("M12", "</x?a\r\nHost: b>; rel=next", None);
+        check("M12", "", None);
+    }
 }

@@ -343,16 +343,8 @@ pub fn write(run: &Path, record: &Record) -> Result<()> {
 pub fn read(run: &Path, id: &str) -> Result<Record> {
     check_id(id)?;
     let directory = directory(run, id);
-    let invalid = |why: String| Error::new(Kind::Invalid, format!("state of container {id:?}: {why}"));
-    match text(&directory.join("state.json"), &invalid)? {
-        Some(text) => {
-            let record: Record = serde_json::from_slice(&text).map_err(|error| invalid(error.to_string()))?;
-            if record.id == id {
-                Ok(record)
-            } else {
-                Err(invalid(format!("names container {:?}", record.id)))
-            }
-        }
+    match text(&directory.join("state.json"), &|why| invalid(id, &why))? {
+        Some(text) => parse(id, &text),
         // Only what is known not to be there is gone: of anything else there is something to remove.
         None => match rustix::fs::stat(&directory) {
             Ok(about) if FileType::from_raw_mode(about.st_mode) == FileType::Directory => {
@@ -364,6 +356,19 @@ pub fn read(run: &Path, id: &str) -> Result<Record> {
             Err(errno) => Err(called::<Errno>(|| format!("stat({directory:?})"))(errno).into()),
         },
     }
+}
+
+fn invalid(id: &str, why: &str) -> Error {
+    Error::new(Kind::Invalid, format!("state of container {id:?}: {why}"))
+}
+
+/// Reads the text of the record of container `id`.
+///
+/// # Errors
+/// `Invalid` for a text that is no record, and for the record of another container.
+pub fn parse(id: &str, text: &[u8]) -> Result<Record> {
+    let record: Record = serde_json::from_slice(text).map_err(|error| invalid(id, &error.to_string()))?;
+    if record.id == id { Ok(record) } else { Err(invalid(id, &format!("names container {:?}", record.id))) }
 }
 
 /// The longest record, in bytes: that of the longest config.json, and as much again.

@@ -24,45 +24,55 @@ fn arguments() {
 
 fn arguments_of(world: &World) {
     let before = Snapshot::take(&world.host);
-    let check = |args: &[&str], code: i32, words: &[&str]| {
+    let check = |family: &str, args: &[&str], code: i32, words: &[&str]| {
         world.host.run(args).refuses(code, words);
-        before.assert_same(&world.host, &format!("{args:?}"));
+        before.assert_same(&world.host, &format!("{family}: {args:?}"));
     };
-    check(&["run", "--no-such-option", BUSYBOX], 125, &["--no-such-option"]);
-    check(&["run"], 125, &["image"]);
-    check(&["no-such-command"], 125, &["no-such-command"]);
-    check(&["run", "UPPER/Case"], 125, &["UPPER/Case"]);
-    check(&["run", "a b"], 125, &["a b"]);
-    check(&["run", ""], 125, &["reference"]);
-    check(&["run", "x:"], 125, &["x:"]);
-    check(&["run", "x@sha256:1234"], 125, &["sha256:1234"]);
-    check(&["run", "127.0.0.1:99999/x"], 125, &["99999"]);
-    check(&["run", "--rm", BUSYBOX, "no-such-program"], 127, &["no-such-program"]);
-    check(&["run", "--rm", BUSYBOX, "/etc/passwd"], 126, &["/etc/passwd"]);
-    check(&["run", "--rm", "--rootfs", "/no/such/dir", "true"], 125, &["/no/such/dir"]);
-    check(&["run", "--rm", "--rootfs", "/etc/passwd", "true"], 125, &["/etc/passwd"]);
-    check(&["run", "--rm", "--mount", "type=bind,src=/no/such,dst=/x", BUSYBOX, "true"], 125, &["/no/such"]);
-    check(&["run", "--rm", "--mount", "type=odd,dst=/x", BUSYBOX, "true"], 125, &["odd"]);
-    check(&["run", "--rm", "-v", "/tmp", "-v", "relative/path:/x", BUSYBOX, "true"], 125, &["relative/path"]);
-    check(&["run", "--rm", "-v", "/tmp:/x:odd", BUSYBOX, "true"], 125, &["odd"]);
-    check(&["run", "--rm", "-v", "/tmp:/", BUSYBOX, "true"], 125, &["/"]);
-    check(&["run", "--rm", "-m", "1k", BUSYBOX, "true"], 125, &["memory"]);
-    check(&["run", "--rm", "-m", "lots", BUSYBOX, "true"], 125, &["lots"]);
-    check(&["run", "--rm", "--cpus", "-1", BUSYBOX, "true"], 125, &["cpus"]);
-    check(&["run", "--rm", "--cpus", "100000", BUSYBOX, "true"], 125, &["cpus"]);
+    check("CL5", &["run", "--no-such-option", BUSYBOX], 125, &["--no-such-option"]);
+    check("CL5", &["run"], 125, &["image"]);
+    check("CL5", &["no-such-command"], 125, &["no-such-command"]);
+    check("M17", &["run", "UPPER/Case"], 125, &["UPPER/Case"]);
+    check("M17", &["run", "a b"], 125, &["a b"]);
+    check("M17", &["run", ""], 125, &["reference"]);
+    check("M17", &["run", "x:"], 125, &["x:"]);
+    check("M17", &["run", "x@sha256:1234"], 125, &["sha256:1234"]);
+    check("M17", &["run", "127.0.0.1:99999/x"], 125, &["99999"]);
+    check("C20", &["run", "--rm", BUSYBOX, "no-such-program"], 127, &["no-such-program"]);
+    check("C20", &["run", "--rm", BUSYBOX, "/etc/passwd"], 126, &["/etc/passwd"]);
+    check("C18", &["run", "--rm", "--rootfs", "/no/such/dir", "true"], 125, &["/no/such/dir"]);
+    check("C18", &["run", "--rm", "--rootfs", "/etc/passwd", "true"], 125, &["/etc/passwd"]);
+    check(
+        "C23",
+        &["run", "--rm", "--mount", "type=bind,src=/no/such,dst=/x", BUSYBOX, "true"],
+        125,
+        &["/no/such"],
+    );
+    check("C23", &["run", "--rm", "--mount", "type=odd,dst=/x", BUSYBOX, "true"], 125, &["odd"]);
+    check(
+        "C23",
+        &["run", "--rm", "-v", "/tmp", "-v", "relative/path:/x", BUSYBOX, "true"],
+        125,
+        &["relative/path"],
+    );
+    check("C23", &["run", "--rm", "-v", "/tmp:/x:odd", BUSYBOX, "true"], 125, &["odd"]);
+    check("C23", &["run", "--rm", "-v", "/tmp:/", BUSYBOX, "true"], 125, &["/"]);
+    check("C34", &["run", "--rm", "-m", "1k", BUSYBOX, "true"], 125, &["memory"]);
+    check("C34", &["run", "--rm", "-m", "lots", BUSYBOX, "true"], 125, &["lots"]);
+    check("C34", &["run", "--rm", "--cpus", "-1", BUSYBOX, "true"], 125, &["cpus"]);
+    check("C34", &["run", "--rm", "--cpus", "100000", BUSYBOX, "true"], 125, &["cpus"]);
     if !world.host.is_rootless() || world.has_cgroup2("cpuset") {
         // Elsewhere a warning says that no limit holds.
-        check(&["run", "--rm", "--cpuset-cpus", "9999", BUSYBOX, "true"], 125, &["9999"]);
+        check("C34", &["run", "--rm", "--cpuset-cpus", "9999", BUSYBOX, "true"], 125, &["9999"]);
     }
-    check(&["run", "--rm", "-p", "nothing", BUSYBOX, "true"], 125, &["nothing"]);
-    check(&["run", "--rm", "-p", "5000:80", BUSYBOX, "true"], 125, &["5000"]);
-    check(&["run", "--rm", "--net", "no-such-net", BUSYBOX, "true"], 125, &["no-such-net"]);
-    check(&["run", "--rm", "--name", "-bad", BUSYBOX, "true"], 125, &["-bad"]);
-    check(&["run", "--rm", "--name", "a/b", BUSYBOX, "true"], 125, &["a/b"]);
-    check(&["run", "--rm", "--env-file", "/no/such/file", BUSYBOX, "true"], 125, &["/no/such/file"]);
-    check(&["run", "--rm", "--device", "/no/such/device", BUSYBOX, "true"], 125, &["/no/such/device"]);
-    check(&["run", "--rm", "--add-host", "bad", BUSYBOX, "true"], 125, &["bad"]);
-    check(&["run", "--rm", "--hostname", &"h".repeat(65), BUSYBOX, "true"], 125, &["hostname"]);
+    check("CL5", &["run", "--rm", "-p", "nothing", BUSYBOX, "true"], 125, &["nothing"]);
+    check("CL5", &["run", "--rm", "-p", "5000:80", BUSYBOX, "true"], 125, &["5000"]);
+    check("CL5", &["run", "--rm", "--net", "no-such-net", BUSYBOX, "true"], 125, &["no-such-net"]);
+    check("CL1", &["run", "--rm", "--name", "-bad", BUSYBOX, "true"], 125, &["-bad"]);
+    check("CL1", &["run", "--rm", "--name", "a/b", BUSYBOX, "true"], 125, &["a/b"]);
+    check("CL5", &["run", "--rm", "--env-file", "/no/such/file", BUSYBOX, "true"], 125, &["/no/such/file"]);
+    check("C26", &["run", "--rm", "--device", "/no/such/device", BUSYBOX, "true"], 125, &["/no/such/device"]);
+    check("CL5", &["run", "--rm", "--add-host", "bad", BUSYBOX, "true"], 125, &["bad"]);
+    check("C35", &["run", "--rm", "--hostname", &"h".repeat(65), BUSYBOX, "true"], 125, &["hostname"]);
 }
 
 #[test]
@@ -89,24 +99,25 @@ fn registries() {
 fn registries_of(world: &World) {
     let closed = Registry::settings(&world.host).port(5001).login().start();
     let before = Snapshot::take(&world.host);
-    let check = |image: &str, words: &[&str]| {
+    let check = |family: &str, image: &str, words: &[&str]| {
         let began = std::time::Instant::now();
         world.host.run(["run", "--rm", "--quiet", image, "true"]).refuses(125, words);
         world.host.run(["pull", image]).refuses(FAILED, words);
-        assert!(began.elapsed().as_secs() < 30, "{image}: it must not hang");
+        assert!(began.elapsed().as_secs() < 30, "{family}, {image}: it must not hang");
         before.assert_same(&world.host, image);
     };
-    check("127.0.0.1:5000/no-such-image", &["no-such-image"]);
-    check("127.0.0.1:5000/busybox:no-such-tag", &["no-such-tag"]);
-    check(&format!("127.0.0.1:5000/busybox@sha256:{}", "0".repeat(64)), &["000000"]);
-    check("127.0.0.1:1/x", &["127.0.0.1:1", "refused"]);
-    check("no-such-registry.invalid/x", &["no-such-registry.invalid"]);
+    check("M15", "127.0.0.1:5000/no-such-image", &["no-such-image"]);
+    check("M15", "127.0.0.1:5000/busybox:no-such-tag", &["no-such-tag"]);
+    check("M15", &format!("127.0.0.1:5000/busybox@sha256:{}", "0".repeat(64)), &["000000"]);
+    check("M15", "127.0.0.1:1/x", &["127.0.0.1:1", "refused"]);
+    check("M15", "no-such-registry.invalid/x", &["no-such-registry.invalid"]);
     // Root's host has loopback alone, that of a user a link that leads nowhere: an address elsewhere is out of reach.
     check(
+        "M15",
         "192.0.2.1:5000/x",
         &["192.0.2.1", if world.host.is_rootless() { "no route" } else { "unreachable" }],
     );
-    check(&closed.image("busybox"), &["5001"]);
+    check("M15", &closed.image("busybox"), &["5001"]);
     let other = ["run", "--rm", "--quiet", "127.0.0.1:5000/team/arm64:1", "true"];
     world.host.run(other).refuses(125, &["linux/arm64", "--platform"]);
 }
@@ -127,14 +138,14 @@ fn wrong_credentials_of(host: &Host) {
 }
 
 /// Pulls an image whose storage was changed by `break_it`; nothing of it may stay.
-fn check_broken(what: &str, words: &[&str], break_it: impl Fn(&Registry)) {
+fn check_broken(family: &str, what: &str, words: &[&str], break_it: impl Fn(&Registry)) {
     for world in used() {
         let registry = Registry::settings(&world.host).port(5002).copy().start();
         break_it(&registry);
         let image = registry.image("team/zstd:1");
         let before = Snapshot::take(&world.host);
         world.host.run(["pull", &image]).refuses(FAILED, words);
-        before.assert_same(&world.host, what);
+        before.assert_same(&world.host, &format!("{family}: {what}"));
         world.host.run(["run", "--rm", &image, "true"]).refuses(125, words);
         before.assert_same(&world.host, what);
         assert!(
@@ -147,28 +158,28 @@ fn check_broken(what: &str, words: &[&str], break_it: impl Fn(&Registry)) {
 
 #[test]
 fn broken_blobs() {
-    check_broken("a layer that was changed", &["team/zstd"], |registry| {
+    check_broken("M5", "a layer that was changed", &["team/zstd"], |registry| {
         let file = registry.layer("team/zstd", "1");
         let mut bytes = fs::read(&file).expect("layer");
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
         fs::write(&file, bytes).expect("layer");
     });
-    check_broken("a layer cut short", &["team/zstd"], |registry| {
+    check_broken("M15", "a layer cut short", &["team/zstd"], |registry| {
         let file = registry.layer("team/zstd", "1");
         let bytes = fs::read(&file).expect("layer");
         fs::write(&file, &bytes[..bytes.len() / 2]).expect("layer");
     });
-    check_broken("a layer that is gone", &["404"], |registry| {
+    check_broken("M15", "a layer that is gone", &["404"], |registry| {
         fs::remove_file(registry.layer("team/zstd", "1")).expect("layer");
     });
-    check_broken("a layer that is longer", &["team/zstd"], |registry| {
+    check_broken("M5", "a layer that is longer", &["team/zstd"], |registry| {
         let file = registry.layer("team/zstd", "1");
         let mut bytes = fs::read(&file).expect("layer");
         bytes.extend([0; 4096]);
         fs::write(&file, bytes).expect("layer");
     });
-    check_broken("a configuration that is no JSON", &["digest"], |registry| {
+    check_broken("M7", "a configuration that is no JSON", &["digest"], |registry| {
         let manifest = registry.manifest(&registry.digest("team/zstd", "1"));
         let config = manifest["config"]["digest"].as_str().expect("config");
         let file = registry.blob(config);
@@ -192,15 +203,15 @@ fn layers_that_try_to_leave_the_root_of(world: &World) {
         // Inside the image's own tree is where such a name may be: relative to the root that it was unpacked in.
         assert!(found.lines().all(|path| path.starts_with("/tmp/data/")), "{outcome}\nwrote {found}");
     };
-    let check = |image: &str, words: &[&str]| {
+    let check = |family: &str, image: &str, words: &[&str]| {
         let outcome = world.host.run(["run", "--rm", &world.registry.image(image), "true"]);
         escaped(&outcome);
         outcome.refuses(125, words);
-        before.assert_same(&world.host, image);
+        before.assert_same(&world.host, &format!("{family}: {image}"));
     };
-    check("team/evil-dotdot:1", &["devoxx-escaped"]);
-    check("team/evil-hardlink:1", &["hard"]);
-    check("team/evil-noise:1", &["evil-noise"]);
+    check("T1", "team/evil-dotdot:1", &["devoxx-escaped"]);
+    check("T6", "team/evil-hardlink:1", &["hard"]);
+    check("T20", "team/evil-noise:1", &["evil-noise"]);
     // A link and then a path through it: refused, or kept inside (then the image has no program to run).
     let outcome = world.host.run(["pull", &world.registry.image("team/evil-symlink:1")]);
     escaped(&outcome);

@@ -45,6 +45,17 @@ pub(crate) struct Budget {
     files: AtomicU64,
 }
 
+#[cfg(feature = "fuzzing")]
+impl Budget {
+    /// One of which so much is left.
+    pub fn of(bytes: u64, files: u64) -> Self {
+        Self {
+            bytes: AtomicU64::new(BYTES.saturating_sub(bytes)),
+            files: AtomicU64::new(FILES.saturating_sub(files)),
+        }
+    }
+}
+
 /// What one layer takes of it, given back unless the layer is kept.
 pub(super) struct Share<'a> {
     of: Option<&'a Budget>,

@@ -5,6 +5,7 @@
 
 pub(crate) mod entry;
 mod place;
+mod strict;
 
 use super::budget::Share;
 use super::headers::{Gauge, Gauged, Headers, each};

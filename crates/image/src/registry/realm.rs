@@ -42,7 +42,9 @@ const PAIRS: [(&str, &str); 1] = [("scw.cloud", "api.scaleway.com")];
 /// Whether a realm is of the owner of a registry, or among the hosts that were `allowed` expressly, a list with commas.
 pub(super) fn is_of(registry: &Url, realm: &Url, allowed: &str) -> bool {
     let (registry, realm) = (registry.host(), realm.host());
-    let allowed = allowed.split(',').any(|host| host.trim().eq_ignore_ascii_case(&realm));
+    // Nobody is nobody's: an empty list has one entry too.
+    let allowed =
+        allowed.split(',').map(str::trim).any(|host| !host.is_empty() && host.eq_ignore_ascii_case(&realm));
     let paired = |(suffix, host): &(&str, &str)| *host == realm && is_below(&registry, suffix);
     registry == realm
         || allowed
@@ -70,6 +72,14 @@ fn owner(host: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_allowed_to_nobody() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        for allowed in ["", ",", " , x"] {
+            assert!(!is_of(&url("https://quay.io"), &url("https://evil.io"), allowed), "{allowed:?}");
+        }
+    }
 
     #[test]
     fn realms_of_one_owner() {

@@ -34,7 +34,11 @@ impl Url {
             return Err(bad("neither http nor https"));
         }
         match uri.authority() {
-            Some(authority) if !authority.as_str().contains('@') && !authority.host().is_empty() => {
+            // In brackets stands an address: `[]` would be a host without a name.
+            Some(authority)
+                if !authority.as_str().contains('@')
+                    && !authority.host().trim_matches(['[', ']']).is_empty() =>
+            {
                 Ok(Self(uri))
             }
             _ => Err(bad("not just a host")),
@@ -159,6 +163,7 @@ mod tests {
         check("https://a/x", "y", "");
         check("https://u:p@a/x", "/y", "");
         check("gopher://a/", "/", "");
+        check("https://a/x", "https://[]/y", "");
     }
 
     #[test]

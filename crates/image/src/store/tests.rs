@@ -271,33 +271,35 @@ fn a_layer_is_what_its_archive_says() {
 
 #[test]
 fn configurations_are_bounded_and_plain() {
-    fn check(config: &str, expected: Result<(), &str>) {
+    fn check(family: &str, config: &str, expected: Result<(), &str>) {
         let text = format!(
             r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":[]}},"config":{config}}}"#
         );
         match (parse_config(text.as_bytes()), expected) {
             (Ok(_), Ok(())) => {}
             (Err(error), Err(says)) => {
-                assert!(error.kind == Kind::Corrupt && error.to_string().contains(says), "{error}")
+                assert!(error.kind == Kind::Corrupt && error.to_string().contains(says), "{family}: {error}")
             }
-            (found, _) => panic!("{config:.100}: {found:?}"),
+            (found, _) => panic!("{family}: {config:.100}: {found:?}"),
         }
     }
     let many =
         |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(",");
-    check("null", Ok(()));
-    check("{}", Ok(()));
-    check(r#"{"Env":null}"#, Ok(()));
-    check(r#"{"Env":["PATH=/bin","EMPTY=","A=b=c","Ü=ü"]}"#, Ok(()));
-    for entry in ["HOSTSECRET", "HOST*", "", "=x", "A\\u0000=b"] {
-        check(&format!(r#"{{"Env":["A=b","{entry}"]}}"#), Err("is no NAME=VALUE"));
+    check("M8", "null", Ok(()));
+    check("M8", "{}", Ok(()));
+    check("M8", r#"{"Env":null}"#, Ok(()));
+    check("M8", r#"{"Env":["PATH=/bin","EMPTY=","A=b=c","Ü=ü"]}"#, Ok(()));
+    for (family, entry) in
+        [("M8", "HOSTSECRET"), ("M8", "HOST*"), ("M8", ""), ("M8", "=x"), ("M8", "A\\u0000=b")]
+    {
+        check(family, &format!(r#"{{"Env":["A=b","{entry}"]}}"#), Err("is no NAME=VALUE"));
     }
     let variable = |number: usize| format!(r#""A{number}=""#);
-    check(&format!(r#"{{"Env":[{}]}}"#, many(10_000, &variable)), Ok(()));
-    check(&format!(r#"{{"Env":[{}]}}"#, many(10_001, &variable)), Err("10001 variables"));
+    check("M8", &format!(r#"{{"Env":[{}]}}"#, many(10_000, &variable)), Ok(()));
+    check("M8", &format!(r#"{{"Env":[{}]}}"#, many(10_001, &variable)), Err("10001 variables"));
     let volume = |number: usize| format!(r#""/v{number}":{{}}"#);
-    check(&format!(r#"{{"Volumes":{{{}}}}}"#, many(1000, &volume)), Ok(()));
-    check(&format!(r#"{{"Volumes":{{{}}}}}"#, many(1001, &volume)), Err("1001 volumes"));
+    check("M8", &format!(r#"{{"Volumes":{{{}}}}}"#, many(1000, &volume)), Ok(()));
+    check("M8", &format!(r#"{{"Volumes":{{{}}}}}"#, many(1001, &volume)), Err("1001 volumes"));
     let port = |number: usize| format!(r#""{number}/tcp":{{}}"#);
-    check(&format!(r#"{{"ExposedPorts":{{{}}}}}"#, many(10_001, &port)), Err("10001 ports"));
+    check("M8", &format!(r#"{{"ExposedPorts":{{{}}}}}"#, many(10_001, &port)), Err("10001 ports"));
 }

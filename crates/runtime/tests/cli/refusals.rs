@@ -37,76 +37,104 @@ fn mistakes_in_the_words() {
 #[test]
 fn what_cannot_be() {
     #[track_caller]
-    fn check(line: &[&str], code: i32, words: &str) {
+    fn check(family: &str, line: &[&str], code: i32, words: &str) {
         let directory = directory();
         let outcome = call(directory.path(), [&["--root", "root"], line].concat());
-        assert_eq!((outcome.code, outcome.stdout.as_str()), (code, ""), "{outcome}");
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (code, ""), "{family}: {outcome}");
         let record = outcome.stderr.replace("\\\"", "\"");
         assert_eq!(record.lines().count(), 1, "{outcome}");
         assert!(record.contains("level=error") && record.contains(words), "{words:?} in {outcome}");
         assert!(!directory.path().join("root").exists(), "nothing is left of {outcome}");
     }
-    check(&["state", "box"], 1, "does not exist");
-    check(&["start", "box"], 1, "does not exist");
-    check(&["kill", "box"], 1, "does not exist");
-    check(&["delete", "box"], 1, "does not exist");
-    check(&["pause", "box"], 1, "does not exist");
-    check(&["resume", "box"], 1, "does not exist");
-    check(&["update", "--memory", "1g", "box"], 1, "does not exist");
-    check(&["events", "--stats", "box"], 1, "does not exist");
-    check(&["ps", "box"], 1, "does not exist");
-    check(&["exec", "box", "true"], 255, "does not exist");
-    check(&["create", "box"], 1, "JSON specification file config.json not found");
-    check(&["run", "box"], 1, "JSON specification file config.json not found");
-    check(&["list"], 1, "no such file or directory");
-    for id in ["a/b", "..", ".", "a b", "a\nb", "é", &"x".repeat(1025)] {
-        check(&["state", id], 1, "invalid container ID format");
-        check(&["create", id], 1, "invalid container ID format");
+    check("CL5", &["state", "box"], 1, "does not exist");
+    check("CL5", &["start", "box"], 1, "does not exist");
+    check("CL5", &["kill", "box"], 1, "does not exist");
+    check("CL5", &["delete", "box"], 1, "does not exist");
+    check("CL5", &["pause", "box"], 1, "does not exist");
+    check("CL5", &["resume", "box"], 1, "does not exist");
+    check("C34", &["update", "--memory", "1g", "box"], 1, "does not exist");
+    check("CL5", &["events", "--stats", "box"], 1, "does not exist");
+    check("CL5", &["ps", "box"], 1, "does not exist");
+    check("CL5", &["exec", "box", "true"], 255, "does not exist");
+    check("CL3", &["create", "box"], 1, "JSON specification file config.json not found");
+    check("CL3", &["run", "box"], 1, "JSON specification file config.json not found");
+    check("CL2", &["list"], 1, "no such file or directory");
+    for (family, id) in [
+        ("CL1", "a/b"),
+        ("CL1", ".."),
+        ("CL1", "."),
+        ("CL1", "a b"),
+        ("CL1", "a\nb"),
+        ("CL1", "é"),
+        ("CL1", &"x".repeat(1025)),
+    ] {
+        check(family, &["state", id], 1, "invalid container ID format");
+        check(family, &["create", id], 1, "invalid container ID format");
     }
-    check(&["state", ""], 1, "container id cannot be empty");
-    check(&["state", "--", "-x"], 1, "does not exist");
-    for signal in ["", "0", "65", "SIGFOO", "TERM ", "-0", "+9"] {
-        check(&["kill", "--", "box", signal], 1, &format!("unknown signal {signal:?}"));
+    check("CL1", &["state", ""], 1, "container id cannot be empty");
+    check("CL1", &["state", "--", "-x"], 1, "does not exist");
+    for (family, signal) in [
+        ("CL6", ""),
+        ("CL6", "0"),
+        ("CL6", "65"),
+        ("CL6", "SIGFOO"),
+        ("CL6", "TERM "),
+        ("CL6", "-0"),
+        ("CL6", "+9"),
+    ] {
+        check(family, &["kill", "--", "box", signal], 1, &format!("unknown signal {signal:?}"));
     }
-    check(&["kill", "--regex", "box(", "KILL"], 1, "--regex");
-    for user in ["+0", " 0", "0 ", "-1", "root", "0:", ":0", "0x0", "4294967295", "1:+1", ""] {
-        check(&["exec", "--user", user, "box", "true"], 255, "--user");
+    check("CL6", &["kill", "--regex", "box(", "KILL"], 1, "--regex");
+    for (family, user) in [
+        ("CL7", "+0"),
+        ("CL7", " 0"),
+        ("CL7", "0 "),
+        ("CL7", "-1"),
+        ("CL7", "root"),
+        ("CL7", "0:"),
+        ("CL7", ":0"),
+        ("CL7", "0x0"),
+        ("CL7", "4294967295"),
+        ("CL7", "1:+1"),
+        ("CL7", ""),
+    ] {
+        check(family, &["exec", "--user", user, "box", "true"], 255, "--user");
     }
-    check(&["exec", "--env", "NAME", "box", "true"], 255, "--env: \"NAME\" is not NAME=VALUE");
-    check(&["exec", "--cwd", "here", "box", "true"], 255, "Cwd must be an absolute path");
-    check(&["exec", "--additional-gids", "+1", "box", "true"], 255, "--additional-gids");
-    check(&["exec", "--preserve-fds", "+1", "box", "true"], 255, "--preserve-fds");
-    check(&["update", "--memory", "1x", "box"], 1, "--memory: \"1x\" is not a size");
-    check(&["update", "--cpu-quota", "much", "box"], 1, "--cpu-quota");
-    check(&["events", "--interval", "0", "box"], 1, "--interval");
-    check(&["events", "--interval", "soon", "box"], 1, "--interval");
-    check(&["list", "--format", "xml"], 1, "invalid format option");
-    check(&["completion", "csh"], 1, "bash, zsh and fish");
-    check(&["mounts", "move", "box", "file"], 1, "neither add nor remove");
-    check(&["checkpoint", "--empty-ns", "user", "box"], 1, "--empty-ns");
-    check(&["checkpoint", "--manage-cgroups-mode", "hard", "box"], 1, "hard");
+    check("CL7", &["exec", "--env", "NAME", "box", "true"], 255, "--env: \"NAME\" is not NAME=VALUE");
+    check("CL7", &["exec", "--cwd", "here", "box", "true"], 255, "Cwd must be an absolute path");
+    check("CL7", &["exec", "--additional-gids", "+1", "box", "true"], 255, "--additional-gids");
+    check("CL8", &["exec", "--preserve-fds", "+1", "box", "true"], 255, "--preserve-fds");
+    check("C34", &["update", "--memory", "1x", "box"], 1, "--memory: \"1x\" is not a size");
+    check("C34", &["update", "--cpu-quota", "much", "box"], 1, "--cpu-quota");
+    check("CL5", &["events", "--interval", "0", "box"], 1, "--interval");
+    check("CL5", &["events", "--interval", "soon", "box"], 1, "--interval");
+    check("CL5", &["list", "--format", "xml"], 1, "invalid format option");
+    check("CL5", &["completion", "csh"], 1, "bash, zsh and fish");
+    check("CL5", &["mounts", "move", "box", "file"], 1, "neither add nor remove");
+    check("CL5", &["checkpoint", "--empty-ns", "user", "box"], 1, "--empty-ns");
+    check("CL5", &["checkpoint", "--manage-cgroups-mode", "hard", "box"], 1, "hard");
 }
 
 /// Options before the command that cannot be.
 #[test]
 fn options_before_the_command() {
     #[track_caller]
-    fn check(line: &str, words: &str) {
+    fn check(family: &str, line: &str, words: &str) {
         let outcome = call(directory().path(), line.split_whitespace());
-        assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""), "{outcome}");
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (1, ""), "{family}: {outcome}");
         assert_eq!(outcome.stderr.lines().count(), 1, "{outcome}");
         assert!(outcome.stderr.contains(words), "{words:?} in {outcome}");
     }
-    check("--log-format xml list", "invalid log-format: xml");
-    check("--log-level loud list", "invalid log-level: loud");
-    check("--log rfc5424:x list", "unknown log type");
-    check("--log /no/such/directory/log list", "no such file or directory");
-    for root in ["/", "//", "/..", "/tmp/..", "/./"] {
-        check(&format!("--root {root} list"), "Option --root argument should not be set to /");
+    check("CL2", "--log-format xml list", "invalid log-format: xml");
+    check("CL2", "--log-level loud list", "invalid log-level: loud");
+    check("CL2", "--log rfc5424:x list", "unknown log type");
+    check("CL2", "--log /no/such/directory/log list", "no such file or directory");
+    for (family, root) in [("CL2", "/"), ("CL2", "//"), ("CL2", "/.."), ("CL2", "/tmp/.."), ("CL2", "/./")] {
+        check(family, &format!("--root {root} list"), "Option --root argument should not be set to /");
     }
-    check("--rootless maybe list", "--rootless");
-    check("--root /nowhere --rootless maybe list", "--rootless");
-    check("--root /nowhere list", "no such file or directory");
+    check("CL2", "--rootless maybe list", "--rootless");
+    check("CL2", "--root /nowhere --rootless maybe list", "--rootless");
+    check("CL2", "--root /nowhere list", "no such file or directory");
     call(directory().path(), ["--root", ".", "--rootless", "auto", "list", "-q"]).ok().prints("");
 }
 

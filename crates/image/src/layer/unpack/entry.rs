@@ -46,12 +46,13 @@ impl Meta {
 /// The longest global header: git(1) writes a hundred bytes.
 const GLOBAL: u64 = 64 << 10;
 
-fn corrupt(text: impl Into<String>) -> Error {
+pub(super) fn corrupt(text: impl Into<String>) -> Error {
     Error::new(Kind::Corrupt, text)
 }
 
 /// Nothing for an entry that is no file, such as the comment that git(1) puts first.
 pub(crate) fn read<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Option<(What, Meta)>> {
+    super::strict::check(entry.header())?;
     let kind = entry.header().entry_type();
     if kind == EntryType::XGlobalHeader {
         return global(entry).map(|()| None);
@@ -185,8 +186,13 @@ impl Extended {
                         return Err(corrupt("two different sizes"));
                     }
                 }
-                _ if key.starts_with(b"GNU.sparse.") => {
+                // What tar(1) does with the others is not known here either.
+                _ if key.starts_with(b"GNU.") => {
                     return Err(Error::new(Kind::Unsupported, "a sparse file in PAX form"));
+                }
+                // Not kept, but whoever cannot read it stops there.
+                b"atime" | b"ctime" if std::str::from_utf8(value).ok().and_then(seconds).is_none() => {
+                    return Err(corrupt("a PAX time that is none"));
                 }
                 _ => this.attribute(key, value),
             }
@@ -196,9 +202,10 @@ impl Extended {
 
     fn field(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         let text = || std::str::from_utf8(value).map_err(|_| corrupt("a PAX number that is none"));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
         match key {
             b"mtime" => self.time = Some(seconds(text()?).ok_or_else(|| corrupt("a PAX time that is none"))?),
-            b"size" | b"uid" | b"gid" if text()?.parse::<u64>().is_err() => {
+            b"size" | b"uid" | b"gid" if !digits(text()?) || text()?.parse::<u64>().is_err() => {
                 return Err(corrupt("a PAX number that is none"));
             }
             // Without a value it would mean that of the plain header, to some.
@@ -226,14 +233,23 @@ impl Extended {
 /// A decimal number of seconds, possibly negative, possibly with a fraction.
 fn seconds(text: &str) -> Option<Timespec> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if !fraction.bytes().all(|b| b.is_ascii_digit()) {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    // A plus sign is none of a number here.
+    if !digits(fraction) || !digits(whole.strip_prefix('-').unwrap_or(whole)) {
         return None;
     }
     let tv_sec: i64 = whole.parse().ok()?;
-    let nanoseconds: i64 = format!("{fraction:0<9}")[..9].parse().ok()?;
-    Some(match (text.starts_with('-'), nanoseconds) {
-        (true, 1..) => Timespec { tv_sec: tv_sec.checked_sub(1)?, tv_nsec: 1_000_000_000 - nanoseconds },
-        _ => Timespec { tv_sec, tv_nsec: nanoseconds },
+    let (kept, beyond) = fraction.split_at(fraction.len().min(9));
+    let mut nanoseconds: i64 = format!("{kept:0<9}").parse().ok()?;
+    if !text.starts_with('-') {
+        return Some(Timespec { tv_sec, tv_nsec: nanoseconds });
+    }
+    // To the earlier one, as a point of time is cut off on the other side of 0 too.
+    nanoseconds += i64::from(beyond.bytes().any(|digit| digit != b'0'));
+    Some(match nanoseconds {
+        0 => Timespec { tv_sec, tv_nsec: 0 },
+        1_000_000_000 => Timespec { tv_sec: tv_sec.checked_sub(1)?, tv_nsec: 0 },
+        _ => Timespec { tv_sec: tv_sec.checked_sub(1)?, tv_nsec: 1_000_000_000 - nanoseconds },
     })
 }
 
@@ -252,6 +268,12 @@ mod tests {
         check("-1", Some((-1, 0)));
         check("-1.25", Some((-2, 750_000_000)));
         check("-0.5", Some((-1, 500_000_000)));
+        check("-1.0000000001", Some((-2, 999_999_999)));
+        check("-1.9999999999", Some((-2, 0)));
+        check("-1.0000000000", Some((-1, 0)));
+        check("+1", None);
+        check("--1", None);
+        check("-", None);
         check("1.x", None);
         check("", None);
         check("1.é", None);

@@ -4,81 +4,84 @@ use super::{call, nothing_is_left, refuses};
 use crate::world::{namespace, push, root};
 use serde_json::{Value, json};
 
-/// So many of something, and what becomes of it: taken, or refused with this word.
-type Case = (&'static str, Option<&'static str>, fn(&mut Value));
+/// Its family, so many of something, and what becomes of it: taken, or refused with this word.
+type Case = (&'static str, &'static str, Option<&'static str>, fn(&mut Value));
 
 const CASES: &[Case] = &[
-    ("10,000 masked paths", None, |c| {
+    ("C24", "10,000 masked paths", None, |c| {
         c["linux"]["maskedPaths"] = many(10_000, |n| json!(format!("/none/{n}")))
     }),
-    ("10,000 read-only paths", None, |c| {
+    ("C25", "10,000 read-only paths", None, |c| {
         c["linux"]["readonlyPaths"] = many(10_000, |n| json!(format!("/none/{n}")))
     }),
-    ("10,000 variables", None, |c| c["process"]["env"] = many(10_000, |n| json!(format!("V{n}={n}")))),
-    ("10,000 groups", None, |c| c["process"]["user"]["additionalGids"] = many(10_000, |n| json!(n))),
-    ("65,537 groups", Some("group"), |c| c["process"]["user"]["additionalGids"] = many(65_537, |n| json!(n))),
-    ("10,000 capabilities", None, |c| {
+    ("C20", "10,000 variables", None, |c| c["process"]["env"] = many(10_000, |n| json!(format!("V{n}={n}")))),
+    ("C13", "10,000 groups", None, |c| c["process"]["user"]["additionalGids"] = many(10_000, |n| json!(n))),
+    ("C13", "65,537 groups", Some("group"), |c| {
+        c["process"]["user"]["additionalGids"] = many(65_537, |n| json!(n))
+    }),
+    ("C27", "10,000 capabilities", None, |c| {
         c["process"]["capabilities"]["bounding"] = many(10_000, |_| json!("CAP_KILL"))
     }),
-    ("10,000 rlimits", Some("rlimits"), |c| {
+    ("C28", "10,000 rlimits", Some("rlimits"), |c| {
         c["process"]["rlimits"] = many(10_000, |_| json!({"type": "RLIMIT_CORE", "soft": 0, "hard": 0}))
     }),
-    ("10,000 namespaces", Some("namespaces"), |c| {
+    ("C15", "10,000 namespaces", Some("namespaces"), |c| {
         c["linux"]["namespaces"] = many(10_000, |_| json!({"type": "pid"}))
     }),
-    ("341 ranges of ids", Some("uidmappings"), |c| ranges(c, 341)),
-    ("ranges that are longer than a page", Some("uidmappings"), |c| {
+    ("C14", "341 ranges of ids", Some("uidmappings"), |c| ranges(c, 341)),
+    ("C14", "ranges that are longer than a page", Some("uidmappings"), |c| {
         namespace(c, "user", None);
         c["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 1}]);
         c["linux"]["uidMappings"] =
             many(300, |n| json!({"containerID": 1_000_000 + 2 * n, "hostID": 100_000 + 2 * n, "size": 1}));
     }),
-    ("10,000 ranges of ids", Some("uidmappings"), |c| ranges(c, 10_000)),
-    ("10,000 unified keys", Some("unified"), |c| {
+    ("C14", "10,000 ranges of ids", Some("uidmappings"), |c| ranges(c, 10_000)),
+    ("C34", "10,000 unified keys", Some("unified"), |c| {
         let keys = (0..10_000).map(|n| (format!("x.{n}"), json!("1")));
         c["linux"]["resources"] = json!({"unified": keys.collect::<serde_json::Map<_, _>>()});
     }),
-    ("10,000 sysctls", Some("sysctl"), |c| {
+    ("C29", "10,000 sysctls", Some("sysctl"), |c| {
         let keys = (0..10_000).map(|n| (format!("kernel.x{n}"), json!("1")));
         c["linux"]["sysctl"] = Value::Object(keys.collect());
     }),
-    ("10,000 network devices", Some("netdevices"), |c| {
+    ("C39", "10,000 network devices", Some("netdevices"), |c| {
         let keys = (0..10_000).map(|n| (format!("none{n}"), json!({})));
         c["linux"]["netDevices"] = Value::Object(keys.collect());
     }),
     (
+        "C26",
         "10,000 rules for devices",
         Some("4096 rules"),
         |c| c["linux"]["resources"] = json!({"devices": many(10_000, |n| json!({"allow": n % 2 == 0, "type": "c", "major": 1, "minor": 3, "access": "r"}))}),
     ),
-    ("60,000 rules for system calls", Some("entries"), |c| {
+    ("C30", "60,000 rules for system calls", Some("entries"), |c| {
         let rule = |n| json!({"names": ["read"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 0, "value": n, "op": "SCMP_CMP_EQ"}]});
         c["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": many(60_000, rule)});
     }),
-    ("an argument of 2 MiB", Some("argument list too long"), |c| {
+    ("C20", "an argument of 2 MiB", Some("argument list too long"), |c| {
         c["process"]["args"] = json!(["true", "x".repeat(2 << 20)])
     }),
-    ("300 parts of a cgroup's path", Some("cgroup"), |c| {
+    ("C33", "300 parts of a cgroup's path", Some("cgroup"), |c| {
         c["linux"]["cgroupsPath"] = json!("/abcdefghijkl".repeat(300))
     }),
-    ("a value for each byte", Some("entries"), |c| c["extension"] = many(1_000_000, |_| json!(0))),
-    ("as many texts", Some("entries"), |c| c["process"]["env"] = many(1_000_000, |_| json!("A=a"))),
-    ("as many keys", Some("entries"), |c| {
+    ("C9", "a value for each byte", Some("entries"), |c| c["extension"] = many(1_000_000, |_| json!(0))),
+    ("C9", "as many texts", Some("entries"), |c| c["process"]["env"] = many(1_000_000, |_| json!("A=a"))),
+    ("C9", "as many keys", Some("entries"), |c| {
         c["annotations"] = Value::Object((0..500_000).map(|n| (n.to_string(), json!(""))).collect())
     }),
-    ("50,000 small objects", Some("entries"), |c| c["extension"] = many(50_000, |_| json!({"a": 0}))),
-    ("40,000 small objects", None, |c| c["extension"] = many(40_000, |_| json!({"a": 0}))),
-    ("40,000 small objects of our own", Some("hooks"), |c| {
+    ("C9", "50,000 small objects", Some("entries"), |c| c["extension"] = many(50_000, |_| json!({"a": 0}))),
+    ("C9", "40,000 small objects", None, |c| c["extension"] = many(40_000, |_| json!({"a": 0}))),
+    ("C32", "40,000 small objects of our own", Some("hooks"), |c| {
         c["hooks"] = json!({"poststop": many(40_000, |_| json!({"path": 0}))})
     }),
-    ("20,000 rules for system calls", None, |c| {
+    ("C30", "20,000 rules for system calls", None, |c| {
         let rule = |n| json!({"names": [if n % 2 == 0 {"read"} else {"write"}], "action": "SCMP_ACT_ERRNO"});
         c["linux"]["seccomp"] = json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": many(20_000, rule)});
     }),
-    ("an annotation of 1 MiB", None, |c| c["annotations"] = json!({"long": "x".repeat(1 << 20)})),
-    ("one of 15 MiB", None, |c| c["extension"] = json!("x".repeat(15 << 20))),
-    ("names of 1 MiB", Some("namespaces"), |c| namespace(c, &"x".repeat(1 << 20), None)),
-    ("a path of 1 MiB", Some("name too long"), |c| {
+    ("C38", "an annotation of 1 MiB", None, |c| c["annotations"] = json!({"long": "x".repeat(1 << 20)})),
+    ("C38", "one of 15 MiB", None, |c| c["extension"] = json!("x".repeat(15 << 20))),
+    ("C16", "names of 1 MiB", Some("namespaces"), |c| namespace(c, &"x".repeat(1 << 20), None)),
+    ("C21", "a path of 1 MiB", Some("name too long"), |c| {
         push(
             c,
             "/mounts",
@@ -102,7 +105,7 @@ fn ranges(config: &mut Value, count: u32) {
 fn in_the_thousands() {
     let oci = root();
     let mut wrong = Vec::new();
-    for (what, refusal, edit) in CASES {
+    for (family, what, refusal, edit) in CASES {
         let bundle = oci.bundle(edit);
         let outcome = oci.call_bounded(["create", "--bundle", &bundle.directory, &bundle.id]);
         let said = outcome.stderr.to_lowercase();
@@ -119,7 +122,7 @@ fn in_the_thousands() {
         }
         if !fine {
             let short: String = outcome.to_string().chars().take(600).collect();
-            wrong.push(format!("{what}: {short}"));
+            wrong.push(format!("{family}: {what}: {short}"));
         }
         oci.assert_empty(what);
     }

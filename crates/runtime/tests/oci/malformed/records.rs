@@ -26,69 +26,78 @@ fn replaced(path: &Path, by: impl FnOnce(&Path)) {
     by(path);
 }
 
-/// Each with a word of what `state` says of it, where that is an error, or the status.
-const CHANGES: &[(&str, &str, Change)] = &[
-    ("empty", "EOF", |path, _, _| std::fs::write(path, "").expect("write")),
-    ("half", "EOF", |path, text, _| std::fs::write(path, &text[..text.len() / 2]).expect("write")),
-    ("not JSON", "expected", |path, _, _| std::fs::write(path, "nonsense").expect("write")),
-    ("an array", "names container \"\"", |path, _, _| std::fs::write(path, "[]").expect("write")),
-    ("no UTF-8", "state of container", |path, _, _| std::fs::write(path, [b'"', 0xff, b'"']).expect("write")),
-    ("deep", "state of container", |path, _, _| std::fs::write(path, "[".repeat(100_000)).expect("write")),
-    ("deep in what is not known", "EOF", |path, _, _| {
+/// Each with its family, and with a word of what `state` says of it, where that is an error, or the status.
+const CHANGES: &[(&str, &str, &str, Change)] = &[
+    ("CL10", "empty", "EOF", |path, _, _| std::fs::write(path, "").expect("write")),
+    ("CL10", "half", "EOF", |path, text, _| std::fs::write(path, &text[..text.len() / 2]).expect("write")),
+    ("CL10", "not JSON", "expected", |path, _, _| std::fs::write(path, "nonsense").expect("write")),
+    ("CL10", "an array", "names container \"\"", |path, _, _| std::fs::write(path, "[]").expect("write")),
+    ("CL10", "no UTF-8", "state of container", |path, _, _| {
+        std::fs::write(path, [b'"', 0xff, b'"']).expect("write")
+    }),
+    ("CL10", "deep", "state of container", |path, _, _| {
+        std::fs::write(path, "[".repeat(100_000)).expect("write")
+    }),
+    ("CL10", "deep in what is not known", "EOF", |path, _, _| {
         std::fs::write(path, format!("{{\"x\":{}", "[".repeat(100_000))).expect("write")
     }),
-    ("nothing in it", "names container \"\"", |path, _, _| std::fs::write(path, "{}").expect("write")),
-    ("another's process with another start", "stopped", |path, text, stranger| {
+    ("CL10", "nothing in it", "names container \"\"", |path, _, _| {
+        std::fs::write(path, "{}").expect("write")
+    }),
+    ("CL10", "another's process with another start", "stopped", |path, text, stranger| {
         changed(path, text, |record| record["init"] = json!({"pid": stranger, "start_time": 1}))
     }),
-    ("process 1", "stopped", |path, text, _| {
+    ("CL10", "process 1", "stopped", |path, text, _| {
         changed(path, text, |record| record["init"] = json!({"pid": 1, "start_time": 1}))
     }),
-    ("process 0", "stopped", |path, text, _| {
+    ("CL10", "process 0", "stopped", |path, text, _| {
         changed(path, text, |record| record["init"] = json!({"pid": 0, "start_time": 0}))
     }),
-    ("all processes", "stopped", |path, text, _| {
+    ("CL10", "all processes", "stopped", |path, text, _| {
         changed(path, text, |record| record["init"] = json!({"pid": -1, "start_time": 0}))
     }),
-    ("a process beyond all", "invalid value", |path, text, _| {
+    ("CL10", "a process beyond all", "invalid value", |path, text, _| {
         changed(path, text, |record| record["init"]["pid"] = json!(u64::MAX))
     }),
-    ("another container's", "names container \"other\"", |path, text, _| {
+    ("CL10", "another container's", "names container \"other\"", |path, text, _| {
         changed(path, text, |record| record["id"] = json!("other"))
     }),
-    ("a field of a later version", "running", |path, text, _| {
+    ("CL10", "a field of a later version", "running", |path, text, _| {
         changed(path, text, |record| record["later"] = json!({"of": ["what"]}))
     }),
-    ("a phase of a later version", "unknown variant", |path, text, _| {
+    ("CL10", "a phase of a later version", "unknown variant", |path, text, _| {
         changed(path, text, |record| record["phase"] = json!("melting"))
     }),
-    ("1 GiB", "longer than", |path, _, _| {
+    ("CL10", "1 GiB", "longer than", |path, _, _| {
         std::fs::File::create(path).and_then(|file| file.set_len(1 << 30)).expect("truncate")
     }),
-    ("a symbolic link", "a symbolic link", |path, text, _| {
+    ("CL10", "a symbolic link", "a symbolic link", |path, text, _| {
         replaced(path, |path| {
             std::fs::write(path.with_file_name("other"), text).expect("write");
             symlink("other", path).expect("symlink");
         })
     }),
-    ("a FIFO", "not a regular file", |path, _, _| {
+    ("CL10", "a FIFO", "not a regular file", |path, _, _| {
         replaced(path, |path| {
             let mode = rustix::fs::Mode::RUSR;
             rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).expect("mkfifo");
         })
     }),
-    ("a directory", "not a regular file", |path, _, _| {
+    ("CL10", "a directory", "not a regular file", |path, _, _| {
         replaced(path, |path| std::fs::create_dir(path).expect("mkdir"))
     }),
-    ("another user's", "belongs to user 1000", |path, _, _| chown(path, Some(1000), None).expect("chown")),
-    ("missing", "stopped", |path, _, _| std::fs::remove_file(path).expect("remove")),
+    ("CL10", "another user's", "belongs to user 1000", |path, _, _| {
+        chown(path, Some(1000), None).expect("chown")
+    }),
+    ("CL10", "missing", "stopped", |path, _, _| std::fs::remove_file(path).expect("remove")),
 ];
 
 #[test]
 fn records_that_are_broken() {
     let oci = root();
     let bystander = testkit::Running::start(&mut oci.host.script("exec sleep 1000"));
-    for (what, word, change) in CHANGES {
+    for (family, what, word, change) in CHANGES {
+        let what = &format!("{family}: {what}");
         let container = oci.bundle(stays).start(&[]);
         container.bundle.awaits("rootfs/up");
         let (pid, id) = (container.pid(), container.id());

@@ -17,40 +17,43 @@ fn run(oci: &Oci, around: &str) -> Outcome {
 #[test]
 fn what_is_odd_and_enough() {
     let oci = root();
-    for around in [
+    for (family, around) in [
         // As PID 1, which has to reap, and is not ended by most signals.
-        "exec unshare --pid --fork --mount-proc $RUN",
-        "exec env -i $RUN",
-        "export LONG=$(head -c 100000 /dev/zero | tr '\\0' x) A=$LONG B=$LONG E=$LONG; exec $RUN",
-        "ulimit -s 64; exec $RUN",
-        "ulimit -c 0; ulimit -n 32; exec $RUN",
-        "cd /; umask 0; exec $RUN </dev/null",
-        "trap '' HUP INT QUIT TERM CHLD PIPE ALRM; exec $RUN",
-        "mkdir -p /tmp/gone; cd /tmp/gone; rmdir /tmp/gone; exec $RUN",
+        ("CL11", "exec unshare --pid --fork --mount-proc $RUN"),
+        ("CL11", "exec env -i $RUN"),
+        ("CL11", "export LONG=$(head -c 100000 /dev/zero | tr '\\0' x) A=$LONG B=$LONG E=$LONG; exec $RUN"),
+        ("CL11", "ulimit -s 64; exec $RUN"),
+        ("CL11", "ulimit -c 0; ulimit -n 32; exec $RUN"),
+        ("CL11", "cd /; umask 0; exec $RUN </dev/null"),
+        ("CL11", "trap '' HUP INT QUIT TERM CHLD PIPE ALRM; exec $RUN"),
+        ("CL11", "mkdir -p /tmp/gone; cd /tmp/gone; rmdir /tmp/gone; exec $RUN"),
         // /sys is of no use to one who knows where his cgroups are, and has none to make.
-        "exec unshare --mount sh -c 'umount -l /sys/kernel 2>/dev/null; exec $RUN'",
-        "exec nice -n 19 $RUN",
+        ("CL11", "exec unshare --mount sh -c 'umount -l /sys/kernel 2>/dev/null; exec $RUN'"),
+        ("CL11", "exec nice -n 19 $RUN"),
     ] {
-        run(&oci, around).ok().prints("ran");
+        let outcome = run(&oci, around);
+        assert_eq!(outcome.code, 0, "{family}: {outcome}");
+        outcome.prints("ran");
     }
 }
 
 #[test]
 fn what_is_missing_is_named() {
     let oci = root();
-    for (around, word) in [
-        ("exec unshare --mount sh -c 'umount -l /proc; exec $RUN'", "/proc"),
-        ("exec unshare --mount sh -c 'mount -t tmpfs none /proc; exec $RUN'", "/proc"),
-        ("ulimit -n 4; exec $RUN", "EMFILE"),
+    for (family, around, word) in [
+        ("CL11", "exec unshare --mount sh -c 'umount -l /proc; exec $RUN'", "/proc"),
+        ("CL11", "exec unshare --mount sh -c 'mount -t tmpfs none /proc; exec $RUN'", "/proc"),
+        ("CL11", "ulimit -n 4; exec $RUN", "EMFILE"),
         (
+            "CL11",
             "exec unshare --mount sh -c 'mount --bind -o ro /tmp/run /tmp/run; mount -o remount,bind,ro /tmp/run; exec $RUN'",
             "EROFS",
         ),
-        ("exec unshare --mount sh -c 'mount -t tmpfs -o size=4k none /tmp/run; exec $RUN'", "ENOSPC"),
-        ("exec setpriv --bounding-set -all --inh-caps -all $RUN", "EPERM"),
+        ("CL11", "exec unshare --mount sh -c 'mount -t tmpfs -o size=4k none /tmp/run; exec $RUN'", "ENOSPC"),
+        ("CL11", "exec setpriv --bounding-set -all --inh-caps -all $RUN", "EPERM"),
     ] {
         let outcome = run(&oci, around);
-        assert_ne!(outcome.code, 0, "{around}: {outcome}");
+        assert_ne!(outcome.code, 0, "{family}: {around}: {outcome}");
         assert_eq!(outcome.stderr.trim_end().lines().count(), 1, "{around}: {outcome}");
         assert!(outcome.stderr.contains(word), "{word} in {around}: {outcome}");
     }

@@ -1,0 +1,4 @@
+//! See `fuzz::seccomp`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::seccomp(data));
