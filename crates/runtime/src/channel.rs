@@ -193,10 +193,16 @@ impl Channel {
         control: &mut RecvAncillaryBuffer<'_>,
         flags: RecvFlags,
     ) -> Result<Option<usize>> {
+        let mut reset = false;
         loop {
             match recvmsg(&self.0, &mut [IoSliceMut::new(bytes)], control, flags) {
                 Err(Errno::INTR) => {}
+                // An end that died with our message unread resets the connection. The kernel says that first, and once; what the other end
+                // said before it died is still to be read.
+                Err(Errno::CONNRESET) if !reset => reset = true,
                 Err(Errno::CONNRESET) => return Ok(None),
+                // It had said nothing.
+                Ok(received) if reset && received.bytes == 0 => return Ok(None),
                 Ok(received) => return Ok(Some(received.bytes)),
                 Err(errno) => return Err(called::<Errno>(|| "recvmsg".to_owned())(errno).into()),
             }
@@ -207,5 +213,29 @@ impl Channel {
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_before_the_end_is_heard() {
+        let (ours, theirs) = pair().expect("a pair");
+        ours.send(&Message::Go, None).expect("it is there");
+        theirs.send(&Message::Ready, None).expect("it is there");
+        // With our message unread.
+        drop(theirs);
+        assert!(matches!(ours.hear(), Ok(Heard::Message(Message::Ready, None))));
+        assert!(matches!(ours.hear(), Ok(Heard::End)));
+    }
+
+    #[test]
+    fn who_dies_without_a_word_and_without_hearing_ours_is_known() {
+        let (ours, theirs) = pair().expect("a pair");
+        ours.send(&Message::Go, None).expect("it is there");
+        drop(theirs);
+        assert!(matches!(ours.hear(), Ok(Heard::Reset)));
     }
 }

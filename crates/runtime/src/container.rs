@@ -664,9 +664,10 @@ impl Launch {
 /// Tells init to execute; returns when it has.
 pub(crate) fn go(channel: &Channel) -> Result<()> {
     channel.send(&Message::Go, None)?;
-    match channel.receive()? {
-        None => Ok(()),
-        Some((message, _)) => Err(failure(message)),
+    match channel.hear()? {
+        Heard::End => Ok(()),
+        Heard::Reset => Err(Error::new(Kind::Other, "the process ended before it was told to go on")),
+        Heard::Message(message, _) => Err(failure(message)),
     }
 }
 
