@@ -141,22 +141,7 @@ const MANY: usize = 64;
 pub fn list(paths: &Paths) -> Result<Vec<Listed>> {
     let ids = ids(paths)?;
     let look = |ids: &[String]| -> Result<Vec<Listed>> {
-        let mut found = Vec::with_capacity(ids.len());
-        for id in ids {
-            let path = paths.container(id).join("container.json");
-            let text = match std::fs::read(&path) {
-                Ok(text) => text,
-                // Removed meanwhile.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                // What it uses would be taken for unused, and go.
-                Err(error) => return Err(called(|| format!("read {path:?}"))(error).into()),
-            };
-            // One that is damaged is for `system doctor`.
-            if let Ok(record) = serde_json::from_slice(&text) {
-                found.push(with_life(paths, record));
-            }
-        }
-        Ok(found)
+        ids.iter().filter_map(|id| look_at(paths, id).transpose()).collect()
     };
     let mut all = if ids.len() < MANY {
         look(&ids)?
@@ -164,18 +149,37 @@ pub fn list(paths: &Paths) -> Result<Vec<Listed>> {
         // Some 40 calls for each, in files that nobody else has open.
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(8);
         std::thread::scope(|scope| -> Result<Vec<Listed>> {
-            let parts = ids.chunks(ids.len().div_ceil(threads));
-            let looking: Vec<_> = parts.map(|part| scope.spawn(move || look(part))).collect();
-            let mut all = Vec::with_capacity(ids.len());
-            for one in looking {
-                let thread = one.join().map_err(|_| Error::new(Kind::Failed, "a thread has panicked"));
-                all.extend(thread??);
+            let begun: Vec<_> = ids
+                .chunks(ids.len().div_ceil(threads))
+                .map(|part| {
+                    let thread = std::thread::Builder::new();
+                    // Where there is no room for a thread, it is done here.
+                    thread.spawn_scoped(scope, move || look(part)).map_err(|_| part)
+                })
+                .collect();
+            let mut all = Vec::new();
+            for one in begun {
+                all.extend(match one {
+                    Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?,
+                    Err(part) => look(part)?,
+                });
             }
             Ok(all)
         })?
     };
     all.sort_by(|a, b| b.record.created.cmp(&a.record.created));
     Ok(all)
+}
+
+/// A container; none where it was removed meanwhile, or is damaged, which is for `system doctor`.
+fn look_at(paths: &Paths, id: &str) -> Result<Option<Listed>> {
+    let path = paths.container(id).join("container.json");
+    match std::fs::read(&path) {
+        Ok(text) => Ok(serde_json::from_slice(&text).ok().map(|record| with_life(paths, record))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        // What it uses would be taken for unused, and go.
+        Err(error) => Err(called(|| format!("read {path:?}"))(error).into()),
+    }
 }
 
 fn with_life(paths: &Paths, record: Record) -> Listed {
