@@ -3,7 +3,8 @@
 use crate::arguments::Arguments;
 use crate::report::Section;
 use crate::{
-    archives, chaos, crowds, cycles, descriptors, engine, flips, malformed, orphans, power, races, rootless, without_openat2,
+    archives, chaos, crowds, cycles, descriptors, engine, flips, malformed, orphans, power, races, rootless,
+    without_openat2,
 };
 #[cfg(target_arch = "x86_64")]
 use crate::{errors, limits};

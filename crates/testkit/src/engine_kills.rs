@@ -45,7 +45,7 @@ pub const CASES: &[Case] = &[
     case("rename", RUNS, "rename it other", &[]),
     case("update", RUNS, "update --memory 64m --restart on-failure it", &[]),
     case("rm -f", RUNS, "rm -f -v it", &[]),
-    case("commit", RUNS, "commit it made:1", &["rmi made:1"]),
+    case("commit", RUNS, "commit it made:1", &["rmi made:1", "image prune -f"]),
     case("pull", &[], "pull -q OTHER", &["pull -q OTHER", "rmi OTHER"]),
     case("rmi", &["pull -q OTHER"], "rmi OTHER", &["pull -q OTHER", "rmi OTHER"]),
     case("volume create", &[], "volume create more", &["volume rm -f more"]),
