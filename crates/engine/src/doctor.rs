@@ -101,8 +101,13 @@ impl Finding {
             Some(Remedy::Unborn(id)) => birth::sweep(paths, id),
             Some(Remedy::State(id)) => {
                 let failures = remove::stop_using(paths, id, None);
+                let state = runtime::state::read(&paths.states(), id);
                 match failures.is_empty() {
                     true => Ok(()),
+                    // It is torn, and names nothing.
+                    false if state.is_err_and(|error| error.kind == runtime::Kind::Invalid) => {
+                        delete(&paths.states().join(id))
+                    }
                     false => Err(crate::Error::new(crate::Kind::Failed, failures.join("; "))),
                 }
             }
