@@ -67,7 +67,11 @@ impl Reference {
         let shortest = short.and_then(|text| text.strip_prefix("library/"));
         // Only what is read as the same: `docker.io/library/a/b` keeps its `library/`, and `docker.io/example.org/a` is no image of
         // example.org.
-        let same = |text: &&str| Self::parse(text).is_ok_and(|other| other == *self);
+        let same = |text: &&str| {
+            let named =
+                |other: &Self| (&other.registry, &other.repository) == (&self.registry, &self.repository);
+            Self::parse(text).is_ok_and(|other| named(&other))
+        };
         shortest.into_iter().chain(short).find(same).unwrap_or(&full).to_owned()
     }
 
