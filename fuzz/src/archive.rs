@@ -195,7 +195,9 @@ pub fn plain() -> Vec<Vec<u8>> {
         Archive::new(1)
             .with(b'S', "many", "", &[&block[..], &two, &[0; 498], b"end"].concat(), |header| {
                 pieces(header);
-                put(header, (SPARSE.0 + 36, 12), b"00000001000\0");
+                // All four of the header, with as much data: where there is room left, no more of them follow.
+                let places = b"00000010000\x0000000000400\x0000000010400\x0000000000200\x0000000010600\x0000000000200\0";
+                put(header, (SPARSE.0 + 24, 72), places);
                 put(header, MORE, &[1]);
                 put(header, REAL_SIZE, b"00000020003\0");
                 put(header, SIZE, b"00000002003\0");
