@@ -193,14 +193,14 @@ pub fn plain() -> Vec<Vec<u8>> {
             .end(),
         Archive::new(1).with(b'S', "sparse", "", &two, pieces).entry(b'0', "after", "", b"x").end(),
         Archive::new(1)
-            .with(b'S', "many", "", &[&block[..], &two, &[0; 498], b"end"].concat(), |header| {
+            .with(b'S', "many", "", &[&block[..], &two, &[0; 498 + 2 * BLOCK], b"end"].concat(), |header| {
                 pieces(header);
                 // All four of the header, with as much data: where there is room left, no more of them follow.
-                let places = b"00000010000\x0000000000400\x0000000010400\x0000000000200\x0000000010600\x0000000000200\0";
+                let places = b"00000010000\x0000000001000\x0000000011000\x0000000001000\x0000000012000\x0000000001000\0";
                 put(header, (SPARSE.0 + 24, 72), places);
                 put(header, MORE, &[1]);
                 put(header, REAL_SIZE, b"00000020003\0");
-                put(header, SIZE, b"00000002003\0");
+                put(header, SIZE, b"00000004003\0");
             })
             .entry(b'0', "after", "", b"x")
             .end(),
