@@ -57,7 +57,7 @@ pub const ROWS: &[Replay] = &[
         },
         control: |ground| {
             ground.has(&Image::base(), "good:1");
-            ground.start(&["--net", "none"], "one", "good:1", "mkdir /real; ln -s /real /l; exec sleep 1000");
+            ground.start(&["--net", "none"], "one", "good:1", "mkdir /real; ln -s real /l; exec sleep 1000");
             ground.sh("echo text >file").ok();
             wait_for("the link", || {
                 (ground.call(&["cp", "/tmp/work/file", "one:/l/file"]).code == 0).then_some(())
@@ -321,10 +321,17 @@ pub const ROWS: &[Replay] = &[
             ground.has(&Image::of(layer), "evil:1");
             ground.run(&[], "evil:1", "echo evil >/etc/hosts; echo evil >/etc/hostname");
             ground.is_intact();
+            for to in ["/tmp/canary", up] {
+                ground.has(&Image::of(Tar::default().symlink("etc", to)), "evil:1");
+                ground.run(&[], "evil:1", "echo evil >/etc/hosts");
+                ground.is_intact();
+            }
         },
         control: |ground| {
-            let layer =
-                Tar::default().symlink("etc/resolv.conf", "../run/resolv/conf").directory("run/resolv");
+            let layer = Tar::default()
+                .symlink("etc/resolv.conf", "../run/resolv/conf")
+                .directory("run/resolv")
+                .file("run/resolv/conf", b"");
             ground.has(&Image::of(layer), "good:1");
             let script = "grep -c nameserver /etc/resolv.conf; awk '$2 == \"other\" {print $1}' /etc/hosts";
             let options = ["--dns", "10.1.2.3", "--add-host", "other:10.0.0.1"];

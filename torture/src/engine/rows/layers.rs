@@ -29,11 +29,11 @@ fn honest(ground: &Ground) {
         .file("./real/f", b"text\n")
         .symlink("abs", "/real")
         .symlink("rel", "real")
-        .file("abs/through", b"in the root\n")
+        .file("rel/through", b"in the root\n")
         .hardlink("second", "real/f")
         .hardlink("third", "/real/f");
     ground.has(&Image::of(layer), "good:1");
-    let script = "cat /rel/through /second /third; stat -c %h /real/f";
+    let script = "cat /abs/through /second /third; stat -c %h /real/f";
     ground.run(&[], "good:1", script).ok().prints("in the root\ntext\ntext\n3");
     ground.is_intact();
 }
