@@ -3,6 +3,7 @@
 
 use crate::world::{BUSYBOX, World};
 use testkit::Pty;
+use testkit::deadline::{LIMIT, poll};
 
 /// Beginnings of a line, and what one press of the Tab key makes of each.
 const LINES: [(&str, &str); 9] = [
@@ -36,7 +37,7 @@ fn with_names(world: &World) {
             cat >autoloaded/.zshrc <<'END'
 PATH=/tmp/bin:$PATH; fpath=(/tmp/home/site-functions $fpath)
 autoload -U compinit; compinit -u -D
-show() { zle -I; print -r -- \"<$BUFFER>\" }; zle -N show; bindkey '^X' show
+show() { print -r -- \"<$BUFFER>\" >>/tmp/home/shown }; zle -N show; bindkey '^X' show
 PS1='ready> '
 END
             sed -e 's/fpath=.*//' autoloaded/.zshrc >sourced/.zshrc
@@ -54,10 +55,16 @@ fn zsh() {
             pty.shows("ready> ");
             for (line, word) in lines {
                 pty.types(&format!("\x15devoxx-container {line}\t\x18"));
-                pty.shows(&format!("<{}", completed(line, word)));
+                // Not on the terminal: for its own lines zsh leaves the mode in which it reads keys, and what is typed then is lost.
+                let expected = format!("<{}", completed(line, word));
+                let shown =
+                    || std::fs::read_to_string(world.host.path("/tmp/home/shown")).unwrap_or_default();
+                let is_shown = poll(LIMIT, || shown().contains(&expected).then_some(()));
+                assert!(is_shown.is_some(), "{expected} is not in {:?}: {}", shown(), pty.screen());
             }
             pty.types("\x15exit\r");
             assert_eq!(shell.wait(), 0, "{}", pty.screen());
+            world.host.admin("rm -f /tmp/home/shown");
         };
         // The first press of the key is what loads the script, so each in a shell of its own.
         for line in LINES {
