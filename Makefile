@@ -66,8 +66,8 @@ torture: setup fixtures ## escapes replayed, each shown able to fail; kills at e
 		--out "$(TARGET)/torture" $(if $(KILLS),--kills $(KILLS)) $(if $(ERRORS),--errors $(ERRORS)) $(if $(STARTS),--starts $(STARTS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick) $(WORKS)
 
-torture-quick: ## the same in minutes: every replay, and each command killed at a dozen stops
-	$(MAKE) --no-print-directory torture KILLS=12 QUICK=1
+torture-quick: ## the same in minutes: every replay, and each command killed at a few stops
+	$(MAKE) --no-print-directory torture KILLS=6 QUICK=1
 
 torture-docs: ## docs/security.md, from the last `make torture`
 	"$(TARGET)/debug/torture" --publish "$(TARGET)/torture" docs

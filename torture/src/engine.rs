@@ -91,7 +91,11 @@ pub fn part(arguments: &Arguments) -> Section {
     let work: Vec<(usize, User)> = rows
         .iter()
         .enumerate()
-        .flat_map(|(index, row)| row.users.iter().map(move |user| (index, *user)))
+        .flat_map(|(index, row)| {
+            // In minutes, every third row has its second user too.
+            let users = if arguments.quick && index % 3 > 0 { 1 } else { row.users.len() };
+            row.users.iter().take(users).map(move |user| (index, *user))
+        })
         .collect();
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let turns = || {

@@ -20,8 +20,8 @@ use testkit::injector::{Errno, Injected, inject};
 use verdict::{Swept, judge};
 
 /// How many calls of each command fail with `--quick`: of the runtime, and of the engine, whose commands take longer.
-const QUICK: u64 = 45;
-const QUICK_OF_ENGINE: u64 = 12;
+const QUICK: u64 = 20;
+const QUICK_OF_ENGINE: u64 = 8;
 
 /// Longest time that a command may take, with all that waits in it.
 pub const LIMIT: Duration = Duration::from_secs(30);

@@ -11,7 +11,7 @@ use crate::storm::{Exchanged, Tally, Turn, storm};
 use serde_json::{Value, json};
 
 /// How many starts: by `--quick`, and otherwise.
-const STARTS: (u32, u32) = (40, 10_000);
+const STARTS: (u32, u32) = (16, 10_000);
 
 /// How many it takes at most, without the defence, until one gets out.
 const UNTIL_WON: u32 = 400;
