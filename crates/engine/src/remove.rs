@@ -53,6 +53,14 @@ pub fn discard(paths: &Paths, id: &str, own_volumes: bool) -> Result<()> {
 /// What [`discard`] does after [`stop_using`], which had these failures.
 pub fn forget(paths: &Paths, id: &str, own_volumes: bool, mut failures: Vec<String>) -> Result<()> {
     let record = read(paths, id).ok();
+    let path = paths.container(id).join("container.json");
+    if record.is_none()
+        && let Err(error) = std::fs::read(&path)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        // Its name and its ids would stay.
+        failures.push(format!("read {path:?}: {error}"));
+    }
     if let Some(record) = &record {
         let name = names::release(paths, &record.name, id);
         failures.extend(name.err().map(|failure| failure.to_string()));

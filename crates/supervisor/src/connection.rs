@@ -85,7 +85,10 @@ impl Connection {
                 Ok(count) => self.sent += count,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,
-                Err(_) => self.deaf = true,
+                // What it has said before is still to be read.
+                Err(Errno::PIPE | Errno::CONNRESET) => self.deaf = true,
+                // Whoever waits for an answer to this would wait for ever.
+                Err(_) => self.gone = true,
             }
         }
         if self.gone || self.deaf || !self.has_more() {
