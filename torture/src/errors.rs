@@ -20,7 +20,7 @@ use testkit::injector::{Errno, Injected, inject};
 use verdict::{Swept, judge};
 
 /// How many calls of each command fail with `--quick`: of the runtime, and of the engine, whose commands take longer.
-const QUICK: u64 = 20;
+const QUICK: u64 = 45;
 const QUICK_OF_ENGINE: u64 = 8;
 
 /// Longest time that a command may take, with all that waits in it.
