@@ -36,7 +36,7 @@ impl Swept {
     /// For programs.
     pub fn json(&self) -> Value {
         let tally = &self.tally;
-        json!({"program": self.program, "command": self.command, "stops": tally.stops, "kills": tally.kills,
+        json!({"program": self.program, "command": self.command, "stops": tally.stops, "moments": tally.moments, "kills": tally.kills,
             "hung": tally.hung, "left": tally.left, "unusable": tally.unusable})
     }
 }
@@ -220,8 +220,8 @@ fn full_form(swept: &[Swept]) -> Option<String> {
     let made: u64 = swept.iter().filter(|one| one.is_ours).map(|one| one.tally.turns).sum();
     (kills > 0).then(|| {
         format!(
-            "{made} of {kills} possible kills of these commands of ours (each of the three victims at each stop); all of them take \
-             about {} on {processors} processors like these.",
+            "{made} kills of these commands of ours. Each of the three victims at each moment, after which what others can see is another than \
+             before, is {kills}; they take about {} on {processors} processors like these.",
             shown(time / u32::try_from(processors).unwrap_or(1))
         )
     })

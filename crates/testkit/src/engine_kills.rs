@@ -3,7 +3,7 @@
 
 use crate::stop_killer::trace;
 use crate::sweep::{Share, Tally, Turn, sweep};
-use crate::{Host, Registry, Snapshot, Victim};
+use crate::{Host, Registry, Snapshot, Victim, When};
 use std::path::Path;
 
 /// A command, with what has to be there before it.
@@ -132,7 +132,7 @@ impl Ground {
         works
     }
 
-    fn once(&mut self, case: &Case, kill_at: Option<(u64, Victim)>) -> Turn {
+    fn once(&mut self, case: &Case, kill_at: Option<(When, Victim)>) -> Turn {
         for command in case.before {
             self.call(command).ok();
         }

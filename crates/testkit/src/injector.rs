@@ -4,9 +4,7 @@
 //! strace(1) can do that too, and counts by process and by call; a sweep over every call of a command needs one count for all of them.
 //! What follows is left out of the count, each for its reason: [`BEGINNING`], [`NEVER`] and what [`may_fail_with`] says.
 
-mod registers;
-
-use crate::tracer::{AtStops, Tracer, traced};
+use crate::tracer::{AtStops, Tracer, registers, traced};
 use nix::libc;
 use nix::sys::ptrace;
 use nix::unistd::Pid;

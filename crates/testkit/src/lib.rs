@@ -29,6 +29,6 @@ pub use outcome::{Outcome, Running};
 pub use pty::Pty;
 pub use registry::Registry;
 pub use snapshot::Snapshot;
-pub use stop_killer::{Traced, Victim};
+pub use stop_killer::{Traced, Victim, When};
 pub use sweep::{Share, Tally};
 pub use web::{Web, inside};

@@ -1,6 +1,10 @@
 //! Follows a program and all that it starts from one system call to the next (ptrace(2)): what the stop-killer and the injector of errors
 //! share. What a container executes is not followed.
 
+// Its registers are those of this processor.
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod registers;
+
 use nix::errno::Errno;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use testkit::deadline::poll;
 use testkit::stop_killer::trace;
 use testkit::sweep::{Turn, sweep};
-use testkit::{Host, Oci, Share, Tally, Victim};
+use testkit::{Host, Oci, Share, Tally, Victim, When};
 
 /// How long what a killed program started may take to end.
 const SETTLES: Duration = Duration::from_secs(3);
@@ -103,7 +103,7 @@ impl<'a> Runtime<'a> {
         [&[verb], options, &[id], behind].concat().into_iter().map(str::to_owned).collect()
     }
 
-    fn once(&mut self, kill_at: Option<(u64, Victim)>) -> Turn {
+    fn once(&mut self, kill_at: Option<(When, Victim)>) -> Turn {
         self.turn += 1;
         let oci = &self.oci;
         let there = oci.leftovers();

@@ -3,15 +3,15 @@
 use crate::world::{BUSYBOX, World, program};
 use testkit::engine_kills::{CASES, Ground};
 use testkit::stop_killer::trace;
-use testkit::{Share, Tally, Victim};
+use testkit::{Share, Tally, Victim, When};
 
-/// How often each command is killed: as DEVOXX_KILLS says, which may be more than it has stops. `make torture` does it for each.
+/// How often each command is killed: as DEVOXX_KILLS says, which may be more than it has moments. `make torture` does it for each.
 fn share() -> Share {
     let kills = std::env::var("DEVOXX_KILLS");
     Share::whole(Some(kills.map_or(6, |kills| kills.parse().expect("DEVOXX_KILLS is a number"))))
 }
 
-/// Kills commands at stops from their first to their last, their processes taking turns.
+/// Kills commands at moments from their first to their last, their processes taking turns.
 fn check(mut ground: Ground, commands: &[&str]) {
     for case in CASES.iter().filter(|case| commands.contains(&case.name)) {
         let mut tally = Tally::default();
@@ -44,12 +44,12 @@ fn an_image_whose_removal_is_killed_is_whole_after_a_pull() {
     // Files are removed in the order of a directory, which is not known: `size` and `split` may be the first or the last.
     let traced = |kill_at| trace(world.host.command(command.split_whitespace()), "devoxx-container", kill_at);
     let whole = traced(None);
-    let kills = share().most.unwrap_or(u64::MAX).max(24).min(whole.stops);
+    let kills = share().most.unwrap_or(u64::MAX).max(24).min(whole.moments);
     for turn in 0..kills {
         world.host.run(["pull", "-q", BUSYBOX]).ok();
-        let stop = 1 + turn * (whole.stops - 1) / kills;
-        let after = format!("killed at stop {stop} of {}", whole.stops);
-        traced(Some((stop, Victim::Both)));
+        let moment = 1 + turn * (whole.moments - 1) / kills;
+        let after = format!("killed at moment {moment} of {}", whole.moments);
+        traced(Some((When::Moment(moment), Victim::Both)));
         world.host.run(["system", "check", "--deep"]).ok().prints("");
         world.host.run(["pull", "-q", BUSYBOX]).ok();
         let checked = world.host.run(["system", "check", "--deep"]);

@@ -4,14 +4,14 @@ use nix::sys::ptrace::{getregs, setregs};
 use nix::unistd::Pid;
 
 /// The number of the call that it stands before, and its first four arguments.
-pub(super) fn call(pid: Pid) -> Option<(i64, [u64; 4])> {
+pub(crate) fn call(pid: Pid) -> Option<(i64, [u64; 4])> {
     let registers = getregs(pid).ok()?;
     let arguments = [registers.rdi, registers.rsi, registers.rdx, registers.r10];
     Some((registers.orig_rax.cast_signed(), arguments))
 }
 
 /// Makes it a call that there is not.
-pub(super) fn leave_out(pid: Pid) {
+pub(crate) fn leave_out(pid: Pid) {
     if let Ok(mut registers) = getregs(pid) {
         registers.orig_rax = u64::MAX;
         // It may have been killed meanwhile.
@@ -20,7 +20,7 @@ pub(super) fn leave_out(pid: Pid) {
 }
 
 /// What the call that it stands after has returned.
-pub(super) fn answer(pid: Pid, value: i64) {
+pub(crate) fn answer(pid: Pid, value: i64) {
     if let Ok(mut registers) = getregs(pid) {
         registers.rax = value.cast_unsigned();
         setregs(pid, registers).ok();
