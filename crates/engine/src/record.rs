@@ -114,8 +114,23 @@ pub fn read(paths: &Paths, id: &str) -> Result<Record> {
 pub fn read_in(directory: &Path) -> Result<Record> {
     let path = directory.join("container.json");
     let text = std::fs::read(&path).map_err(called(|| format!("read {path:?}")))?;
-    serde_json::from_slice(&text)
+    parse(&text, &path)
+}
+
+fn parse(text: &[u8], path: &Path) -> Result<Record> {
+    serde_json::from_slice(text)
         .map_err(|error| Error::new(Kind::Failed, format!("{}: {error}", path.display())))
+}
+
+/// The record of a container that is to be removed: none where there is none, or garbage, which has nothing that could be given back. A record
+/// that could not be read is an error: its name and its ids would stay.
+pub fn read_to_remove(paths: &Paths, id: &str) -> Result<Option<Record>> {
+    let path = paths.container(id).join("container.json");
+    match std::fs::read(&path) {
+        Ok(text) => Ok(parse(&text, &path).ok()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(called(|| format!("read {path:?}"))(error).into()),
+    }
 }
 
 /// Every container's id, in no order.

@@ -4,7 +4,7 @@ use crate::error::{Error, Kind, Result, of_image, of_network, of_runtime};
 use crate::life::{self, Status};
 use crate::neighbours;
 use crate::paths::Paths;
-use crate::record::{Record, find, list, read};
+use crate::record::{Record, find, list, read, read_to_remove};
 use crate::{birth, control, events, ids, names, pause, user_networks};
 use network::pasta::Pasta;
 use std::path::PathBuf;
@@ -45,22 +45,24 @@ pub fn remove(paths: &Paths, wanted: &str, force: bool, volumes: bool) -> Result
 /// Removes all that container `id` is made of, from its record alone: whatever was made, in reverse order. Keeps
 /// going and says all that failed; then the record stays for the next attempt.
 pub fn discard(paths: &Paths, id: &str, own_volumes: bool) -> Result<()> {
-    let record = read(paths, id).ok();
-    let failures = stop_using(paths, id, record.as_ref());
+    let (record, unread) = to_remove(paths, id);
+    let mut failures = stop_using(paths, id, record.as_ref());
+    failures.extend(unread);
     forget(paths, id, own_volumes, failures)
+}
+
+/// The record of what is to be removed, and why it could not be read.
+fn to_remove(paths: &Paths, id: &str) -> (Option<Record>, Option<String>) {
+    match read_to_remove(paths, id) {
+        Ok(record) => (record, None),
+        Err(error) => (None, Some(error.to_string())),
+    }
 }
 
 /// What [`discard`] does after [`stop_using`], which had these failures.
 pub fn forget(paths: &Paths, id: &str, own_volumes: bool, mut failures: Vec<String>) -> Result<()> {
-    let record = read(paths, id).ok();
-    let path = paths.container(id).join("container.json");
-    if record.is_none()
-        && let Err(error) = std::fs::read(&path)
-        && error.kind() != std::io::ErrorKind::NotFound
-    {
-        // Its name and its ids would stay.
-        failures.push(format!("read {path:?}: {error}"));
-    }
+    let (record, unread) = to_remove(paths, id);
+    failures.extend(unread);
     if let Some(record) = &record {
         let name = names::release(paths, &record.name, id);
         failures.extend(name.err().map(|failure| failure.to_string()));

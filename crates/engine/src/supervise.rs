@@ -235,17 +235,11 @@ impl Attendance<'_> {
             let failures = remove::stop_using(self.host.paths, &self.record.id, Some(self.record));
             self.life.finished = Some(runtime::timestamp::now());
             self.life.exit_code = Some(code);
-            self.life.error = (!failures.is_empty()).then(|| failures.join("; "));
             tell_ended(self.host.paths, &now, &networks, code);
             self.life.stopped = self.supervisor.stopping;
             let again = !self.supervisor.stopping && !self.supervisor.terminated && self.starts_again(code);
             self.life.restarting = again;
-            if self.record.wish.remove {
-                // What cannot be removed keeps its record, for whoever removes it next.
-                let _left = remove::forget(self.host.paths, &self.record.id, true, failures);
-            } else {
-                self.write_life();
-            }
+            self.put_away(failures);
             // Without them, everybody sees that it is gone.
             let told = self.supervisor.end(&Frame::Ended(code));
             if !again || told.is_err() {
@@ -275,6 +269,33 @@ impl Attendance<'_> {
                     return;
                 }
             };
+        }
+    }
+
+    /// What stays of a container that has ended: nothing where that was wished, else how it ended. Whoever looks hears of what could not be
+    /// given back, after these failures; the code stays the container's, as with the peers.
+    fn put_away(&mut self, failures: Vec<String>) {
+        let left = match self.record.wish.remove {
+            true => remove::forget(self.host.paths, &self.record.id, true, failures)
+                .err()
+                .map(|error| error.to_string()),
+            false => (!failures.is_empty()).then(|| failures.join("; ")),
+        };
+        if left.is_some() || !self.record.wish.remove {
+            // It keeps its record, for whoever removes it next.
+            self.life.error.clone_from(&left);
+            self.write_life();
+        }
+        if let Some(left) = left {
+            let name = &self.record.name;
+            let remedy = match self.host.paths.container(&self.record.id).exists() {
+                true => format!("rm --force {name}"),
+                // It is no container any more: whoever removes the next one removes this as well.
+                false => "system doctor --fix".to_owned(),
+            };
+            self.supervisor.say(&Frame::Warning(format!(
+                "something is left of container {name}: {left} (remove it: devoxx-container {remedy})"
+            )));
         }
     }
 

@@ -163,3 +163,26 @@ fn one_that_stands_still() {
         world.host.run(["rm", "-f", "one"]).ok();
     }
 }
+
+/// Guards: what could not be removed stayed, and nobody heard of it.
+#[test]
+fn what_cannot_be_removed_is_told() {
+    let world = World::root();
+    let script = "mkdir /busy; until [ -e /go ]; do usleep 10000; done; exit 3";
+    let words = ["run", "--rm", "--net", "none", "--name", "it", BUSYBOX, "sh", "-c", script];
+    let client = world.host.spawn(words);
+    wait_for("its directory", || {
+        let there = world.host.run(["exec", "it", "test", "-d", "/busy"]);
+        (there.code == 0).then_some(())
+    });
+    world.host.admin("mount -t tmpfs busy $(find $DEVOXX_ROOT/containers -name busy)");
+    world.host.run(["exec", "it", "touch", "/go"]).ok();
+    let ended = client.wait();
+    assert_eq!(ended.code, 3, "{ended}");
+    for words in ["warning: something is left of container it: ", "EBUSY", "system doctor --fix"] {
+        assert!(ended.stderr.contains(words), "{words}: {ended}");
+    }
+    world.host.admin("umount $(sed -n 's/^busy \\([^ ]*\\) .*/\\1/p' /proc/mounts)");
+    world.host.run(["system", "doctor", "--fix"]).ok();
+    world.host.admin("find $DEVOXX_ROOT/containers -mindepth 1 ! -name by-name").prints("");
+}
