@@ -5,7 +5,7 @@
 //! corpus unpack TARGET DIRECTORY       what was kept, what it starts from, and the words in DIRECTORY.dict
 //! corpus pack TARGET DIRECTORY         keeps what is in DIRECTORY
 //! corpus run TARGET FILE...            gives it these inputs
-//! corpus publish LOGS PAGE             PAGE, of libFuzzer's logs
+//! corpus add TARGET LOG PAGE           adds a run to PAGE, by libFuzzer's log
 //! ```
 
 use fuzz::{ALL, Target, corpus, runs};
@@ -44,8 +44,10 @@ fn call(words: &[&str]) -> Result<(), String> {
             }
             Ok(())
         }
-        ["publish", logs, page] => runs::publish(Path::new(logs), Path::new(page)).map_err(failed),
-        _ => Err("targets, unpack, pack, run or publish".to_owned()),
+        ["add", name, log, page] => {
+            runs::add(target(name)?.name, Path::new(log), Path::new(page)).map_err(failed)
+        }
+        _ => Err("targets, unpack, pack, run or add".to_owned()),
     }
 }
 

@@ -1,6 +1,7 @@
-//! What libFuzzer's logs say of the runs, as a page.
+//! What libFuzzer's logs say of the runs, as a page that grows: a line for each target, with all of its runs.
 
 use crate::ALL;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::io;
@@ -9,7 +10,7 @@ use std::path::Path;
 /// The runs of one target, together.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Runs {
-    seconds: u64,
+    minutes: u64,
     executions: u64,
     /// Seconds of the slowest input.
     slowest: u64,
@@ -23,6 +24,7 @@ struct Runs {
 impl Runs {
     /// Adds what a log says.
     fn add(&mut self, log: &str) {
+        let mut seconds = 0;
         let after = |line: &str, words: &str| -> Option<u64> {
             let rest = line.split_once(words)?.1.trim_start();
             rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
@@ -31,7 +33,7 @@ impl Runs {
             // "Done 123 runs in 45 second(s)"
             if line.starts_with("Done ") {
                 self.executions += after(line, "Done ").unwrap_or_default();
-                self.seconds += after(line, " runs in ").unwrap_or_default();
+                seconds += after(line, " runs in ").unwrap_or_default();
             }
             if line.starts_with("SUMMARY: ") {
                 self.failures += 1;
@@ -42,6 +44,19 @@ impl Runs {
                 self.edges = after(line, " cov: ").unwrap_or(self.edges);
             }
         }
+        self.minutes += (seconds + 30) / 60;
+    }
+
+    /// Its figures, as they stand in the page.
+    fn of_cells(cells: &[&str]) -> Option<Self> {
+        let figures: Option<Vec<u64>> = cells.iter().map(|cell| cell.parse().ok()).collect();
+        let [minutes, executions, edges, slowest, memory, failures] = figures?.try_into().ok()?;
+        Some(Self { minutes, executions, slowest, memory, edges, failures })
+    }
+
+    fn cells(&self) -> String {
+        let Self { minutes, executions, slowest, memory, edges, failures } = self;
+        format!("{minutes} | {executions} | {edges} | {slowest} | {memory} | {failures}")
     }
 }
 
@@ -54,33 +69,38 @@ of `run.sh` for one input: its time, the memory of one allocation and of all.
 | --- | --- | --- | --- | --- | --- | --- |
 ";
 
-/// Makes the page of the logs in a directory: `TARGET-*.log`.
+/// Adds a run of a target to the page, by its log.
 ///
 /// # Errors
 /// Where files cannot be read or written.
-pub fn publish(logs: &Path, page: &Path) -> io::Result<()> {
+pub fn add(target: &str, log: &Path, page: &Path) -> io::Result<()> {
+    let text = match fs::read_to_string(page) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        text => text?,
+    };
+    let mut all = read(&text);
+    all.entry(target.to_owned()).or_default().add(&String::from_utf8_lossy(&fs::read(log)?));
+    fs::write(page, shown(&all))
+}
+
+fn read(page: &str) -> BTreeMap<String, Runs> {
+    let lines = page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    let runs = lines.filter_map(|line| {
+        let (name, cells) = line.split_once(" | ")?;
+        Some((name.to_owned(), Runs::of_cells(&cells.split(" | ").collect::<Vec<_>>())?))
+    });
+    runs.collect()
+}
+
+fn shown(all: &BTreeMap<String, Runs>) -> String {
     let mut text = HEAD.to_owned();
     for target in ALL {
-        let mut runs = Runs::default();
-        let mut names: Vec<_> = fs::read_dir(logs)?.flatten().map(|entry| entry.path()).collect();
-        names.sort();
-        let own = |path: &&std::path::PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.strip_prefix(target.name).is_some_and(|rest| rest.starts_with('-'))
-        };
-        for path in names.iter().filter(own) {
-            runs.add(&String::from_utf8_lossy(&fs::read(path)?));
+        if let Some(runs) = all.get(target.name) {
+            // Writing to a String does not fail.
+            let _ = writeln!(text, "| {} | {} |", target.name, runs.cells());
         }
-        let Runs { seconds, executions, slowest, memory, edges, failures } = runs;
-        let minutes = seconds / 60;
-        // Writing to a String does not fail.
-        let _ = writeln!(
-            text,
-            "| {} | {minutes} | {executions} | {edges} | {slowest} | {memory} | {failures} |",
-            target.name
-        );
     }
-    fs::write(page, text)
+    text
 }
 
 #[cfg(test)]
@@ -95,8 +115,10 @@ mod tests {
         runs.add(log);
         runs.add(log);
         runs.add("SUMMARY: libFuzzer: deadly signal\n");
-        let expected =
-            Runs { seconds: 122, executions: 200, slowest: 2, memory: 77, edges: 345, failures: 1 };
+        let expected = Runs { minutes: 2, executions: 200, slowest: 2, memory: 77, edges: 345, failures: 1 };
         assert_eq!(runs, expected);
+        let all = BTreeMap::from([(ALL[0].name.to_owned(), runs)]);
+        assert_eq!(read(&shown(&all)), all);
+        assert!(read("").is_empty());
     }
 }
