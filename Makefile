@@ -52,25 +52,25 @@ test-vm-engine: fixtures ## the engine's that depend on the kernel, in the same 
 	VM_PROGRAMS=e2e tests/vm.sh $(or $(TESTS),limits:: rootless:: options:: lifecycle:: scenario:: ends:: userns cdi::)
 
 test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1; with AppArmor and with SELinux; what comes back with the machine
-	$(CARGO) build -p devoxx-runtime -p devoxx-container
+	$(CARGO) build --workspace --bins
 	tests/vm-systemd.sh sh -ec 'for test in apparmor units; do "tests/vm-$$test.sh" "$$1/devoxx-runtime"; done; tests/vm-boot.sh "$$1/devoxx-container"' sh "$(TARGET)/debug"
 	VM_KERNEL_ARGUMENTS="systemd.unified_cgroup_hierarchy=0 security=selinux selinux=1" \
 	    tests/vm-systemd.sh sh -ec 'tests/vm-units-v1.sh "$$1"; tests/vm-selinux.sh "$$1"' sh "$(TARGET)/debug/devoxx-runtime"
 	VM_KERNEL_ARGUMENTS="systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1" \
 	    tests/vm-systemd.sh tests/vm-units-v1.sh "$(TARGET)/debug/devoxx-runtime"
 
-torture: setup fixtures ## escapes replayed, each shown able to fail; kills at every system call, crowds, chaos (WORKS=words, KILLS=N, SEED=N; days, kills alone: with KILLS=300 hours)
+torture: setup fixtures ## escapes replayed, each shown able to fail; kills at every moment, errors, crowds, chaos (WORKS=parts, KILLS=N, SEED=N; a day)
 	$(CARGO) build --workspace --bins
 	$(CARGO) build -p devoxx-runtime -p devoxx-container --features all_mutants --target-dir "$(TARGET)/mutants"
 	$(SUDO) "$(TARGET)/debug/torture" --programs "$(TARGET)/debug" --mutants "$(TARGET)/mutants/debug" \
-		--out "$(TARGET)/torture" $(if $(KILLS),--kills $(KILLS)) $(if $(ERRORS),--errors $(ERRORS)) $(if $(STARTS),--starts $(STARTS)) \
+		--out "$(TARGET)/torture$(if $(QUICK),-quick)" $(if $(KILLS),--kills $(KILLS)) $(if $(ERRORS),--errors $(ERRORS)) $(if $(STARTS),--starts $(STARTS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick) $(WORKS)
 
-torture-quick: ## the same in minutes: every replay, and each command killed at a few stops
+torture-quick: ## the same in minutes: every replay, and each command killed a few times
 	$(MAKE) --no-print-directory torture KILLS=6 QUICK=1
 
-torture-docs: ## docs/security.md, from the last `make torture`
-	"$(TARGET)/debug/torture" --publish "$(TARGET)/torture" docs
+torture-docs: ## docs/security.md: of each part its last run in the long form, or in the short one
+	"$(TARGET)/debug/torture" --publish docs "$(TARGET)/torture" "$(TARGET)/torture-quick"
 
 fuzz: ## every reader of foreign input under libFuzzer, each for MINUTES (60), what is found kept (TARGETS=words to choose)
 	MINUTES=$(or $(MINUTES),60) fuzz/run.sh $(TARGETS)

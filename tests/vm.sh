@@ -91,15 +91,16 @@ fi
 # Where the machine has none, its modules are mounted there in the virtual machine alone.
 [[ -d /lib/modules ]] || "${sudo[@]}" mkdir /lib/modules
 
-"${CARGO:-cargo}" build -q -p devoxx-container -p devoxx-runtime
-# built PACKAGE TEST: the path of a test program.
+# All of the workspace, as `make test` builds it: of some of it the features are others, and all of that would be built once more.
+"${CARGO:-cargo}" build -q --workspace --bins
+tests=$("${CARGO:-cargo}" test --workspace --no-run --message-format json 2>/dev/null)
+# built TEST: the path of a test program.
 built() {
-    "${CARGO:-cargo}" test -p "$1" --test "$2" --no-run --message-format json 2>/dev/null |
-        sed -n "s/.*\"executable\":\"\([^\"]*\/$2-[^\"]*\)\".*/\1/p" | tail -n1
+    sed -n "s/.*\"executable\":\"\([^\"]*\/$1-[^\"]*\)\".*/\1/p" <<<"$tests" | tail -n1
 }
-engine=$(built devoxx-container e2e)
-runtime=$(built devoxx-runtime oci)
-cgroup=$(built devoxx-cgroup kernel)
+engine=$(built e2e)
+runtime=$(built oci)
+cgroup=$(built kernel)
 # Copies: a build meanwhile must not change them under the feet of the virtual machine.
 mkdir -p "$out/bin"
 cp "$engine" "$out/bin/e2e"
