@@ -15,6 +15,8 @@ const LONG: f64 = 0.2;
 const MOST: usize = 12;
 /// How often each command is traced, at most.
 const TIMES: usize = 20;
+/// In milliseconds.
+const HOUR: f64 = 3_600_000.0;
 /// Where the kernel tells of calls.
 const TRACEFS: &str = "/sys/kernel/tracing";
 
@@ -81,7 +83,9 @@ fn line(text: &str) -> Option<(String, f64)> {
     let (who, call) = rest.split_once('/')?;
     let call = call.split_once(' ')?.1.split('(').next()?.trim();
     let named = call.chars().all(|one| one.is_ascii_alphanumeric() || one == '_') && !call.is_empty();
-    named.then_some((format!("{who}: {call}"), took.trim().parse().ok()?))
+    let took: f64 = took.trim().parse().ok()?;
+    // Where perf-trace(1) has missed the beginning of a call it tells of centuries.
+    (named && took < HOUR).then(|| (format!("{who}: {call}"), took))
 }
 
 #[cfg(test)]
@@ -100,6 +104,7 @@ mod tests {
         );
         check("    62.510 (184.937 ms): a-b/8047 ppoll(ufds: 0xc8cfb00) = 1", Some(("a-b: ppoll", 184.937)));
         check("     0.000 (         ): runtime/1 ... [continued]: wait4()", None);
+        check("     1.000 (18446744073709.551 ms): a/1 ppoll(ufds: 0x1) = 1", None);
         check("LOST 3 events!", None);
         check("", None);
     }
