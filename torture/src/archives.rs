@@ -102,6 +102,10 @@ pub fn part(arguments: &Arguments) -> Section {
             "a file over a directory, refused by tar alone",
             "other files",
         ],
+        figures: format!(
+            "{count} changed archives; {} unpacked to other files than by GNU tar.",
+            wrong.len()
+        ),
         rows: FORMS.iter().zip(&rows).map(|(form, row)| cells(form, row)).collect(),
         notes: wrong
             .iter()

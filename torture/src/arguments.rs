@@ -11,9 +11,9 @@ pub struct Arguments {
     pub mutants: Option<PathBuf>,
     /// Where the report goes.
     pub out: PathBuf,
-    /// From where to where a report is published.
-    pub publish: Option<(PathBuf, PathBuf)>,
-    /// How many stops of each command are its last; all of them without.
+    /// Where docs/security.md goes, and from where its parts are: the first that has one.
+    pub publish: Option<(PathBuf, Vec<PathBuf>)>,
+    /// How often each command is killed; without, each of its victims at each of its moments.
     pub kills: Option<u64>,
     /// What the random choices come from, printed with what came of them.
     pub seed: u64,
@@ -26,9 +26,6 @@ pub struct Arguments {
     parts: Vec<String>,
     words: Vec<String>,
 }
-
-/// What can be asked for, besides the parts that are a table ([`crate::parts`]).
-const PARTS: [&str; 3] = ["replays", "attestation", "kills"];
 
 fn number<T: std::str::FromStr>(option: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("{option} {text:?}: not a number"))
@@ -63,20 +60,35 @@ impl Arguments {
                 "--programs" => all.programs = value()?.into(),
                 "--mutants" => all.mutants = Some(value()?.into()),
                 "--out" => all.out = value()?.into(),
-                "--publish" => all.publish = Some((value()?.into(), value()?.into())),
+                "--publish" => {
+                    let docs = value()?.into();
+                    all.publish = Some((docs, words.by_ref().map(PathBuf::from).collect()));
+                }
                 "--quick" => all.quick = true,
                 "--kills" => all.kills = Some(number(word.as_str(), &value()?)?),
                 "--seed" => all.seed = number(word.as_str(), &value()?)?,
                 "--starts" => all.starts = Some(number(word.as_str(), &value()?)?),
                 "--errors" => all.errors = Some(number(word.as_str(), &value()?)?),
                 option if option.starts_with('-') => return Err(format!("{option}: not an option")),
-                part if PARTS.contains(&part) || parts::ALL.iter().any(|(name, _)| *name == part) => {
-                    all.parts.push(part.to_owned())
-                }
+                part if parts::names().any(|name| name == part) => all.parts.push(part.to_owned()),
                 other => all.words.push(other.to_owned()),
             }
         }
         Ok(all)
+    }
+
+    /// What was asked for, but for the parts.
+    pub fn told(&self) -> String {
+        let mut told = if self.quick { "the short form" } else { "the long form" }.to_owned();
+        let mut add = |words: String| told += &format!(", {words}");
+        self.kills.into_iter().for_each(|number| add(format!("kills {number}")));
+        self.errors.into_iter().for_each(|number| add(format!("errors {number}")));
+        self.starts.into_iter().for_each(|number| add(format!("starts {number}")));
+        if !self.words.is_empty() {
+            add(format!("of all rows those with {}", self.words.join(", ")));
+        }
+        add(format!("seed {}", self.seed));
+        told
     }
 
     /// Whether a part is wanted: all of them when none is named.

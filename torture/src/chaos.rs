@@ -154,7 +154,8 @@ pub fn part(arguments: &Arguments) -> Section {
         notes.extend(wrong.into_iter().take(5).map(|wrong| format!("{name}: {wrong}")));
     }
     let fine = notes.is_empty();
-    notes.insert(0, format!("{} s, seed {}.", whole.as_secs(), arguments.seed));
+    let killed: u64 =
+        all.iter().flat_map(|told| told.kills.lock().map(|kills| kills.values().sum::<u64>())).sum();
     Section {
         name: "chaos",
         title: "Kills at random moments, over mixed work",
@@ -166,6 +167,7 @@ pub fn part(arguments: &Arguments) -> Section {
             "containers at the end",
             "left after one removal and prune, or wrong",
         ],
+        figures: format!("{} s, {killed} kills; {} things left or wrong.", whole.as_secs(), notes.len()),
         rows,
         notes,
         fine,

@@ -97,8 +97,13 @@ pub fn part(arguments: &Arguments) -> Section {
         name: "crowds",
         title: "Many at once",
         columns: &["command", "at once", "succeed", "are refused", "anything else"],
+        figures: format!(
+            "{} kinds of crowds; {} went wrong or left something.",
+            table.rows.len(),
+            table.wrong.len()
+        ),
         rows: table.rows,
-        notes: if fine { vec!["Nothing is left behind by any of them.".to_owned()] } else { table.wrong },
+        notes: table.wrong,
         fine,
     }
 }

@@ -120,6 +120,12 @@ pub fn part(arguments: &Arguments) -> Section {
             "one cycle",
             "left something",
         ],
+        figures: format!(
+            "{} cycles of the runtime, {} of the engine; {} things left.",
+            of_runtime.0,
+            of_engine.0,
+            notes.len()
+        ),
         rows,
         notes,
         fine,

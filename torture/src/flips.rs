@@ -37,15 +37,14 @@ pub fn part(arguments: &Arguments) -> Section {
         let counts = [kind.flips, kind.named, kind.refused, kind.mended].map(|count| count.to_string());
         [vec![kind.name.to_owned(), kind.files.to_string()], counts.to_vec()].concat()
     });
-    let mut notes = vec![format!("{named} of {all} flipped bits were named by `system check --deep`.")];
-    notes.extend(wrong.iter().take(5).cloned());
     Section {
         name: "flips",
         title: "One flipped bit in the image store",
         columns: &["file", "there are", "bits flipped", "named", "then not run", "mended by a pull"],
         rows: rows.collect(),
         fine: wrong.is_empty() && all + 1 >= flips && named == all,
-        notes,
+        figures: format!("{named} of {all} flipped bits were named by `system check --deep`."),
+        notes: wrong.iter().take(5).cloned().collect(),
     }
 }
 

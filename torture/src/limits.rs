@@ -155,10 +155,13 @@ pub fn part(arguments: &Arguments) -> Section {
     }
     let mut notes = Vec::new();
     let mut fine = true;
+    let (mut commands, mut found) = (0, 0);
     let mut rows = Vec::new();
     for (resource, Tried { swept, killed }) in wanted.iter().zip(&all) {
         fine &= swept.findings().next().is_none() && swept.succeeded > 0 && swept.refused + killed > 0;
         notes.extend(swept.findings().take(SHOWN).map(|finding| format!("{}, {finding}", resource.name)));
+        commands += swept.succeeded + swept.refused + killed;
+        found += swept.findings().count();
         let mut row = swept.row(resource.name);
         // There are no calls that are counted, and an error has many names.
         row[5] = killed.to_string();
@@ -179,6 +182,9 @@ pub fn part(arguments: &Arguments) -> Section {
             "left something",
             "wrong",
         ],
+        figures: format!(
+            "{commands} commands with too little; {found} panicked, hung, left something or were wrong."
+        ),
         rows,
         notes,
         fine,

@@ -3,7 +3,7 @@
 //! leave is cleaned by one `delete --force`.
 //!
 //! ```text
-//! torture --publish DIR DOCS                                      docs/security.md, of the last report in DIR
+//! torture --publish DOCS DIR...             docs/security.md, of each part what the first DIR has that has it
 //! torture [--programs DIR] [--mutants DIR] [--out DIR] [--quick] [--kills N] [--errors N] [--starts N] [--seed N] [PART]...
 //!                             parts: replays, attestation, kills, and those of `parts`
 //! ```
@@ -39,7 +39,6 @@ mod swapper;
 mod without_openat2;
 
 use arguments::Arguments;
-use report::Report;
 
 #[expect(clippy::print_stderr, reason = "a program, for who runs it")]
 fn main() {
@@ -71,7 +70,7 @@ fn main() {
         eprintln!("torture: {}: is not there", program.display());
         std::process::exit(2);
     }
-    if let Some((from, docs)) = &arguments.publish {
+    if let Some((docs, from)) = &arguments.publish {
         if let Err(wrong) = report::publish(from, docs) {
             eprintln!("torture: {wrong}");
             std::process::exit(1);
@@ -80,19 +79,5 @@ fn main() {
     }
     // Each failure is a line of the report; what panics says is in it.
     std::panic::set_hook(Box::new(|_| ()));
-    let mut report = Report::default();
-    if arguments.has("replays") {
-        report.replays = replay::all(&arguments, replays::ALL, "");
-    }
-    if arguments.has("attestation") {
-        report.attested = replay::all(&arguments, replays::ATTESTED, "attestation");
-    }
-    if arguments.has("kills") {
-        (report.kills, report.of_kills) = kills::all(&arguments);
-    }
-    for (_, part) in parts::ALL.iter().filter(|(name, _)| arguments.has(name)) {
-        report.sections.push(part(&arguments));
-    }
-    let fine = report.publish(&arguments.out);
-    std::process::exit(i32::from(!fine));
+    std::process::exit(i32::from(!parts::run(&arguments)));
 }

@@ -56,7 +56,6 @@ pub fn part(_: &Arguments) -> Section {
     let cases: usize = names.iter().map(|name| of(name)).sum();
     let without: Vec<&str> = names.iter().copied().filter(|name| of(name) == 0).collect();
     let fine = notes.is_empty() && without.is_empty() && cases >= LEAST;
-    notes.push(format!("{} families, {cases} cases, each refused or taken as its test says.", names.len()));
     if !without.is_empty() {
         notes.push(format!("Without a case: {}.", without.join(", ")));
     }
@@ -64,6 +63,7 @@ pub fn part(_: &Arguments) -> Section {
         name: "malformed",
         title: "Malformed input",
         columns: &["of", "families", "cases"],
+        figures: format!("{} families, {cases} cases, each refused or taken as its test says.", names.len()),
         rows: rows.to_vec(),
         notes,
         fine,

@@ -155,18 +155,19 @@ pub fn part(arguments: &Arguments) -> Section {
             rows.push(vec![whose.to_owned(), what, lines.to_string()]);
         }
     }
-    let mut notes = vec![format!(
-        "{} kinds of orphans, each named and removed; what runs beside them runs on.",
-        rows.len()
-    )];
+    let figures = format!(
+        "{} kinds of orphans; {} not named, not removed, or in the way of what runs beside them.",
+        rows.len(),
+        wrong.len()
+    );
     let fine = wrong.is_empty() && !rows.is_empty();
-    notes.extend(wrong.into_iter().take(5));
     Section {
         name: "orphans",
         title: "Orphans that `system doctor` names and removes",
         columns: &["engine", "orphan", "lines"],
+        figures,
         rows,
-        notes,
+        notes: wrong.into_iter().take(5).collect(),
         fine,
     }
 }

@@ -79,12 +79,13 @@ pub fn part(arguments: &Arguments) -> Section {
         name: "power",
         title: "Power loss at every flush",
         columns: &["during", "flushes", "cut at a flush", "cut between two", "not whole"],
+        figures: String::new(),
         rows: Vec::new(),
         notes: Vec::new(),
         fine: true,
     };
     if let Some(missing) = missing() {
-        section.notes.push(format!("**Skipped: {missing}.**"));
+        section.figures = format!("**Skipped: {missing}.**");
         return section;
     }
     let mut seen: Vec<Seen> = STEPS.iter().map(|_| Seen::default()).collect();
@@ -106,11 +107,11 @@ pub fn part(arguments: &Arguments) -> Section {
         section.rows.push([vec![step.name.to_owned()], counts.collect()].concat());
     }
     let states: usize = seen.iter().map(|one| one.at_flush + one.between).sum();
-    section.notes.push(format!(
+    section.figures = format!(
         "{states} states of the disk (ext4) were looked at, {} of them not whole: each image is there or not, `system check --deep` \
          finds nothing, what a command had reported is there, each image runs, and a pull brings the others.",
         seen.iter().map(|one| one.bad).sum::<usize>(),
-    ));
+    );
     section.notes.push(format!(
         "That this can be seen: of {} states of a disk that says it has flushed and has not, {} are not whole.",
         noticed.1, noticed.0

@@ -342,7 +342,8 @@ pub fn part(arguments: &Arguments) -> Section {
         title: "Names that are exchanged for links to the host while containers start",
         columns: &["what is exchanged", "starts", "ran", "refused", "hung", "got out", "without the defence"],
         rows: told.into_iter().map(|(row, _)| row).collect(),
-        notes: vec![note],
+        figures: note,
+        notes: Vec::new(),
         fine,
     }
 }

@@ -1,25 +1,38 @@
-//! What a run has shown, for people and for programs.
+//! What runs have shown, for people and for programs. Each part is written down when it is done, and stays until it runs again: the long forms
+//! of all parts need not be one run.
 
+use crate::arguments::Arguments;
 use crate::kills::Swept;
+use crate::parts;
 use crate::replay::Told;
 use serde_json::{Value, json};
 use std::fmt::Write;
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-/// All parts.
-#[derive(Default)]
-pub struct Report {
-    /// Published escapes.
-    pub replays: Vec<Told>,
-    /// Facts that are read again before the execve, each with the step that sets it left out.
-    pub attested: Vec<Told>,
-    /// Commands that were killed.
-    pub kills: Vec<Swept>,
-    /// What is to be said of that.
-    pub of_kills: Vec<String>,
-    /// All further parts.
-    pub sections: Vec<Section>,
+/// A part that has run.
+pub struct Part {
+    name: &'static str,
+    title: String,
+    /// What came of it, in a line.
+    figures: String,
+    /// As markdown, heading included.
+    text: String,
+    json: Value,
+    fine: bool,
 }
+
+/// The parts of a run, where they are written down.
+pub struct Report {
+    directory: PathBuf,
+    /// How this run was asked for.
+    how: String,
+    fine: bool,
+}
+
+/// Where each part has its files.
+const PARTS: &str = "parts";
 
 /// A part that is a table.
 pub struct Section {
@@ -31,7 +44,9 @@ pub struct Section {
     pub columns: &'static [&'static str],
     /// Its rows, each with as many cells.
     pub rows: Vec<Vec<String>>,
-    /// What is said below it: the figures in a line, and what went wrong, if anything did.
+    /// What came of it, in a line.
+    pub figures: String,
+    /// What else is said below it, and what went wrong, if anything did.
     pub notes: Vec<String>,
     /// Whether all is as it must be.
     pub fine: bool,
@@ -40,7 +55,7 @@ pub struct Section {
 impl Section {
     fn markdown(&self) -> String {
         let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
-        let mut text = format!("## {}\n\n", self.title);
+        let mut text = format!("## {}\n\n{}\n\n", self.title, self.figures);
         text += &line(self.columns.to_vec());
         text += &line(self.columns.iter().map(|_| "---").collect());
         let plain = |cell: &String| cell.replace('|', "/").replace('\n', "; ");
@@ -51,108 +66,173 @@ impl Section {
         self.notes.iter().fold(text, |text, note| text + "\n" + note + "\n") + "\n"
     }
 
-    fn json(&self) -> Value {
-        json!({"name": self.name, "columns": self.columns, "rows": self.rows, "notes": self.notes, "fine": self.fine})
+    /// As a part.
+    pub fn part(&self) -> Part {
+        let json =
+            json!({"columns": self.columns, "rows": self.rows, "notes": self.notes, "fine": self.fine});
+        let (title, figures) = (self.title.to_owned(), self.figures.clone());
+        Part { name: self.name, title, figures, text: self.markdown(), json, fine: self.fine }
     }
 }
 
 impl Report {
-    /// Writes `report.md` and `report.json`, and prints what matters; whether all is as it must be.
-    #[expect(clippy::print_stdout, reason = "a program, for who runs it")]
-    pub fn publish(&self, out: &Path) -> bool {
-        let text = self.markdown();
-        let json = json!({
-            "replays": self.replays.iter().map(row).collect::<Vec<_>>(),
-            "attested": self.attested.iter().map(row).collect::<Vec<_>>(),
-            "kills": self.kills.iter().map(Swept::json).collect::<Vec<_>>(),
-            "sections": self.sections.iter().map(Section::json).collect::<Vec<_>>(),
-        });
-        let written = std::fs::create_dir_all(out)
-            .and_then(|()| std::fs::write(out.join("report.md"), &text))
-            .and_then(|()| std::fs::write(out.join("report.json"), format!("{json:#}")));
-        print!("{text}");
-        let ours = self.kills.iter().filter(|one| one.is_ours).all(Swept::is_fine);
-        let sections = self.sections.iter().all(|section| section.fine);
-        written.is_ok() && ours && sections && self.replays.iter().chain(&self.attested).all(Told::is_fine)
+    /// A report in the directory that is asked for.
+    pub fn new(arguments: &Arguments) -> Self {
+        let date = Command::new("date").args(["-u", "+%F"]).output().map(|output| output.stdout);
+        let date = String::from_utf8_lossy(&date.unwrap_or_default()).trim().to_owned();
+        Self { directory: arguments.out.clone(), how: format!("{date}, {}", arguments.told()), fine: true }
     }
 
-    fn markdown(&self) -> String {
-        let mut text = String::new();
-        // Writing to a String does not fail; the same below.
-        if !self.replays.is_empty() {
-            let _ = writeln!(text, "## Published escapes\n\n{}\n", figures(&self.replays));
-            table(&mut text, &self.replays);
-        }
-        if !self.attested.is_empty() {
-            let _ = writeln!(
-                text,
-                "## What is read again before a command may run\n\n{}\n",
-                figures(&self.attested)
-            );
-            table(&mut text, &self.attested);
-        }
-        if !self.kills.is_empty() {
-            let _ = writeln!(text, "## Kills at the stops of system calls\n");
-            text += "| program | command | stops | kills | hung | left something | id not usable |\n";
-            text += "| --- | --- | --- | --- | --- | --- | --- |\n";
-            for one in &self.kills {
-                let tally = &one.tally;
-                let _ = writeln!(
-                    text,
-                    "| {} | {} | {} | {} | {} | {} | {} |",
-                    one.program,
-                    one.command,
-                    tally.stops,
-                    tally.kills,
-                    tally.hung.len(),
-                    tally.left.len(),
-                    tally.unusable.len()
-                );
-            }
-            for note in &self.of_kills {
-                let _ = writeln!(text, "\n{note}");
-            }
-            for one in &self.kills {
-                for (what, stop) in one.tally.left.iter().take(3) {
-                    let _ = writeln!(
-                        text,
-                        "\n{} {}, {stop}: {}",
-                        one.program,
-                        one.command,
-                        what.replace('\n', "; ")
-                    );
-                }
-                for stop in one.tally.hung.iter().take(3) {
-                    let _ = writeln!(text, "\n{} {}, {stop}: it hangs", one.program, one.command);
-                }
-                for stop in one.tally.unusable.iter().take(3) {
-                    let _ = writeln!(
-                        text,
-                        "\n{} {}, {stop}: its id cannot be used again",
-                        one.program, one.command
-                    );
-                }
-            }
-            text += "\n";
-        }
-        self.sections.iter().fold(text, |text, section| text + &section.markdown())
+    /// Writes a part down and prints it.
+    #[expect(clippy::print_stdout, reason = "a program, for who runs it")]
+    pub fn add(&mut self, part: &Part) {
+        let text = format!("{}\n\nRun on {}.\n\n", part.text.trim_end(), self.how);
+        print!("{text}");
+        let json = json!({"title": part.title, "figures": part.figures, "run": self.how, "fine": part.fine, "found": part.json});
+        let parts = self.directory.join(PARTS);
+        let file = |kind: &str| parts.join(format!("{}.{kind}", part.name));
+        let written = fs::create_dir_all(&parts)
+            .and_then(|()| fs::write(file("md"), text))
+            .and_then(|()| fs::write(file("json"), format!("{json:#}")));
+        self.fine &= part.fine && told(&parts, written);
     }
+
+    /// Writes `report.md` and `report.json`, of all parts that are written down; whether all is as it must be in this run.
+    pub fn publish(self) -> bool {
+        let parts = self.directory.join(PARTS);
+        let read = |name: &str, kind: &str| fs::read_to_string(parts.join(format!("{name}.{kind}"))).ok();
+        let text: String = parts::names().filter_map(|name| read(name, "md")).collect();
+        let json: serde_json::Map<String, Value> = parts::names()
+            .filter_map(|name| Some((name.to_owned(), serde_json::from_str(&read(name, "json")?).ok()?)))
+            .collect();
+        let written = fs::write(self.directory.join("report.md"), text)
+            .and_then(|()| fs::write(self.directory.join("report.json"), format!("{:#}", Value::from(json))));
+        told(&self.directory, written) && self.fine
+    }
+}
+
+/// Whether something was written; says so where not.
+#[expect(clippy::print_stderr, reason = "a program, for who runs it")]
+fn told(place: &Path, written: std::io::Result<()>) -> bool {
+    if let Err(error) = &written {
+        eprintln!("torture: {}: {error}", place.display());
+    }
+    written.is_ok()
+}
+
+/// A table of replays as a part.
+pub fn of_replays(name: &'static str, title: &str, told: &[Told]) -> Part {
+    let figures = figures(told);
+    let mut text = format!("## {title}\n\n{figures}\n\n");
+    table(&mut text, told);
+    Part {
+        name,
+        title: title.to_owned(),
+        figures,
+        text,
+        json: told.iter().map(row).collect(),
+        fine: told.iter().all(Told::is_fine),
+    }
+}
+
+/// The kills as a part, with what is to be said of them.
+pub fn of_kills(swept: &[Swept], notes: &[String]) -> Part {
+    let title = "Kills at the stops of system calls".to_owned();
+    let figures = figures_of_kills(swept);
+    let mut text = format!("## {title}\n\n{figures}\n\n");
+    text += "| program | command | stops | moments | kills | hung | left something | id not usable |\n";
+    text += "| --- | --- | --- | --- | --- | --- | --- | --- |\n";
+    for one in swept {
+        let tally = &one.tally;
+        // Writing to a String does not fail; the same below.
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            one.program,
+            one.command,
+            tally.stops,
+            tally.moments,
+            tally.kills,
+            tally.hung.len(),
+            tally.left.len(),
+            tally.unusable.len()
+        );
+    }
+    for note in notes {
+        let _ = writeln!(text, "\n{note}");
+    }
+    for one in swept {
+        let mut say = |when: &str, what: &str| {
+            let _ = writeln!(text, "\n{} {}, {when}: {}", one.program, one.command, what.replace('\n', "; "));
+        };
+        let tally = &one.tally;
+        tally.left.iter().take(3).for_each(|(what, when)| say(when, what));
+        tally.hung.iter().take(3).for_each(|when| say(when, "it hangs"));
+        tally.unusable.iter().take(3).for_each(|when| say(when, "its id cannot be used again"));
+    }
+    let fine = swept.iter().filter(|one| one.is_ours).all(Swept::is_fine);
+    Part { name: "kills", title, figures, text, json: swept.iter().map(Swept::json).collect(), fine }
+}
+
+/// Ours in a line, and the peers beside them.
+fn figures_of_kills(swept: &[Swept]) -> String {
+    let mut peers: Vec<&str> =
+        swept.iter().filter(|one| !one.is_ours).map(|one| one.program.as_str()).collect();
+    peers.dedup();
+    let line = |who: &str, fits: &dyn Fn(&&Swept) -> bool| {
+        let sum = |count: fn(&Swept) -> u64| swept.iter().filter(fits).map(count).sum::<u64>();
+        format!(
+            "{who}: {} kills of {} commands; {} left something, {} hung, {} ids could not be used again.",
+            sum(|one| one.tally.kills),
+            swept.iter().filter(fits).count(),
+            sum(|one| one.tally.left.len() as u64),
+            sum(|one| one.tally.hung.len() as u64),
+            sum(|one| one.tally.unusable.len() as u64),
+        )
+    };
+    let ours = line("Ours", &|one| one.is_ours);
+    peers.iter().fold(ours, |all, peer| all + " " + &line(peer, &|one| one.program == **peer))
 }
 
 /// What was written by hand of it.
 const TEXT: &str = include_str!("../text/security.md");
 
-/// Writes docs/security.md, from the report of a directory.
-pub fn publish(from: &Path, docs: &Path) -> Result<(), String> {
-    let file = from.join("report.md");
-    let report = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+/// Writes docs/security.md, and the figures in the SECURITY.md beside it: of each part what the first of these directories has.
+pub fn publish(from: &[PathBuf], docs: &Path) -> Result<(), String> {
+    let read = |name: &str, kind: &str| {
+        let mut files = from.iter().map(|directory| directory.join(PARTS).join(format!("{name}.{kind}")));
+        files.find_map(|file| fs::read_to_string(file).ok())
+    };
+    let report: String = parts::names().filter_map(|name| read(name, "md")).collect();
+    if report.is_empty() {
+        return Err(format!("{from:?}: no part has run"));
+    }
     let page = format!(
-        "# Security, shown\n\nGenerated by `make torture` and `make torture-docs` from a run; the rest is in \
+        "# Security, shown\n\nGenerated by `make torture` and `make torture-docs` from runs; the rest is in \
          `torture/text/security.md`.\n\n{report}\n{TEXT}"
     );
-    let place = docs.join("security.md");
-    std::fs::write(&place, page.trim_end().to_owned() + "\n")
-        .map_err(|error| format!("{}: {error}", place.display()))
+    write(&docs.join("security.md"), &page)?;
+    let figures: String = parts::names()
+        .filter_map(|name| serde_json::from_str::<Value>(&read(name, "json")?).ok())
+        .map(|part| {
+            let text = |name: &str| part[name].as_str().unwrap_or_default().to_owned();
+            format!("- {}: {} (Run on {}.)\n", text("title"), text("figures"), text("run"))
+        })
+        .collect();
+    let place = docs.join("../SECURITY.md");
+    let page = fs::read_to_string(&place).map_err(|error| format!("{}: {error}", place.display()))?;
+    let (before, rest) =
+        page.split_once(FIGURES).ok_or_else(|| format!("SECURITY.md has no line {FIGURES:?}"))?;
+    let after = rest.split_once("\n## ").map(|(_, after)| format!("\n\n## {after}")).unwrap_or_default();
+    write(&place, &format!("{before}{FIGURES}\n\n{}{after}", figures.trim_end()))
+}
+
+/// What the figures in SECURITY.md stand below.
+const FIGURES: &str = "Made by `make torture-docs`:";
+
+fn write(place: &Path, text: &str) -> Result<(), String> {
+    let text = text.trim_end().to_owned() + "\n";
+    fs::write(place, text).map_err(|error| format!("{}: {error}", place.display()))
 }
 
 /// The three figures.

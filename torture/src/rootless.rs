@@ -59,7 +59,8 @@ pub fn part(arguments: &Arguments) -> Section {
         title: "The same as an ordinary user",
         columns: &["row", "what is tried", "attack", "control", "without the defence"],
         rows,
-        notes: vec![note],
+        figures: note,
+        notes: Vec::new(),
         fine,
     }
 }

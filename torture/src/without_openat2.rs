@@ -110,12 +110,16 @@ fn attack(arguments: &Arguments, replay: &Replay, errno: &str) -> Result<&'stati
     }
 }
 
+/// What stands in a cell that was not tried.
+const LEFT_OUT: &str = "not by --quick";
+
 /// Benign containers and every replay of the runtime, for each errno.
 pub fn part(arguments: &Arguments) -> Section {
     let mut rows = Vec::new();
-    let mut fine = true;
+    let (mut tried_so, mut wrong) = (0, 0);
     let mut row = |name: &str, what: &str, cells: Vec<Result<&str, String>>| {
-        fine &= cells.iter().all(Result::is_ok);
+        tried_so += cells.iter().filter(|cell| **cell != Ok(LEFT_OUT)).count();
+        wrong += cells.iter().filter(|cell| cell.is_err()).count();
         let shown =
             |cell: Result<&str, String>| cell.map_or_else(|words| format!("**{words}**"), str::to_owned);
         let cells = cells.into_iter().map(shown);
@@ -132,7 +136,7 @@ pub fn part(arguments: &Arguments) -> Section {
     let wanted = |replay: &&Replay| replay.row.starts_with("rt_") && arguments.wants(replay.row);
     for replay in replays::ALL.iter().copied().flatten().filter(wanted) {
         let cells = ERRNOS.map(|(errno, _)| match arguments.quick && errno != "ENOSYS" {
-            true => Ok("not by --quick"),
+            true => Ok(LEFT_OUT),
             false => attack(arguments, replay, errno),
         });
         row(replay.row, replay.what, Vec::from(cells));
@@ -142,7 +146,10 @@ pub fn part(arguments: &Arguments) -> Section {
         title: "Where openat2(2) fails: nothing runs, nothing is changed and nothing left",
         columns: &["row", "what is tried", "ENOSYS", "EPERM"],
         rows,
+        figures: format!(
+            "{tried_so} attacks and starts without the call: {wrong} of them did not fail as they have to."
+        ),
         notes: Vec::new(),
-        fine,
+        fine: wrong == 0,
     }
 }
