@@ -17,7 +17,7 @@ use std::process::Command;
 use std::time::Duration;
 use testkit::Host;
 use testkit::injector::{Errno, Injected, inject};
-use verdict::{Swept, judge};
+use verdict::{Swept, What, judge};
 
 /// How many calls of each command fail with `--quick`: of the runtime, and of the engine, whose commands take longer.
 const QUICK: u64 = 45;
@@ -110,7 +110,7 @@ fn swept(arguments: &Arguments, mut section: Section, commands: &[(&str, Make)],
         let mut swept = Swept::default();
         let most = arguments.errors.or(arguments.quick.then_some(quick));
         let panicked = tried(|| sweep(&mut swept, &*make(arguments), &names, most, turn as u64));
-        swept.wrong.extend(panicked.map(|words| format!("the sweep itself: {words}")));
+        panicked.into_iter().for_each(|words| swept.find(What::Wrong, format!("the sweep itself: {words}")));
         let row = swept.row(command);
         eprintln!("{}", row.join(" "));
         section.fine &= swept.findings().next().is_none() && swept.injections > 0;
@@ -151,7 +151,7 @@ fn sweep(swept: &mut Swept, subject: &dyn Subject, names: &Names, most: Option<u
         let at = |met: &str| format!("{errno:?} at call {call} {met}");
         if let Err(why) = subject.prepare() {
             // The turn before this one has left it so.
-            swept.left.push(format!("before {}: {why}", at("")));
+            swept.find(What::Left, format!("before {}: {why}", at("")));
             subject.cleaned();
             if subject.prepare().is_err() {
                 return;
@@ -175,10 +175,10 @@ fn sweep(swept: &mut Swept, subject: &dyn Subject, names: &Names, most: Option<u
         judge(swept, subject, &injected, Some(errno), &told);
         let left = subject.cleaned();
         if !left.is_empty() {
-            swept.left.push(told(&left.join("; ")));
+            swept.find(What::Left, told(&left.join("; ")));
         }
         if let Err(why) = subject.bystander() {
-            swept.wrong.push(told(&why));
+            swept.find(What::Wrong, told(&why));
             return;
         }
         for finding in swept.findings().skip(before) {

@@ -3,7 +3,7 @@
 
 use crate::arguments::Arguments;
 use crate::errors::runtime;
-use crate::errors::verdict::{Swept, judge};
+use crate::errors::verdict::{Swept, What, judge};
 use crate::errors::{LIMIT, SHOWN, Subject};
 use crate::replay::tried;
 use crate::report::Section;
@@ -144,7 +144,7 @@ pub fn part(arguments: &Arguments) -> Section {
                     once(tried_so, resource, &mut **subject, *amount, &what);
                 });
                 if let Some(words) = panicked {
-                    tried_so.swept.wrong.push(format!("{what}: {words}"));
+                    tried_so.swept.find(What::Wrong, format!("{what}: {words}"));
                     subject = None;
                 }
                 for finding in tried_so.swept.findings().skip(before) {
@@ -222,10 +222,10 @@ fn once(tried: &mut Tried, resource: &Resource, subject: &mut dyn Subject, amoun
         }
         let left = subject.cleaned();
         if !left.is_empty() {
-            tried.swept.left.push(told(&left.join("; ")));
+            tried.swept.find(What::Left, told(&left.join("; ")));
         }
         if let Err(why) = subject.bystander() {
-            tried.swept.wrong.push(told(&why));
+            tried.swept.find(What::Wrong, told(&why));
         }
     } else {
         subject.cleaned();

@@ -122,10 +122,10 @@ fn parse(text: &[u8], path: &Path) -> Result<Record> {
         .map_err(|error| Error::new(Kind::Failed, format!("{}: {error}", path.display())))
 }
 
-/// The record of a container that is to be removed: none where there is none, or garbage, which has nothing that could be given back. A record
+/// The record in the directory of a container that is to be removed: none where there is none, or garbage, which has nothing that could be given back. A record
 /// that could not be read is an error: its name and its ids would stay.
-pub fn read_to_remove(paths: &Paths, id: &str) -> Result<Option<Record>> {
-    let path = paths.container(id).join("container.json");
+pub fn read_to_remove(directory: &Path) -> Result<Option<Record>> {
+    let path = directory.join("container.json");
     match std::fs::read(&path) {
         Ok(text) => Ok(parse(&text, &path).ok()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),

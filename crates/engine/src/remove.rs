@@ -53,7 +53,7 @@ pub fn discard(paths: &Paths, id: &str, own_volumes: bool) -> Result<()> {
 
 /// The record of what is to be removed, and why it could not be read.
 fn to_remove(paths: &Paths, id: &str) -> (Option<Record>, Option<String>) {
-    match read_to_remove(paths, id) {
+    match read_to_remove(&paths.container(id)) {
         Ok(record) => (record, None),
         Err(error) => (None, Some(error.to_string())),
     }
@@ -63,29 +63,24 @@ fn to_remove(paths: &Paths, id: &str) -> (Option<Record>, Option<String>) {
 pub fn forget(paths: &Paths, id: &str, own_volumes: bool, mut failures: Vec<String>) -> Result<()> {
     let (record, unread) = to_remove(paths, id);
     failures.extend(unread);
-    if let Some(record) = &record {
-        let name = names::release(paths, &record.name, id);
-        failures.extend(name.err().map(|failure| failure.to_string()));
-        for name in crate::rename::unfinished(paths, id) {
-            failures.extend(names::release(paths, &name, id).err().map(|failure| failure.to_string()));
-        }
-        let ids = ids::release(paths, record);
-        failures.extend(ids.err().map(|failure| failure.to_string()));
-        for volume in record.own_volumes.iter().filter(|_| own_volumes) {
-            // Another that took its volumes has them still.
-            let others = list(paths)?.into_iter().filter(|one| one.record.id != id).collect::<Vec<_>>();
-            if !crate::volume::users(&others, volume).is_empty() {
-                continue;
-            }
-            failures.extend(crate::volume::remove(paths, volume).err().map(|failure| failure.to_string()));
-        }
-    }
-    if !failures.is_empty() {
-        return Err(Error::new(Kind::Failed, failures.join("; "))
-            .within(format!("remove container {}", names::short(id))));
-    }
     let removed = || format!("remove container {}", names::short(id));
-    // At once: should this process be killed now, no half of a container is left, and the next removal has the rest.
+    let all_or = |failures: Vec<String>| match failures.is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Failed, failures.join("; ")).within(removed())),
+    };
+    // What stays keeps its name, and can be named.
+    all_or(failures)?;
+    let mut failures = Vec::new();
+    for volume in record.iter().flat_map(|record| &record.own_volumes).filter(|_| own_volumes) {
+        // Another that took its volumes has them still.
+        let others = list(paths)?.into_iter().filter(|one| one.record.id != id).collect::<Vec<_>>();
+        if !crate::volume::users(&others, volume).is_empty() {
+            continue;
+        }
+        failures.extend(crate::volume::remove(paths, volume).err().map(|failure| failure.to_string()));
+    }
+    all_or(failures)?;
+    // At once: should this process be killed now, or something fail, no half of a container is left, and the next removal has the rest.
     let (directory, gone) = (paths.container(id), gone(paths, id));
     match std::fs::rename(&directory, &gone) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -96,7 +91,7 @@ pub fn forget(paths: &Paths, id: &str, own_volumes: bool, mut failures: Vec<Stri
     if let Some(record) = &record {
         events::of_container(paths, record, "destroy", &[]);
     }
-    clear_away(paths, id).within(removed)?;
+    clear(paths, id, record.as_ref()).within(removed)?;
     sweep(paths);
     Ok(())
 }
@@ -109,10 +104,22 @@ fn gone(paths: &Paths, id: &str) -> PathBuf {
 /// What stands before the id then.
 pub const GONE: &str = ".gone-";
 
-/// Removes what a container was, of which nobody knows any more. What another was faster with is fine.
+/// Removes what a container was whose removal was broken off.
 pub fn clear_away(paths: &Paths, id: &str) -> Result<()> {
+    let record = read_to_remove(&gone(paths, id))?;
+    clear(paths, id, record.as_ref())
+}
+
+/// Removes what a container was: its name and its ids by its record, and then that with everything else. What another was faster with is fine.
+fn clear(paths: &Paths, id: &str, record: Option<&Record>) -> Result<()> {
     let missing = |error: &std::io::Error| error.kind() == std::io::ErrorKind::NotFound;
     let gone = gone(paths, id);
+    if let Some(record) = record {
+        for name in crate::rename::unfinished(&gone).iter().chain([&record.name]) {
+            names::release(paths, name, id)?;
+        }
+        ids::release(paths, record)?;
+    }
     for entry in std::fs::read_dir(&gone).into_iter().flatten().flatten() {
         let path = entry.path();
         // At any depth: the container made what is in its upper directory.

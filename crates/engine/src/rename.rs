@@ -4,14 +4,15 @@ use crate::error::{Error, Kind, Result};
 use crate::paths::Paths;
 use crate::record::{self, Listed};
 use crate::{events, names, neighbours};
+use std::path::Path;
 use sys::called;
 
 /// The names that a container has while it gets another one, a line each.
 const INTENT: &str = "renaming";
 
-/// The names that a rename has left with a container in which it was killed.
-pub fn unfinished(paths: &Paths, id: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(paths.container(id).join(INTENT)).unwrap_or_default();
+/// The names that a rename in which somebody was killed has left with the container in a directory.
+pub fn unfinished(directory: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(directory.join(INTENT)).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
 

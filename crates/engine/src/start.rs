@@ -135,6 +135,7 @@ impl Started {
 pub fn code_of(outcome: Outcome, name: &str) -> Result<i32> {
     match outcome {
         Outcome::Ended(code) => Ok(code),
+        Outcome::Unwritten(why) => Err(Error::new(Kind::Failed, why)),
         Outcome::Detached => Ok(0),
         Outcome::Failed(error) => Err(supervise::error_of(&error)),
         Outcome::Lost => Err(Error::new(Kind::Failed, format!("the supervisor of {name} was killed"))

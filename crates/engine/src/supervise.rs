@@ -228,7 +228,11 @@ impl Attendance<'_> {
                 self.say_out_of_memory(running.cgroup.as_ref());
             }
             drop(launched);
-            let code = code.unwrap_or(255);
+            // Why it was not attended until its end: then it ends here.
+            let (code, broken) = match code {
+                Ok(code) => (code, None),
+                Err(error) => (255, Some(of_runtime(error))),
+            };
             // As they are now, and while none of them can be removed.
             let now = record::read(self.host.paths, &self.record.id).unwrap_or_else(|_| self.record.clone());
             let networks = networks::of_container(self.host.paths, &now);
@@ -241,7 +245,10 @@ impl Attendance<'_> {
             self.life.restarting = again;
             self.put_away(failures);
             // Without them, everybody sees that it is gone.
-            let told = self.supervisor.end(&Frame::Ended(code));
+            let told = self.supervisor.end(&match broken {
+                None => Frame::Ended(code),
+                Some(error) => Frame::Failed(json_of(&error)),
+            });
             if !again || told.is_err() {
                 return;
             }

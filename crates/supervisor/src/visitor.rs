@@ -40,6 +40,8 @@ pub struct Visit {
 pub enum Outcome {
     /// The container has ended with this code.
     Ended(i32),
+    /// The container has ended with 0, and what it wrote could not be written here: where, and why.
+    Unwritten(String),
     /// It could not be started; the error as JSON.
     Failed(Vec<u8>),
     /// The visitor wanted to go.
@@ -130,13 +132,16 @@ impl Visitor {
             self.tell_size();
         }
         let mut reads = visit.input;
-        let mut open = visit.shown;
+        let mut shown = [
+            Shown { to: stdout, name: "standard output", open: visit.shown[0], lost: None },
+            Shown { to: stderr, name: "standard error", open: visit.shown[1], lost: None },
+        ];
         let outcome = loop {
             let mut outcome = None;
             while let Some(frame) = self.heard.pop_front() {
                 match frame {
-                    Frame::Output(bytes) => open[0] = open[0] && write_all(stdout, &bytes),
-                    Frame::ErrorOutput(bytes) => open[1] = open[1] && write_all(stderr, &bytes),
+                    Frame::Output(bytes) => shown[0].write(&bytes),
+                    Frame::ErrorOutput(bytes) => shown[1].write(&bytes),
                     Frame::Warning(text) => warn(&text),
                     Frame::Ended(code) => outcome = Some(Outcome::Ended(code)),
                     Frame::Failed(error) => outcome = Some(Outcome::Failed(error)),
@@ -180,7 +185,15 @@ impl Visitor {
             }
         };
         drop(raw);
-        Ok(outcome)
+        let lost = shown.iter().find_map(|one| one.lost.as_ref());
+        Ok(match (outcome, lost) {
+            // Whoever goes by the code must not take half of an output for all of it.
+            (Outcome::Ended(0), Some(lost)) => Outcome::Unwritten(lost.clone()),
+            (outcome, lost) => {
+                lost.into_iter().for_each(|lost| warn(lost));
+                outcome
+            }
+        })
     }
 
     fn tell_size(&mut self) {
@@ -227,8 +240,33 @@ impl Visitor {
     }
 }
 
-/// Writes to a descriptor that may be full; whether anybody reads it.
-fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> bool {
+/// Where what the container writes is shown.
+struct Shown<'a> {
+    to: BorrowedFd<'a>,
+    name: &'static str,
+    open: bool,
+    /// Why something of it could not be written.
+    lost: Option<String>,
+}
+
+impl Shown<'_> {
+    /// Writes, until somebody reads no more.
+    fn write(&mut self, bytes: &[u8]) {
+        if !self.open {
+            return;
+        }
+        let Err(errno) = write_all(self.to, bytes) else { return };
+        self.open = false;
+        // Who has closed it wants no more: `run ... | head`.
+        if errno != Errno::PIPE {
+            let error = Error::from(called::<Errno>(|| format!("write to {}", self.name))(errno));
+            self.lost = Some(format!("not all that the container wrote is here: {error}"));
+        }
+    }
+}
+
+/// Writes to a descriptor that may be full.
+fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> std::result::Result<(), Errno> {
     while !bytes.is_empty() {
         match rustix::io::write(to, bytes) {
             Ok(count) => bytes = &bytes[count..],
@@ -236,8 +274,8 @@ fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> bool {
             Err(Errno::AGAIN) => {
                 let _interrupted = poll(&mut [PollFd::new(&to, PollFlags::OUT)], None);
             }
-            Err(_) => return false,
+            Err(errno) => return Err(errno),
         }
     }
-    true
+    Ok(())
 }

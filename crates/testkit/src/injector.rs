@@ -64,16 +64,22 @@ const NEVER: &[(&[i64], &str)] = &[
 /// What does its work although it fails: close(2) lets go of a descriptor whatever it says.
 const DOES_IT_ANYWAY: &[i64] = &[libc::SYS_close];
 
+/// Bytes of a stack that is none of a thread.
+const SMALL: u64 = 64 << 10;
+
 /// Whether a call, about a directory perhaps, may fail in this way: those of the libraries that end the program for an error that the
 /// kernel does not give there may with those that it gives.
-fn may_fail_with(number: i64, is_directory: bool, errno: Errno) -> bool {
+fn may_fail_with(number: i64, arguments: [u64; 4], is_directory: bool, errno: Errno) -> bool {
     let given: &[Errno] = match number {
+        // Of a thread that begins, for its signals: Rust's standard library ends the program without it, and says so.
+        libc::SYS_mmap if arguments[3] & libc::MAP_STACK as u64 != 0 && arguments[1] < SMALL => &[],
         libc::SYS_futex => &[Errno::EAGAIN, Errno::EINTR],
         libc::SYS_clock_nanosleep | libc::SYS_nanosleep => &[Errno::EINTR],
         // Nothing is written back when a directory is let go of, and Rust's standard library relies on that.
         libc::SYS_close if is_directory => &[Errno::EINTR],
         libc::SYS_close => &[Errno::EINTR, Errno::EIO, Errno::ENOSPC],
-        libc::SYS_getrandom => &[Errno::EINTR, Errno::EAGAIN, Errno::ENOSYS, Errno::EPERM],
+        // EAGAIN is an answer to GRND_NONBLOCK alone.
+        libc::SYS_getrandom => &[Errno::EINTR, Errno::ENOSYS, Errno::EPERM],
         _ => return true,
     };
     given.contains(&errno)
@@ -178,7 +184,7 @@ impl AtStops for Injector {
         let calls = self.kinds.len() as u64;
         let Some((_, errno)) = self.wanted.filter(|(at, _)| *at == calls) else { return };
         let is_directory = Path::new(&format!("/proc/{pid}/fd/{}", arguments[0])).is_dir();
-        if !may_fail_with(number, is_directory, errno) {
+        if !may_fail_with(number, arguments, is_directory, errno) {
             return;
         }
         let arguments = arguments.map(|argument| shown(pid, argument)).join(", ");
@@ -246,7 +252,7 @@ mod tests {
                 let number =
                     usize::try_from(call).ok().and_then(|call| one.kinds.get(call - 1)).map(|kind| kind.0);
                 assert!(
-                    number.is_some_and(|number| !may_fail_with(number, false, Errno::EIO)),
+                    number.is_some_and(|number| !may_fail_with(number, [0; 4], false, Errno::EIO)),
                     "{call}: {one:?}"
                 );
                 continue;

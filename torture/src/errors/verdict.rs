@@ -19,34 +19,41 @@ pub struct Swept {
     pub refused: u64,
     /// How often it said something else than the error: what was heard is the end of somebody else.
     pub unnamed: u64,
-    /// Where it never ended.
-    pub hung: Vec<String>,
-    /// Where it ended without a word.
-    pub panicked: Vec<String>,
-    /// Where something stayed.
-    pub left: Vec<String>,
-    /// Where it said what is not so.
-    pub wrong: Vec<String>,
+    /// All that is not as it must be, in the order in which it was found.
+    pub found: Vec<(What, String)>,
+}
+
+/// What is not as it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// It never ended.
+    Hung,
+    /// It ended without a word.
+    Panicked,
+    /// Something stayed.
+    Left,
+    /// It said what is not so.
+    Wrong,
 }
 
 impl Swept {
     /// Its row.
     pub fn row(&self, command: &str) -> Vec<String> {
-        let lists = [&self.hung, &self.panicked, &self.left, &self.wrong].map(Vec::len);
+        let kinds = [What::Hung, What::Panicked, What::Left, What::Wrong];
+        let counts = kinds.map(|kind| self.found.iter().filter(|(what, _)| *what == kind).count());
         let numbers = [self.calls, self.injections, self.succeeded, self.refused, self.unnamed];
-        let numbers = numbers.iter().map(u64::to_string).chain(lists.iter().map(usize::to_string));
+        let numbers = numbers.iter().map(u64::to_string).chain(counts.iter().map(usize::to_string));
         std::iter::once(command.to_owned()).chain(numbers).collect()
     }
 
-    /// All that is not as it must be.
+    /// Takes in what was found.
+    pub fn find(&mut self, what: What, text: String) {
+        self.found.push((what, text));
+    }
+
+    /// All that is not as it must be, for people.
     pub fn findings(&self) -> impl Iterator<Item = String> {
-        let kinds = [
-            ("hung", &self.hung),
-            ("panicked", &self.panicked),
-            ("left", &self.left),
-            ("wrong", &self.wrong),
-        ];
-        kinds.into_iter().flat_map(|(kind, list)| list.iter().map(move |one| format!("{kind}: {one}")))
+        self.found.iter().map(|(what, text)| format!("{what:?}: {text}"))
     }
 }
 
@@ -62,23 +69,23 @@ pub fn judge(
     // What exec(8) takes for its own failures is 255.
     let by_signal = (129..=192).contains(&injected.code);
     if injected.hung {
-        swept.hung.push(told("never ended"));
+        swept.find(What::Hung, told("never ended"));
     } else if says_panic || by_signal {
-        swept.panicked.push(told("panicked"));
+        swept.find(What::Panicked, told("panicked"));
     } else if injected.code == 0 {
         swept.succeeded += 1;
         if let Err(why) = subject.has_succeeded(injected) {
-            swept.wrong.push(told(&why));
+            swept.find(What::Wrong, told(&why));
         }
     } else {
         swept.refused += 1;
         if subject.lines_of_error(&injected.stderr) != 1 {
-            swept.wrong.push(told("not one line"));
+            swept.find(What::Wrong, told("not one line"));
         }
         let named = errno.is_none_or(|errno| injected.stderr.contains(&format!("{errno:?}")));
         swept.unnamed += u64::from(!named);
         if let Err(why) = subject.has_failed(injected) {
-            swept.wrong.push(told(&why));
+            swept.find(What::Wrong, told(&why));
         }
     }
 }
