@@ -186,3 +186,23 @@ fn what_cannot_be_removed_is_told() {
     world.host.run(["system", "doctor", "--fix"]).ok();
     world.host.admin("find $DEVOXX_ROOT/containers -mindepth 1 ! -name by-name").prints("");
 }
+
+/// Guards: half an output with the code 0 was taken for all of it.
+#[test]
+fn output_that_cannot_be_written_is_told() {
+    let world = World::root();
+    let check = |script: &str, behind: &str, code: i32, words: &[&str]| {
+        let run = format!("$C run --rm --net none {BUSYBOX} sh -c '{script}' {behind}");
+        let outcome = world.host.sh(&run);
+        assert_eq!(outcome.code, code, "{outcome}");
+        assert!(words.iter().all(|word| outcome.stderr.contains(word)), "{words:?}: {outcome}");
+        assert_eq!(outcome.stderr.is_empty(), words.is_empty(), "{outcome}");
+    };
+    check("echo text", ">/dev/full", 125, &["not all that the container wrote is here", "ENOSPC"]);
+    // The container's own failure is what matters more.
+    check("echo text; exit 3", ">/dev/full", 3, &["warning", "standard output", "ENOSPC"]);
+    check("echo text >&2", "2>/dev/full", 125, &[]);
+    check("exit 0", ">/dev/full", 0, &[]);
+    // Who reads no more has all that he wants.
+    check("yes | head -n 100000", "| head -n 1", 0, &[]);
+}
