@@ -67,7 +67,7 @@ torture: setup fixtures ## escapes replayed, each shown able to fail; kills at e
 		$(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick) $(WORKS)
 
 torture-quick: ## the same in minutes: every replay, and each command killed a few times
-	$(MAKE) --no-print-directory torture KILLS=6 QUICK=1
+	$(MAKE) --no-print-directory torture KILLS=12 QUICK=1
 
 torture-docs: ## docs/security.md: of each part its last run in the long form, or in the short one
 	"$(TARGET)/debug/torture" --publish docs "$(TARGET)/torture" "$(TARGET)/torture-quick"
