@@ -86,10 +86,11 @@ pub fn ps(arguments: &ListContainers) -> Result<i32> {
         .collect();
     shown.truncate(last.unwrap_or(usize::MAX));
     if arguments.quiet {
-        for one in shown {
-            print(if arguments.no_trunc { &one.record.id } else { short(&one.record.id) })?;
-        }
-        return Ok(0);
+        let ids =
+            shown.iter().map(|one| if arguments.no_trunc { &one.record.id } else { short(&one.record.id) });
+        // At once: there may be thousands.
+        let ids: Vec<&str> = ids.collect();
+        return if ids.is_empty() { Ok(0) } else { print(&ids.join("\n")).map(|()| 0) };
     }
     // Only where it is looked at: a large container takes its time.
     let sized = arguments.size || arguments.format.as_deref().is_some_and(|format| format.contains(".Size"));
