@@ -64,8 +64,12 @@ fn main() {
         }
     };
     // A mutant that cannot be started would seem to be caught.
-    let missing =
-        arguments.mutants.iter().map(|mutants| mutants.join("devoxx-runtime")).find(|one| !one.exists());
+    let programs = ["devoxx-runtime", "devoxx-container"];
+    let missing = arguments
+        .mutants
+        .iter()
+        .flat_map(|mutants| programs.map(|program| mutants.join(program)))
+        .find(|one| !one.exists());
     if let Some(program) = missing {
         eprintln!("torture: {}: is not there", program.display());
         std::process::exit(2);
