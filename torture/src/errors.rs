@@ -12,6 +12,7 @@ use crate::arguments::Arguments;
 use crate::replay::tried;
 use crate::report::Section;
 use names::Names;
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -38,8 +39,14 @@ pub trait Subject {
     fn prepare(&self) -> Result<(), String>;
     /// The command, executed by a shell after a script, if there is one.
     fn command(&self, before: &str) -> Command;
-    /// Where its output goes, and its errors.
-    fn output(&self) -> (PathBuf, PathBuf);
+    /// How many outputs there have been.
+    fn outputs(&self) -> &Cell<u32>;
+    /// Where its output goes, and its errors: to new files each time.
+    fn output(&self) -> (PathBuf, PathBuf) {
+        let number = self.outputs().replace(self.outputs().get() + 1);
+        let file = |kind: &str| self.host().path(format!("/tmp/output/turn-{number}.{kind}"));
+        (file("out"), file("err"))
+    }
     /// Whether it makes what a container is held by: then each of these calls fails once, however few of the others do.
     fn holds(&self) -> bool {
         false
