@@ -125,6 +125,9 @@ pub fn is_there(socket: &mut Socket) -> Result<bool> {
 /// Whether the table is there with its rules, as this program makes them: each chain says how many it has. Who flushes the table
 /// leaves the chains, and sets with all their elements, and no packet is looked at any more.
 pub fn is_whole(socket: &mut Socket) -> Result<bool> {
+    if sys::mutant!("mutant_nw_06") {
+        return is_there(socket);
+    }
     let ask = |(chain, _)| message(GETCHAIN, 0).text(ATTR_TABLE, TABLE).text(ATTR_CHAIN_NAME, chain);
     match socket.get(base::CHAINS.map(ask).into()) {
         Ok(found) => Ok(found.iter().zip(base::CHAINS).all(|(body, (_, rules))| uses(body) >= rules)),

@@ -5,6 +5,7 @@ use super::super::ground::Ground;
 use super::super::outside::Outside;
 use super::super::{BOTH, ROOT, Replay};
 use testkit::deadline::wait_for;
+use testkit::{Outcome, Running};
 
 /// A container that says who asks it, on its port 80.
 const WHO: &str =
@@ -24,6 +25,79 @@ fn who(ground: &Ground, port: &str, from: &Outside<'_>, url: &str) -> String {
 /// A script that asks a server for `/who`. It knows no names, so the ordinary program would not do.
 fn ask(server: &str) -> String {
     format!("printf 'GET /who HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {server} | tail -n 1")
+}
+
+/// A server of another machine, of which `/who` is "outside", at 10.99.1.2:8080.
+fn web_server(ground: &Ground, outside: &Outside<'_>) -> Running {
+    ground.sh("mkdir -p www; echo outside >www/who").ok();
+    let server = outside.spawn("busybox httpd -f -p 8080 -h /tmp/work/www");
+    wait_for("the server", || {
+        (ground.sh("curl -sf --noproxy '*' http://10.99.1.2:8080/who").code == 0).then_some(())
+    });
+    server
+}
+
+/// A network of both families, `six`.
+fn dual_stack(ground: &Ground) {
+    let subnets = ["--ipv6", "--subnet", "10.77.0.0/24", "--subnet", "fd77::/64"];
+    ground.call(&[&["network", "create"], &subnets[..], &["six"]].concat()).ok();
+}
+
+/// A network that nothing leads out of, `inner`, in which the host is 10.79.0.1.
+fn internal(ground: &Ground) {
+    ground.call(&["network", "create", "--internal", "--subnet", "10.79.0.0/24", "inner"]).ok();
+}
+
+/// `run --rm --net NETWORK OPTIONS --rootfs TREE sh -c SCRIPT`.
+fn run_in(ground: &Ground, network: &str, options: &[&str], script: &str) -> Outcome {
+    let rootfs = ["--rootfs", "/tmp/work/tree", "sh", "-c", script];
+    ground.call(&[&["run", "--rm", "--net", network], options, &rootfs].concat())
+}
+
+/// Writes down what is asked of it: a name server that never answers.
+const RECORDS: &str = r#"exec perl -MIO::Socket::INET -e '
+    my $s = IO::Socket::INET->new(LocalAddr => "0.0.0.0", LocalPort => 53, Proto => "udp") or die "socket: $@";
+    open my $to, ">", shift or die "open: $!"; $to->autoflush; print $to "listens\n";
+    while (defined $s->recv(my $asked, 4096)) { $asked =~ s/[^ -~]/./g; print $to "$asked\n" }' "#;
+
+/// The name servers that outside names come to: of another machine, and of the host itself on all of its addresses.
+struct Resolvers<'a> {
+    ground: &'a Ground,
+    /// They end with it.
+    _running: ([Running; 2], Outside<'a>),
+}
+
+/// Where they write it down.
+const HEARD: [&str; 2] = ["/tmp/work/heard-outside", "/tmp/work/heard-host"];
+
+/// Asks for an outside name: as the host does, of the host at both of its addresses, and of another machine.
+const LOOKS_UP: &str = "ip route add default via 10.79.0.1 2>/dev/null
+    for server in '' 10.79.0.1 10.99.1.1 10.99.1.2; do timeout 1 nslookup name.outside.example $server; done >/dev/null 2>&1; true";
+
+impl<'a> Resolvers<'a> {
+    #[track_caller]
+    fn new(ground: &'a Ground) -> Self {
+        let outside = Outside::new(ground, "out0", "10.99.1");
+        ground.host.admin("echo nameserver 10.99.1.2 >/tmp/resolv.conf");
+        let script = |heard: &str| format!("{RECORDS}{heard}");
+        let far = outside.spawn(&script(HEARD[0]).replacen("exec ", "", 1));
+        let near = Running::start(&mut ground.host.script(&script(HEARD[1])));
+        for heard in HEARD {
+            wait_for(heard, || ground.sh(&format!("cat {heard}")).stdout.contains("listens").then_some(()));
+        }
+        Self { ground, _running: ([far, near], outside) }
+    }
+
+    /// What each of them has heard until now: what the host itself asks of them last has arrived.
+    #[track_caller]
+    fn heard(&self) -> [String; 2] {
+        for (heard, at) in HEARD.iter().zip(["10.99.1.2", "127.0.0.1"]) {
+            let asks =
+                format!("timeout 1 busybox nslookup the.last.example {at} >/dev/null 2>&1; cat {heard}");
+            wait_for(heard, || self.ground.sh(&asks).stdout.contains("the.last.example").then_some(()));
+        }
+        HEARD.map(|heard| self.ground.sh(&format!("cat {heard}")).stdout)
+    }
 }
 
 /// A word of a router's (RFC 4861, 4.2), to all on a link of the host.
@@ -67,8 +141,7 @@ pub const ROWS: &[Replay] = &[
             ground.tree("");
             let see = "grep -v ' lo$' /proc/net/if_inet6; cat /proc/sys/net/ipv6/conf/eth0/disable_ipv6; grep -v ' lo$' /proc/net/ipv6_route | wc -l";
             ground.call(&["network", "create", "--subnet", "10.78.0.0/24", "four"]).ok();
-            let run = ["run", "--rm", "--net", "four", "--rootfs", "/tmp/work/tree", "sh", "-c", see];
-            ground.call(&run).ok().prints("1\n0");
+            run_in(ground, "four", &[], see).ok().prints("1\n0");
             ground
                 .host
                 .admin(
@@ -80,23 +153,9 @@ pub const ROWS: &[Replay] = &[
         },
         control: |ground| {
             ground.tree("");
-            ground
-                .call(&[
-                    "network",
-                    "create",
-                    "--ipv6",
-                    "--subnet",
-                    "10.77.0.0/24",
-                    "--subnet",
-                    "fd77::/64",
-                    "six",
-                ])
-                .ok();
+            dual_stack(ground);
             let see = "ip -6 -o address show dev eth0 scope global | grep -c fd77:";
-            ground
-                .call(&["run", "--rm", "--net", "six", "--rootfs", "/tmp/work/tree", "sh", "-c", see])
-                .ok()
-                .prints("1");
+            run_in(ground, "six", &[], see).ok().prints("1");
         },
     },
     Replay {
@@ -106,18 +165,7 @@ pub const ROWS: &[Replay] = &[
         mutant: Some("mutant_nw_04"),
         attack: |ground| {
             ground.tree("");
-            ground
-                .call(&[
-                    "network",
-                    "create",
-                    "--ipv6",
-                    "--subnet",
-                    "10.77.0.0/24",
-                    "--subnet",
-                    "fd77::/64",
-                    "six",
-                ])
-                .ok();
+            dual_stack(ground);
             let words =
                 ["run", "-d", "--name", "one", "--net", "six", "--rootfs", "/tmp/work/tree", "sleep", "1000"];
             ground.call(&words).ok();
@@ -143,23 +191,9 @@ pub const ROWS: &[Replay] = &[
         },
         control: |ground| {
             ground.tree("");
-            ground
-                .call(&[
-                    "network",
-                    "create",
-                    "--ipv6",
-                    "--subnet",
-                    "10.77.0.0/24",
-                    "--subnet",
-                    "fd77::/64",
-                    "six",
-                ])
-                .ok();
+            dual_stack(ground);
             let see = "ip -6 route | grep -c '^default via fd77::1'";
-            ground
-                .call(&["run", "--rm", "--net", "six", "--rootfs", "/tmp/work/tree", "sh", "-c", see])
-                .ok()
-                .prints("1");
+            run_in(ground, "six", &[], see).ok().prints("1");
         },
     },
     Replay {
@@ -234,39 +268,112 @@ pub const ROWS: &[Replay] = &[
         attack: |ground| {
             ground.tree("");
             let outside = Outside::new(ground, "out0", "10.99.1");
-            ground.sh("mkdir -p www; echo outside >www/who").ok();
-            let server = outside.spawn("busybox httpd -f -p 8080 -h /tmp/work/www");
-            wait_for("the server", || {
-                (ground.sh("curl -sf --noproxy '*' http://10.99.1.2:8080/who").code == 0).then_some(())
-            });
-            ground.call(&["network", "create", "--internal", "--subnet", "10.79.0.0/24", "inner"]).ok();
+            let server = web_server(ground, &outside);
+            internal(ground);
             let script = format!("ip route add default via 10.79.0.1; {}", ask("10.99.1.2 8080"));
-            let run = [
-                "run",
-                "--rm",
-                "--net",
-                "inner",
-                "--cap-add",
-                "NET_ADMIN",
-                "--rootfs",
-                "/tmp/work/tree",
-                "sh",
-                "-c",
-            ];
-            ground.call(&[&run[..], &[&script]].concat()).prints("");
+            run_in(ground, "inner", &["--cap-add", "NET_ADMIN"], &script).prints("");
             ground.call(&["network", "rm", "inner"]).ok();
             drop((server, outside));
             ground.is_intact();
         },
         control: |ground| {
             ground.has(&Image::base(), "good:1");
-            ground.call(&["network", "create", "--internal", "--subnet", "10.79.0.0/24", "inner"]).ok();
+            internal(ground);
             ground.start(&["--net", "inner", "--ip", "10.79.0.50"], "one", "good:1", WHO);
             let script = ask("10.79.0.50 80").replace("/who", "/cgi-bin/who");
             wait_for("the neighbour", || {
                 let said = ground.call(&["run", "--rm", "--net", "inner", "good:1", "sh", "-c", &script]);
                 said.stdout.contains('.').then_some(())
             });
+        },
+    },
+    Replay {
+        row: "NW-05",
+        what: "names of outside that are asked for in an internal network, and what listens on the host",
+        users: ROOT,
+        mutant: Some("mutant_nw_05_host"),
+        attack: |ground| {
+            ground.tree("");
+            let resolvers = Resolvers::new(ground);
+            ground.sh("mkdir -p www; echo host >www/who").ok();
+            let server =
+                Running::start(&mut ground.host.script("exec busybox httpd -f -p 8080 -h /tmp/work/www"));
+            internal(ground);
+            let ask = ["10.79.0.1 8080", "10.99.1.1 8080"].map(ask).join("; ");
+            let script = format!("{LOOKS_UP}; {ask}");
+            let run = run_in(ground, "inner", &["--cap-add", "NET_ADMIN"], &script).ok();
+            for heard in resolvers.heard() {
+                assert!(!heard.contains("outside"), "asked of a name server: {heard}");
+            }
+            run.prints("");
+            ground.call(&["network", "rm", "inner"]).ok();
+            drop((server, resolvers));
+            ground.is_intact();
+        },
+        control: |ground| {
+            ground.tree("");
+            let resolvers = Resolvers::new(ground);
+            // An ordinary network at the same place: all is asked, and heard.
+            ground.call(&["network", "create", "--subnet", "10.79.0.0/24", "app"]).ok();
+            run_in(ground, "app", &[], LOOKS_UP).ok();
+            for heard in resolvers.heard() {
+                assert!(heard.contains("outside"), "not asked: {heard}");
+            }
+            ground.call(&["network", "rm", "app"]).ok();
+            internal(ground);
+            ground.has(&Image::base(), "good:1");
+            ground.start(&["--net", "inner", "--ip", "10.79.0.50"], "one", "good:1", "exec sleep 1000");
+            let named = "awk '$2 == \"one\" {print $1}' /etc/hosts";
+            run_in(ground, "inner", &[], named).ok().prints("10.79.0.50");
+        },
+    },
+    Replay {
+        row: "NW-06",
+        what: "the host's firewall is flushed while containers run that it keeps apart",
+        users: ROOT,
+        mutant: Some("mutant_nw_06"),
+        attack: |ground| {
+            ground.tree("");
+            let outside = Outside::new(ground, "out0", "10.99.1");
+            let server = web_server(ground, &outside);
+            internal(ground);
+            for (name, subnet) in [("a", "10.80.0.0/24"), ("b", "10.81.0.0/24")] {
+                ground.call(&["network", "create", "--subnet", subnet, name]).ok();
+            }
+            who(ground, "8081:80", &outside, "http://10.99.1.1:8081/cgi-bin/who");
+            let inner = ["--net", "inner", "--cap-add", "NET_ADMIN"];
+            ground.start(&inner, "inside", "good:1", "ip route add default via 10.79.0.1; exec sleep 1000");
+            ground.start(&["--net", "a"], "one", "good:1", "exec sleep 1000");
+            ground.start(&["--net", "b", "--ip", "10.81.0.50"], "two", "good:1", WHO);
+            let mends: [(&str, &[&str]); 2] =
+                [("reload", &["network", "reload"]), ("the next", &["run", "--rm", "good:1", "true"])];
+            for (by, words) in mends {
+                for flush in ["nft flush ruleset", "nft flush table inet devoxx"] {
+                    ground.host.admin(flush);
+                    ground.call(words).ok();
+                    for (from, to) in [("inside", "10.99.1.2 8080"), ("one", "10.81.0.50 80")] {
+                        let said = ground.call(&["exec", from, "sh", "-c", &ask(to)]).stdout;
+                        assert_eq!(said, "", "{flush}, {by}: {from} reaches {to}");
+                    }
+                    let said = outside.get("http://10.99.1.1:8081/cgi-bin/who");
+                    assert!(said.stdout.contains("10.99.1.2"), "{flush}, {by}: {said}");
+                }
+            }
+            ["inside", "one", "two", "who"].iter().for_each(|name| ground.remove(name));
+            ground.call(&["network", "rm", "inner", "a", "b"]).ok();
+            drop((server, outside));
+            ground.is_intact();
+        },
+        control: |ground| {
+            let outside = Outside::new(ground, "out0", "10.99.1");
+            let url = "http://10.99.1.1:8081/cgi-bin/who";
+            who(ground, "8081:80", &outside, url);
+            ground.host.admin("nft flush ruleset");
+            let said = outside.get(url);
+            assert_ne!(said.code, 0, "nothing was flushed: {said}");
+            ground.call(&["network", "reload"]).ok();
+            let said = outside.get(url);
+            assert!(said.stdout.contains("10.99.1.2"), "{said}");
         },
     },
 ];
