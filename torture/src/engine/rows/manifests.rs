@@ -42,8 +42,20 @@ fn changed(change: impl FnOnce(&mut Value)) -> Served {
     served
 }
 
-/// A blob of a store in which one byte is flipped.
-const FLIP: &str = "f=$(grep -l diff_ids $(find $DEVOXX_ROOT/image/blobs -type f)); sed -i s/linux/linuz/ $f";
+/// Bytes of a store of which one is changed: of a configuration, of a manifest, of the file `f` of a layer.
+const FLIP_CONFIG: &str =
+    "f=$(grep -l diff_ids $(find $DEVOXX_ROOT/image/blobs -type f)); sed -i s/linux/linuz/ $f";
+const FLIP_MANIFEST: &str = "f=$(grep -l schemaVersion $(find $DEVOXX_ROOT/image/blobs -type f)); sed -i s/schemaVersion/schemaVersioN/ $f";
+const FLIP_FILE: &str =
+    "printf H | dd of=$(find $DEVOXX_ROOT/image/layers -path '*/diff/f') conv=notrunc status=none";
+
+/// `system check --deep` finds this.
+#[track_caller]
+fn is_found(ground: &Ground, words: &[&str]) {
+    let found = ground.call(&["system", "check", "--deep"]);
+    let named = words.iter().all(|word| found.stdout.contains(word));
+    assert!(found.code == 125 && named, "not found: {words:?}: {found}");
+}
 
 /// The rows.
 pub const ROWS: &[Replay] = &[
@@ -166,18 +178,91 @@ pub const ROWS: &[Replay] = &[
     },
     Replay {
         row: "IM-12",
-        what: "a configuration that was changed in the store",
+        what: "a configuration, and a manifest, that were changed in the store",
         users: BOTH,
         mutant: Some("mutant_im_12"),
         attack: |ground| {
             ground.has(&Image::base(), "good:1");
-            ground.sh(FLIP).ok();
+            ground.sh(FLIP_CONFIG).ok();
             ground.run(&[], "good:1", "echo runs").refuses(125, &["digest"]);
+            is_found(ground, &["good:1", "configuration", "digest"]);
+            // What is run is by the configuration alone.
+            ground.sh(FLIP_MANIFEST).ok();
+            is_found(ground, &["good:1", "manifest", "digest"]);
             ground.is_intact();
         },
         control: |ground| {
             ground.has(&Image::base(), "good:1");
             ground.run(&[], "good:1", "echo runs").ok().prints("runs");
+        },
+    },
+    Replay {
+        row: "IM-12",
+        what: "a file of a layer that was changed in the store",
+        users: BOTH,
+        mutant: Some("mutant_im_12_layer"),
+        attack: |ground| {
+            let layer = Tar::default().file("f", b"honest\n");
+            let name = digest(&layer.clone().bytes());
+            ground.has(&Image::of(layer), "good:1");
+            ground.sh(FLIP_FILE).ok();
+            is_found(ground, &["good:1", &name, "changed"]);
+            ground.run(&[], "good:1", "cat /f").refuses(125, &[&name, "changed"]);
+            ground.is_intact();
+        },
+        control: |ground| {
+            ground.has(&Image::of(Tar::default().file("f", b"honest\n")), "good:1");
+            ground.call(&["system", "check", "--deep"]).ok().prints("");
+            ground.run(&[], "good:1", "cat /f").ok().prints("honest");
+        },
+    },
+    Replay {
+        row: "IM-09",
+        what: "an image that gives itself the name of another, by its archive and by notes of its manifest",
+        users: BOTH,
+        mutant: Some("mutant_im_09"),
+        attack: |ground| {
+            let of = |who: &[u8]| Image::of(Tar::default().file("who", who));
+            let (good, evil) = (of(b"honest\n"), of(b"hostile\n"));
+            let served = good.served();
+            let pinned = format!("{HOME}/team/good@{}", digest(served.manifest.to_string().as_bytes()));
+            ground.has(&good, "good:1");
+            // A tag that an archive has moves, as by `docker load`. A digest is a promise of what the image is.
+            let loaded = ground.load(&evil, &pinned);
+            let mut noted = evil.served();
+            noted.manifest["annotations"] = json!({
+                "io.containerd.image.name": "docker.io/library/good:1",
+                "org.opencontainers.image.ref.name": "docker.io/library/good:1",
+                "org.opencontainers.image.base.name": "docker.io/library/good:1",
+            });
+            let web = home(ground, move |request| match request.target.contains("/team/evil/") {
+                true => noted.answer(request),
+                false => served.answer(request),
+            });
+            ground.call(&["pull", "-q", &format!("{HOME}/team/evil:1")]).ok();
+            for name in ["good:1", &pinned] {
+                ground.run(&[], name, "cat /who").ok().prints("honest");
+            }
+            drop(web);
+            loaded.refuses(125, &["has not that digest"]);
+            let all = ["images", "--format", "{{.Repository}}:{{.Tag}}"];
+            let all = ground.call(&all).ok().stdout;
+            let mut names: Vec<&str> = all.lines().filter(|name| !name.ends_with(":<none>")).collect();
+            names.sort_unstable();
+            assert_eq!(names, ["127.0.0.1:5001/team/evil:1", "good:1"], "{all}");
+            ground.is_intact();
+        },
+        control: |ground| {
+            let good = Image::of(Tar::default().file("who", b"honest\n"));
+            ground.load(&good, "good:1").ok();
+            ground.load(&good, "docker.io/team/good:2").ok();
+            for name in ["good:1", "team/good:2"] {
+                ground.run(&[], name, "cat /who").ok().prints("honest");
+            }
+            let served = good.served();
+            let pinned = format!("{HOME}/team/good@{}", digest(served.manifest.to_string().as_bytes()));
+            let _web = home(ground, move |request| served.answer(request));
+            ground.run(&[], &pinned, "cat /who").ok().prints("honest");
         },
     },
     Replay {
