@@ -95,7 +95,8 @@ impl Paths {
 
 /// Makes a directory, and is content with one that is there.
 pub fn make(directory: &Path) -> Result<()> {
-    match rustix::fs::mkdir(directory, Mode::RWXU) {
+    let mode = if sys::mutant!("mutant_en_22") { Mode::from_raw_mode(0o755) } else { Mode::RWXU };
+    match rustix::fs::mkdir(directory, mode) {
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(errno) => Err(called::<Errno>(|| format!("mkdir({directory:?})"))(errno).into()),
     }
@@ -128,7 +129,7 @@ fn make_private(directory: &Path) -> Result<()> {
         return Err(refused("can be written by others".to_owned()).with_hint(mode()));
     }
     // A group may be let through (0710).
-    if stat.st_mode & 0o067 == 0 {
+    if stat.st_mode & 0o067 == 0 || sys::mutant!("mutant_en_22") {
         return Ok(());
     }
     match stranger(directory)? {

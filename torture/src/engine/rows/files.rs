@@ -1,6 +1,6 @@
 //! Files that a container has links in, and a command of the host's that copies, fills, makes or binds something there.
 
-use super::super::archive::{Image, Tar};
+use super::super::archive::{Entry, Image, Tar};
 use super::super::ground::Ground;
 use super::super::{BOTH, Replay};
 use serde_json::json;
@@ -31,6 +31,13 @@ fn with_links(ground: &Ground, name: &str, runs: bool) {
         false => drop(ground.call(&["wait", name]).ok()),
     }
 }
+
+/// Whoever else is on the host tries every program of a container that has its owner's rights, and lists what there is.
+const STRANGER: &str = r#"find /tmp/data /tmp/run -perm -4000 -type f >/tmp/work/programs
+test $(wc -l </tmp/work/programs) -eq 3
+setpriv --reuid=12345 --regid=12345 --clear-groups sh -c '
+    while read program; do "$program" echo runs; done </tmp/work/programs
+    find /tmp/data /tmp/run -mindepth 1' 2>/dev/null || :"#;
 
 /// The rows.
 pub const ROWS: &[Replay] = &[
@@ -336,6 +343,41 @@ pub const ROWS: &[Replay] = &[
             let script = "grep -c nameserver /etc/resolv.conf; awk '$2 == \"other\" {print $1}' /etc/hosts";
             let options = ["--dns", "10.1.2.3", "--add-host", "other:10.0.0.1"];
             ground.run(&options, "good:1", script).ok().prints("1\n10.0.0.1");
+        },
+    },
+    Replay {
+        row: "EN-22",
+        what: "programs with their owner's rights, in a layer, a container and a volume, for whoever else is on the host",
+        users: BOTH,
+        mutant: Some("mutant_en_22"),
+        attack: |ground| {
+            // As mkdir(1) and an image's author make them.
+            ground.host.admin("chmod 755 /tmp/data /tmp/run");
+            let (name, data) = ("bin/evil", &b"#!/bin/sh\necho runs\n"[..]);
+            let layer = Tar::default().entry(&Entry { name, data, mode: 0o4755, ..Entry::default() });
+            ground.has(&Image::of(layer), "evil:1");
+            let made = "for d in / /v/; do cp /bin/busybox ${d}made; chmod 4755 ${d}made; done; touch /done";
+            let script = format!("{made}; exec sleep 1000");
+            ground.start(&["--net", "none", "-v", "named:/v"], "one", "evil:1", &script);
+            let done = ["exec", "one", "test", "-e", "/done"];
+            wait_for("the programs", || (ground.call(&done).code == 0).then_some(()));
+            ground.host.admin(STRANGER).prints("");
+            ground.host.admin("stat -c %a /tmp/data /tmp/run").prints("700\n700");
+            ground.remove("one");
+            // Of somebody who lets everything be open.
+            let elsewhere = "umask 0; export DEVOXX_ROOT=/tmp/work/data DEVOXX_RUN=/tmp/work/run; $C ps -q; stat -c %a data run";
+            ground.sh(elsewhere).ok().prints("700\n700");
+            ground.is_intact();
+        },
+        control: |ground| {
+            ground.has(&Image::base(), "good:1");
+            // Who has other ids than the owner of the directories, or is let through by him.
+            let own = if ground.host.is_rootless() { "keep-id" } else { "auto" };
+            let reaches = "touch /tmp/made && cat /tmp/made /etc/passwd | grep -c ^root:";
+            ground.run(&["--userns", own, "-u", "0"], "good:1", reaches).ok().prints("1");
+            ground.host.admin("chmod 710 /tmp/data");
+            ground.run(&["--userns", own, "-u", "0"], "good:1", reaches).ok().prints("1");
+            ground.host.admin("stat -c %a /tmp/data").prints("710");
         },
     },
 ];
