@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-const MASKED: [&str; 12] = [
+const MASKED: [&str; 10] = [
     "/proc/acpi",
     "/proc/asound",
-    "/proc/interrupts",
     "/proc/kcore",
     "/proc/keys",
     "/proc/latency_stats",
@@ -13,9 +12,11 @@ const MASKED: [&str; 12] = [
     "/proc/scsi",
     "/proc/timer_list",
     "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
     "/sys/firmware",
 ];
+
+/// And what all processors do together: what others compute can be heard from it (GHSA-7ww5-4wqc-m92c, GHSA-jq35-85cj-fj4p).
+const HEARD: [&str; 2] = ["/proc/interrupts", "/sys/devices/virtual/powercap"];
 
 /// What a container may read alone.
 pub const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
@@ -28,7 +29,10 @@ const HEAT: &str = "thermal_throttle";
 /// What a container does not see.
 pub fn masked() -> Vec<String> {
     let mut all: Vec<String> = MASKED.map(str::to_owned).into();
-    all.extend(heat(Path::new(PROCESSORS)));
+    if !sys::mutant!("mutant_en_23") {
+        all.extend(HEARD.map(str::to_owned));
+        all.extend(heat(Path::new(PROCESSORS)));
+    }
     all
 }
 

@@ -23,6 +23,23 @@ fn largest(ground: &Ground) -> u64 {
     ground.host.processes().into_iter().filter(is_ours).filter_map(own).max().unwrap_or_default() << 10
 }
 
+/// Puts into a host what tells of all its processors.
+const TELLING: &str = "mount -t tmpfs telling /sys/devices/system/cpu; mount -t tmpfs telling /sys/devices/virtual
+    mkdir -p /sys/devices/virtual/powercap/intel-rapl; echo 1 >/sys/devices/virtual/powercap/intel-rapl/energy_uj
+    cd /sys/devices/system/cpu; for n in 0 1 10; do mkdir -p cpu$n/thermal_throttle; echo 7 >cpu$n/thermal_throttle/count; done
+    chmod -R a+rX . /sys/devices/virtual";
+
+/// Words by which a user, or root, gives it to a container.
+const SEEN_BY_USER: &[&str] = &["--net", "host"];
+const SEEN_BY_ROOT: &[&str] = &[
+    "--net",
+    "none",
+    "-v",
+    "/sys/devices/system/cpu:/sys/devices/system/cpu:ro",
+    "-v",
+    "/sys/devices/virtual:/sys/devices/virtual:ro",
+];
+
 /// The rows.
 pub const ROWS: &[Replay] = &[
     Replay {
@@ -216,6 +233,34 @@ pub const ROWS: &[Replay] = &[
         control: |ground| {
             // AF_INET, SOCK_DGRAM
             calls(ground, "socket(my $s, 2, 2, 0)").ok().prints("made");
+        },
+    },
+    Replay {
+        row: "EN-23",
+        what: "what the processors of the machine do together: power, interrupts, heat",
+        users: BOTH,
+        mutant: Some("mutant_en_23"),
+        attack: |ground| {
+            ground.tree("");
+            // Most virtual machines have nothing of power and heat. What is put into this host is seen where its /sys, or a part of it, is
+            // the container's.
+            ground.host.admin(TELLING);
+            let read = "cd /sys/devices; cat virtual/powercap/*/energy_uj system/cpu/cpu*/thermal_throttle/* 2>/dev/null; true";
+            let seen = if ground.host.is_rootless() { SEEN_BY_USER } else { SEEN_BY_ROOT };
+            let words = [&["run", "--rm"], seen, &["--rootfs", "/tmp/work/tree", "sh", "-c", read]];
+            ground.call(&words.concat()).ok().prints("");
+            ground.host.admin("umount /sys/devices/system/cpu /sys/devices/virtual");
+            ground.run_tree(&[], "cat /proc/interrupts").ok().prints("");
+            ground.is_intact();
+        },
+        control: |ground| {
+            ground.tree("");
+            let read = "grep -c '^cpu0 ' /proc/stat; grep -c ^MemTotal: /proc/meminfo
+                test -r /sys/devices/system/cpu/cpu0/topology/core_id && echo topology";
+            ground.run_tree(&[], read).ok().prints("1\n1\ntopology");
+            // The machine has interrupts to tell of.
+            let own = ground.run_tree(&["--privileged"], "head -n 1 /proc/interrupts").ok();
+            assert!(own.stdout.contains("CPU0"), "{own}");
         },
     },
 ];
