@@ -2,6 +2,7 @@
 //! user, each with something like it that has to work, and with the build that leaves the one defence out.
 
 mod archive;
+mod foreign_call;
 mod ground;
 mod outside;
 mod registry;

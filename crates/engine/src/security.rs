@@ -45,15 +45,26 @@ pub fn of(wish: &Wish, capabilities: &[String]) -> Result<Security> {
     let seccomp = match filter {
         Filter::Default if sys::mutant!("mutant_rt_27") => None,
         Filter::Unconfined => None,
-        Filter::Default => Some(
-            seccomp::default_profile(capabilities)
-                .map_err(|refused| Error::new(Kind::Failed, refused.to_string()))?,
-        ),
+        Filter::Default => {
+            let profile = seccomp::default_profile(capabilities)
+                .map_err(|refused| Error::new(Kind::Failed, refused.to_string()))?;
+            Some(if sys::mutant!("mutant_rt_28") { with_every_family(profile) } else { profile })
+        }
         Filter::File(path) => Some(
             from_file(path, capabilities).within(|| format!("--security-opt seccomp={}", path.display()))?,
         ),
     };
     Ok(Security { no_new_privileges, seccomp })
+}
+
+/// A mutant: sockets of all families that the kernel has, AF_ALG among them.
+fn with_every_family(mut profile: LinuxSeccomp) -> LinuxSeccomp {
+    let mut rules = profile.syscalls().clone().unwrap_or_default();
+    for rule in rules.iter_mut().filter(|rule| rule.names().iter().any(|name| name == "socket")) {
+        rule.set_args(None);
+    }
+    profile.set_syscalls(Some(rules));
+    profile
 }
 
 fn parts(option: &str) -> (&str, Option<&str>) {

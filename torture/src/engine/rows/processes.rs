@@ -1,6 +1,7 @@
 //! What runs: with which system calls, environment, parameters of the kernel, cgroup; and what a reader who does not read costs.
 
 use super::super::archive::{Image, Tar};
+use super::super::foreign_call;
 use super::super::ground::Ground;
 use super::super::{BOTH, ROOT, Replay};
 use serde_json::json;
@@ -22,6 +23,14 @@ fn largest(ground: &Ground) -> u64 {
     };
     ground.host.processes().into_iter().filter(is_ours).filter_map(own).max().unwrap_or_default() << 10
 }
+
+/// Families of socket(2).
+const AF_INET: u32 = 2;
+const AF_ALG: u32 = 38;
+/// Codes of programs: what a call answered, or how they ended.
+const EPERM: i32 = 1;
+const ENOSYS: i32 = 38;
+const SEGFAULT: i32 = 128 + 11;
 
 /// Puts into a host what tells of all its processors.
 const TELLING: &str = "mount -t tmpfs telling /sys/devices/system/cpu; mount -t tmpfs telling /sys/devices/virtual
@@ -224,15 +233,32 @@ pub const ROWS: &[Replay] = &[
         row: "RT-28",
         what: "a socket of AF_ALG, by which files that are read-only were changed in the kernel's memory",
         users: BOTH,
-        mutant: Some("mutant_rt_27"),
+        mutant: Some("mutant_rt_28"),
         attack: |ground| {
-            // AF_ALG, SOCK_SEQPACKET. Refused by the filter, whether this kernel has the family or not.
-            calls(ground, "socket(my $s, 38, 5, 0)").ok().prints("EPERM");
+            // SOCK_SEQPACKET. Refused by the filter, whether this kernel has the family or not.
+            calls(ground, &format!("socket(my $s, {AF_ALG}, 5, 0)")).ok().prints("EPERM");
+            ground.has(&Image::of(foreign_call::programs([AF_ALG, 5, 0])), "evil:1");
+            for door in foreign_call::DOORS {
+                let code = ground.call(&["run", "--rm", "--net", "none", "evil:1", door.name]).code;
+                let refused = code == EPERM || door.may_be_closed && code == SEGFAULT;
+                assert!(refused, "{}: {code}", door.name);
+            }
             ground.is_intact();
         },
         control: |ground| {
-            // AF_INET, SOCK_DGRAM
-            calls(ground, "socket(my $s, 2, 2, 0)").ok().prints("made");
+            // SOCK_DGRAM
+            calls(ground, &format!("socket(my $s, {AF_INET}, 2, 0)")).ok().prints("made");
+            let old = foreign_call::socketcall([AF_INET, 2, 0]);
+            let programs = foreign_call::programs([AF_INET, 2, 0]).program("bin/socketcall", &old);
+            ground.has(&Image::of(programs), "good:1");
+            for door in foreign_call::DOORS
+                .iter()
+                .chain(foreign_call::DOORS.last().map(|_| &foreign_call::SOCKETCALL))
+            {
+                let code = ground.call(&["run", "--rm", "--net", "none", "good:1", door.name]).code;
+                let works = code == 0 || door.may_be_closed && [SEGFAULT, ENOSYS].contains(&code);
+                assert!(works, "{}: {code}", door.name);
+            }
         },
     },
     Replay {
