@@ -212,17 +212,15 @@ impl Race {
 
     /// A row of the report, and whether it is as it must be.
     fn row(&self, arguments: &Arguments, times: u32) -> (Vec<String>, bool) {
-        let mut told = Told::of(
+        let told = Told::of(
             self.what,
             tally_or(|| self.run(&Ground::shared(&arguments.programs, None), times, false)),
         );
-        if let (Some(programs), Some(mutant)) = (&arguments.mutants, self.mutant) {
-            told.without(tally_or(|| self.run(&Ground::shared(programs, Some(mutant)), UNTIL_WON, true)));
-        } else {
-            let why = if self.mutant.is_none() { "the new root is entered before" } else { "not built" };
-            told.without = why.to_owned();
-        }
-        told.row()
+        let without = |mutant| {
+            let programs = arguments.mutants.as_deref()?;
+            Some(tally_or(|| self.run(&Ground::shared(programs, Some(mutant)), UNTIL_WON, true)))
+        };
+        told.row_without(self.mutant, without)
     }
 }
 
@@ -238,6 +236,20 @@ impl Told {
     /// Of the starts with all defences.
     pub fn of(what: &'static str, tally: Tally) -> Self {
         Self { what, tally, without: String::new(), wins: true }
+    }
+
+    /// The same as [`Told::row`], with what the race comes to without its defence, where there is one and such a build.
+    pub fn row_without(
+        mut self,
+        mutant: Option<&'static str>,
+        race: impl FnOnce(&'static str) -> Option<Tally>,
+    ) -> (Vec<String>, bool) {
+        match mutant.map(race) {
+            Some(Some(tally)) => self.without(tally),
+            Some(None) => self.without = "not built".to_owned(),
+            None => self.without = "the new root is entered before".to_owned(),
+        }
+        self.row()
     }
 
     /// Of those without.

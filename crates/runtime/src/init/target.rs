@@ -63,7 +63,8 @@ fn resolve_with(
             continue;
         }
         let found = opened.map_err(called::<Errno>(|| format!("openat2({path:?}, IN_ROOT)")))?;
-        return Ok(if sys::mutant!("mutant_rt_08") { again_by_name(found, flags) } else { found });
+        let by_name = sys::mutant!("mutant_rt_08", "mutant_rt_08_unread");
+        return Ok(if by_name { again_by_name(found, flags) } else { found });
     }
 }
 
