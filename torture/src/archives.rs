@@ -128,7 +128,7 @@ fn batch(host: &Host, archives: &[(usize, Vec<u8>)], rows: &mut [Row], wrong: &m
         fs::write(place.join(format!("{number}.tar")), bytes).expect("write");
         let root = place.join("ours").join(number.to_string());
         fs::create_dir(&root).expect("mkdir");
-        ours.push(image::fuzzing::unpack(bytes, &root, &place.join("split"), MOST));
+        ours.push(image::fuzzing::unpack(bytes, &root, &place, MOST));
     }
     let codes = host.admin(SCRIPT).stdout;
     let codes: BTreeMap<usize, i32> = codes

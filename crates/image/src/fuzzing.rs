@@ -4,7 +4,7 @@
 use crate::challenge::{self, Challenge};
 use crate::digest::Digest;
 use crate::layer::budget::Budget;
-use crate::layer::split::Replay;
+use crate::layer::split::{self, Replay};
 use crate::layer::{Expected, receive};
 use crate::manifest::{self, Manifest};
 use crate::registry::credential_goes_to;
@@ -39,14 +39,13 @@ pub fn token_host(registry: &str, realm: &str) -> Option<String> {
     credential_goes_to(registry, realm).ok()
 }
 
-/// Unpacks a layer below `root` as a pull does, and returns how many bytes its files have. It may take so many bytes and so many
-/// files; `split` gets what the archive has beside its files.
+/// Unpacks a layer below `root` as a pull does, and returns the archive that it is. It may take so many bytes and so many files;
+/// `beside`, a directory of the same file system, gets what the archive has beside its files.
 ///
 /// # Errors
 /// Those of a layer that is refused.
-pub fn unpack(layer: &[u8], root: &Path, split: &Path, most: (u64, u64)) -> Result<u64> {
+pub fn unpack(layer: &[u8], root: &Path, beside: &Path, most: (u64, u64)) -> Result<Vec<u8>> {
     let open = |path: &Path| File::open(path).map_err(crate::kind::failed(|| format!("open {path:?}")));
-    let made = File::create(split).map_err(crate::kind::failed(|| format!("open {split:?}")))?;
     // What it has to be is what it is: here nobody has promised anything.
     let mut archive = Vec::new();
     let inflated = crate::layer::decompressed(layer)
@@ -56,16 +55,18 @@ pub fn unpack(layer: &[u8], root: &Path, split: &Path, most: (u64, u64)) -> Resu
     let budget = Budget::of(most.0, most.1);
     let expected =
         Expected { digest: Some(&digest), size: layer.len() as u64, diff_id: &diff_id, budget: &budget };
-    receive(Box::new(layer), &expected, open(root)?.into(), made, Ownership::Root, &|_| true)
+    let (root, beside) = (open(root)?.into(), open(beside)?.into());
+    receive(Box::new(layer), &expected, root, beside, Ownership::Root, &|_| true)?;
+    Ok(archive)
 }
 
 /// The archive of a layer again, from what [`unpack`] has made.
 ///
 /// # Errors
 /// Where files are not as they were unpacked.
-pub fn archive_again(split: &Path, root: &Path) -> Result<Vec<u8>> {
+pub fn archive_again(beside: &Path, root: &Path) -> Result<Vec<u8>> {
     let mut archive = Vec::new();
-    Replay::open(split, root)?
+    Replay::open(&beside.join(split::NAME), root)?
         .read_to_end(&mut archive)
         .map_err(crate::kind::failed(|| "read the archive again".to_owned()))?;
     Ok(archive)

@@ -6,6 +6,7 @@
 pub(crate) mod budget;
 mod codec;
 pub(crate) mod headers;
+mod overwritten;
 pub(crate) mod split;
 pub(crate) mod tree;
 pub(crate) mod unpack;
@@ -14,9 +15,9 @@ use crate::digest::{Digest, Hasher};
 use crate::{Error, Kind, Result};
 use budget::{Budget, Share};
 use headers::Headers;
+use overwritten::Overwritten;
 use split::Recorder;
 use std::cell::RefCell;
-use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -50,13 +51,13 @@ pub(crate) fn decompressed<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Rea
     codec::open(source)
 }
 
-/// Unpacks a layer below `root`, and returns how many bytes its files have. `split` gets what the archive has beside
-/// them. `moved` hears the compressed bytes so far, and says whether to go on.
+/// Unpacks a layer below `root`, and returns how many bytes its files have. `beside`, a directory of the same file system, gets
+/// `split`: what the archive has beside them. `moved` hears the compressed bytes so far, and says whether to go on.
 pub(crate) fn receive(
     from: Box<dyn Read + '_>,
     expected: &Expected<'_>,
     root: OwnedFd,
-    split: File,
+    beside: OwnedFd,
     ownership: Ownership,
     moved: &dyn Fn(u64) -> bool,
 ) -> Result<u64> {
@@ -66,9 +67,10 @@ pub(crate) fn receive(
     // Decoders wrap or swallow errors of what they read from; the source keeps its own.
     let broken = |error: Error| state.borrow_mut().failure.take().unwrap_or(error);
     let decoder = codec::open(source).map_err(|error| broken(bad_data(&error)))?;
-    let tape = Recorder::new(split);
+    let tape = Recorder::new(&beside)?;
     let (headers, gauge) = Headers::new(decoder, expected.diff_id.hasher(), Rc::clone(&tape));
-    let mut unpacker = Unpacker::within(root, ownership, Share::new(Some(expected.budget)));
+    let share = Share::new(Some(expected.budget));
+    let mut unpacker = Unpacker::within(root, ownership, share, Overwritten::within(beside));
     let headers = unpacker.run(headers, &gauge, &tape).map_err(broken)?;
     let diff_id = headers.finish(TRAILER).map_err(|error| broken(bad_data(&error)))?;
     let State { hasher, count, .. } = state.replace(State { hasher: None, count: 0, failure: None });
@@ -81,7 +83,8 @@ pub(crate) fn receive(
         }
         expected.diff_id.expect(&diff_id).within(|| "unpacked layer")?;
     }
-    tape.borrow_mut().finish()?;
+    let inodes = tape.borrow_mut().finish()?;
+    unpacker.keep_overwritten(&inodes)?;
     unpacker.finish()
 }
 

@@ -355,7 +355,7 @@ fn fetch_layer(
             go_on()
         };
         let received = registry.blob(&digest).and_then(|reader| {
-            layer::receive(reader, &expected, staged.root()?, staged.split()?, store.ownership, &moved)
+            layer::receive(reader, &expected, staged.root()?, staged.beside()?, store.ownership, &moved)
         });
         match received {
             Err(error) if error.kind == Kind::Unreachable && attempt < ATTEMPTS && go_on() => attempt += 1,

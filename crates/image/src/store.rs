@@ -7,7 +7,8 @@
 //! layers/HEX/size     how many bytes they have, sealed together with `split`
 //! layers/HEX/damaged  what is wrong with it, once that was found; see `damage`
 //! mapped/HEX/         the layer once more, with other owners; see `mapped`
-//! staging/HEX/        a layer that is being unpacked; locks/HEX is held by whoever does
+//! staging/HEX/        a layer that is being unpacked, in `overwritten` what its later entries take the place of; locks/HEX is
+//!                     held by whoever does
 //! records.json        which images there are, and their names
 //! lock, busy          held while records.json is changed; while a pull runs
 //! ```

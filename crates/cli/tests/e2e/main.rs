@@ -31,6 +31,7 @@ mod network;
 mod networks_rootless;
 mod networks_verbs;
 mod options;
+mod overwritten;
 mod progress;
 mod readers;
 mod readme;

@@ -3,6 +3,9 @@
 //!
 //! A stream of records, compressed: `B`, a length (u32) and so many bytes of the archive; or `F`, a length (u64), the length of a
 //! path (u16) and the path, for the content of a file. Numbers are little-endian.
+//!
+//! While the archive goes by it is not known which of its files a later entry will take the place of. Where one did, the records are
+//! written once more at the end ([`anew`]), with such contents in them.
 
 use crate::kind::failed;
 use crate::{Error, Kind, Result};
@@ -10,12 +13,18 @@ use flate2::Compression;
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::rc::Rc;
+
+/// The file of the records.
+pub(crate) const NAME: &str = "split";
+/// The same while it is written once more.
+const NEW: &str = "split.new";
 
 /// Bytes of the archive in one record.
 const CHUNK: usize = 32 << 10;
@@ -29,21 +38,34 @@ pub(crate) type Tape = Rc<RefCell<Recorder>>;
 pub(crate) struct Recorder {
     out: Option<GzEncoder<File>>,
     pending: Vec<u8>,
-    content: Option<(Vec<u8>, u64)>,
+    content: Option<Content>,
+    inodes: Vec<u64>,
     failure: Option<io::Error>,
 }
 
+/// A file that is being unpacked.
+struct Content {
+    path: Vec<u8>,
+    inode: u64,
+    length: u64,
+}
+
 impl Recorder {
-    /// Begins with bytes of the archive.
-    pub fn new(file: File) -> Tape {
+    /// In a directory; begins with bytes of the archive.
+    pub fn new(directory: &OwnedFd) -> Result<Tape> {
+        Ok(Rc::new(RefCell::new(Self::to(created(directory, NAME)?))))
+    }
+
+    fn to(file: File) -> Self {
         let out = Some(GzEncoder::new(file, Compression::fast()));
-        Rc::new(RefCell::new(Self { out, pending: Vec::with_capacity(CHUNK), content: None, failure: None }))
+        let pending = Vec::with_capacity(CHUNK);
+        Self { out, pending, content: None, inodes: Vec::new(), failure: None }
     }
 
     /// Takes bytes of the archive.
     pub fn bytes(&mut self, bytes: &[u8]) {
         match &mut self.content {
-            Some((_, length)) => *length += bytes.len() as u64,
+            Some(content) => content.length += bytes.len() as u64,
             None => {
                 self.pending.extend_from_slice(bytes);
                 if self.pending.len() >= CHUNK {
@@ -54,21 +76,25 @@ impl Recorder {
     }
 
     /// From here on the bytes are the content of a file of the layer.
-    pub fn begin(&mut self, path: Vec<u8>) {
-        self.content = Some((path, 0));
+    pub fn begin(&mut self, path: Vec<u8>, inode: u64) {
+        self.content = Some(Content { path, inode, length: 0 });
     }
 
     /// The content of the file ends here.
     pub fn end(&mut self) {
-        let Some((path, length)) = self.content.take() else { return };
-        if length == 0 {
-            return;
+        let Some(Content { path, inode, length }) = self.content.take() else { return };
+        if length > 0 {
+            self.inodes.push(inode);
+            self.file(&path, length);
         }
+    }
+
+    fn file(&mut self, path: &[u8], length: u64) {
         self.flush();
         let mut record = vec![b'F'];
         record.extend_from_slice(&length.to_le_bytes());
         record.extend_from_slice(&(path.len() as u16).to_le_bytes());
-        record.extend_from_slice(&path);
+        record.extend_from_slice(path);
         self.write(&record);
     }
 
@@ -80,6 +106,24 @@ impl Recorder {
         }
     }
 
+    /// Takes so many bytes of the archive from where they are already.
+    fn copy(&mut self, from: &mut dyn Read, length: u64) -> Result<()> {
+        let (mut from, mut buffer) = (from.take(length), vec![0; CHUNK]);
+        let mut left = length;
+        while left > 0 {
+            let count = from
+                .read(&mut buffer)
+                .map_err(failed(|| "read what goes into the layer's split".to_owned()))?;
+            if count == 0 {
+                return Err(damaged("a content is shorter than it was"));
+            }
+            left -= count as u64;
+            self.bytes(&buffer[..count]);
+            self.failure.take().map_or(Ok(()), Err).map_err(failed(unwritten))?;
+        }
+        Ok(())
+    }
+
     fn write(&mut self, bytes: &[u8]) {
         if let Some(out) = &mut self.out
             && let Err(error) = out.write_all(bytes)
@@ -88,13 +132,53 @@ impl Recorder {
         }
     }
 
-    /// Everything is written, or this fails.
-    pub fn finish(&mut self) -> Result<()> {
+    /// Everything is written, or this fails; the inodes of the files, in the order of their records.
+    pub fn finish(&mut self) -> Result<Vec<u64>> {
         self.end();
         self.flush();
         let ended = self.out.take().map(GzEncoder::finish).transpose().map(drop);
-        self.failure.take().map_or(ended, Err).map_err(failed(|| "write the layer's split".to_owned()))
+        self.failure.take().map_or(ended, Err).map_err(failed(unwritten))?;
+        Ok(std::mem::take(&mut self.inodes))
     }
+}
+
+fn unwritten() -> String {
+    "write the layer's split".to_owned()
+}
+
+fn created(directory: &OwnedFd, name: &str) -> Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let created = rustix::fs::openat(directory, name, flags, Mode::from_raw_mode(0o666));
+    created.map(File::from).map_err(failed(|| format!("create {name}")))
+}
+
+/// Writes the records once more: of each file whose content `content` has, by its path, its length and its inode, with the content.
+pub(super) fn anew(
+    directory: &OwnedFd,
+    inodes: &[u64],
+    content: &mut dyn FnMut(&[u8], u64, u64) -> Result<Option<File>>,
+) -> Result<()> {
+    let unread = || format!("read {NAME}");
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let old = rustix::fs::openat(directory, NAME, flags, Mode::empty()).map_err(failed(unread))?;
+    let mut records = GzDecoder::new(BufReader::new(File::from(old)));
+    let mut out = Recorder::to(created(directory, NEW)?);
+    let mut inodes = inodes.iter();
+    while let Some(next) = next(&mut records).map_err(failed(unread))? {
+        match next {
+            Next::Bytes(length) => out.copy(&mut records, length)?,
+            Next::File(path, length) => {
+                let inode = inodes.next().ok_or_else(|| damaged("a file has no inode"))?;
+                match content(&path, length, *inode)? {
+                    Some(mut content) => out.copy(&mut content, length)?,
+                    None => out.file(&path, length),
+                }
+            }
+        }
+    }
+    out.finish()?;
+    rustix::fs::renameat(directory, NEW, directory, NAME)
+        .map_err(failed(|| format!("rename {NEW} to {NAME}")))
 }
 
 /// The archive of a layer again.
@@ -152,8 +236,13 @@ impl Replay {
     fn file(&self, path: &[u8]) -> io::Result<File> {
         let inside = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened = rustix::fs::openat2(&self.root, path, flags, Mode::empty(), inside)?;
-        Ok(opened.into())
+        loop {
+            match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), inside) {
+                // A rename elsewhere; openat2(2) says to try again.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                opened => return Ok(opened?.into()),
+            }
+        }
     }
 }
 

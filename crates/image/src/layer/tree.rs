@@ -8,8 +8,11 @@ use crate::kind::failed;
 use rustix::fs::{AtFlags, Dir, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 use std::ffi::CStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+
+/// Hears of a name in a directory.
+pub(crate) type Before<'a> = dyn FnMut(BorrowedFd<'_>, &[u8]) -> Result<()> + 'a;
 
 /// Removes what is at `path`, whatever it is. False where there is nothing.
 pub fn remove_at(path: &Path) -> Result<bool> {
@@ -30,8 +33,14 @@ pub fn remove_at(path: &Path) -> Result<bool> {
 
 /// Removes `name` in `parent`, whatever it is. A name that is not there is no error.
 pub(crate) fn remove(parent: impl AsFd, name: &[u8]) -> Result<()> {
+    remove_after(parent, name, &mut |_, _| Ok(()))
+}
+
+/// The same, where `before` hears of each name before it goes, and may take away what has it.
+pub(crate) fn remove_after(parent: impl AsFd, name: &[u8], before: &mut Before<'_>) -> Result<()> {
     let parent = parent.as_fd();
     let shown = || format!("remove {:?}", String::from_utf8_lossy(name));
+    before(parent, name)?;
     match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         Err(Errno::ISDIR | Errno::PERM) => (),
@@ -45,11 +54,13 @@ pub(crate) fn remove(parent: impl AsFd, name: &[u8]) -> Result<()> {
             return rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR).map_err(failed(shown));
         }
         for name in names {
+            before(top.as_fd(), name.to_bytes())?;
             if gone(&top, &name).map_err(failed(shown))? {
                 continue;
             }
             let below = open(&top, &name).map_err(failed(shown))?;
             for deep in entries(&below).map_err(failed(shown))? {
+                before(below.as_fd(), deep.to_bytes())?;
                 if !gone(&below, &deep).map_err(failed(shown))? {
                     lift(&below, &deep, &top, &mut lifted).map_err(failed(shown))?;
                 }

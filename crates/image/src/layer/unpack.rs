@@ -9,7 +9,8 @@ mod strict;
 
 use super::budget::Share;
 use super::headers::{Gauge, Gauged, Headers, each};
-use super::split::Tape;
+use super::overwritten::Overwritten;
+use super::split::{self, Tape};
 use super::{Ownership, bad_data};
 use crate::kind::failed;
 use crate::{Error, Kind, Result};
@@ -46,17 +47,22 @@ enum Name<'a> {
 impl<'a> Unpacker<'a> {
     /// For files that are this machine's already.
     pub fn new(root: OwnedFd, ownership: Ownership) -> Self {
-        Self::with(Place::new(root, ownership, false), Share::new(None))
+        Self::with(Place::new(root, ownership, false, None), Share::new(None))
     }
 
-    /// For the layers of an image that may have so much.
-    pub(in crate::layer) fn within(root: OwnedFd, ownership: Ownership, share: Share<'a>) -> Self {
-        Self::with(Place::new(root, ownership, false), share)
+    /// For the layers of an image that may have so much, and are to be an archive again.
+    pub(in crate::layer) fn within(
+        root: OwnedFd,
+        ownership: Ownership,
+        share: Share<'a>,
+        overwritten: Overwritten,
+    ) -> Self {
+        Self::with(Place::new(root, ownership, false, Some(overwritten)), share)
     }
 
     /// For files that are copied: nothing is a whiteout, and no file takes the place of a directory.
     pub fn plain(root: OwnedFd, ownership: Ownership) -> Self {
-        Self::with(Place::new(root, ownership, true), Share::new(None))
+        Self::with(Place::new(root, ownership, true, None), Share::new(None))
     }
 
     fn with(place: Place, share: Share<'a>) -> Self {
@@ -124,8 +130,26 @@ impl<'a> Unpacker<'a> {
         Ok(with_content)
     }
 
+    /// Writes into the layer's `split` what its files do not have any more under the paths in it, because later entries took their
+    /// places; `inodes` are those of the files in it.
+    pub(in crate::layer) fn keep_overwritten(&mut self, inodes: &[u64]) -> Result<()> {
+        let Self { place, share, .. } = self;
+        let Some(overwritten) = place.overwritten().filter(|overwritten| overwritten.changed()) else {
+            return Ok(());
+        };
+        split::anew(overwritten.beside(), inodes, &mut |path, length, inode| {
+            if place.has(path, inode) {
+                return Ok(None);
+            }
+            // Its bytes are counted already; whether the disk has room for them a second time is not known.
+            share.take(overwritten.beside(), 0, length, 0)?;
+            overwritten.give(inode).map(Some)
+        })
+    }
+
     /// The last touches; how many bytes were taken.
-    pub fn finish(self) -> Result<u64> {
+    pub fn finish(mut self) -> Result<u64> {
+        self.place.clear_overwritten()?;
         for (path, times) in &self.directories {
             self.place.touch(path, times)?;
         }
@@ -209,10 +233,16 @@ impl<'a> Unpacker<'a> {
         match what {
             What::File { sparse } => {
                 let file = self.place.file(parent, name)?;
-                if let (Some(tape), false) = (tape, sparse) {
-                    tape.borrow_mut().begin(joined(parent, name));
+                // The bytes of a sparse one are no content of a file.
+                let tape = tape.filter(|_| !sparse);
+                let inode = tape.map(|_| inode_of(&file)).transpose()?;
+                if let (Some(tape), Some(inode)) = (tape, inode) {
+                    tape.borrow_mut().begin(joined(parent, name), inode);
                 }
                 write(&file, content, &mut self.buffer, *sparse)?;
+                if let Some(inode) = inode {
+                    self.place.share(parent, name, inode)?;
+                }
                 place::describe(&file, meta)?;
                 rustix::fs::futimens(&file, &meta.times()).map_err(failed(|| "futimens".to_owned()))
             }
@@ -240,14 +270,19 @@ impl<'a> Unpacker<'a> {
     }
 }
 
+fn inode_of(file: &OwnedFd) -> Result<u64> {
+    rustix::fs::fstat(file).map(|stat| stat.st_ino).map_err(failed(|| "fstat".to_owned()))
+}
+
 fn joined(parent: &[u8], name: &[u8]) -> Vec<u8> {
     if parent.is_empty() { name.to_vec() } else { [parent, name].join(&b'/') }
 }
 
 /// The components of a path below the root. An absolute path is meant from there; `..` would leave it.
 fn components(path: &[u8]) -> Result<Vec<&[u8]>> {
-    if path.len() > 4096 {
-        return Err(Error::new(Kind::Corrupt, "the path is longer than 4096 bytes"));
+    // With its end, the longest that the kernel takes (PATH_MAX): the file is to be found again.
+    if path.len() > 4095 {
+        return Err(Error::new(Kind::Corrupt, "the path is longer than 4095 bytes"));
     }
     let parts: Vec<&[u8]> = path.split(|b| *b == b'/').filter(|part| !matches!(*part, b"" | b".")).collect();
     let leaves = |part: &[u8]| part == b".." && !sys::mutant!("mutant_im_02_up");

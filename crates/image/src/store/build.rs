@@ -103,8 +103,8 @@ impl Store {
     ) -> Result<Layer> {
         let diff_id = expected.diff_id;
         if let Some(staged) = self.stage(diff_id, &|| moved(0))? {
-            let (root, split) = (staged.root()?, staged.split()?);
-            let bytes = layer::receive(from, expected, root, split, self.ownership, moved)?;
+            let (root, beside) = (staged.root()?, staged.beside()?);
+            let bytes = layer::receive(from, expected, root, beside, self.ownership, moved)?;
             staged.commit(bytes, expected.digest)?;
         }
         let size = self.replay(diff_id)?.size()?;

@@ -108,10 +108,10 @@ impl Staged<'_> {
         Ok(opened.into())
     }
 
-    /// An empty file for what the archive has beside its files; after [`Staged::root`].
-    pub fn split(&self) -> Result<File> {
-        let path = self.store.path("staging").join(&self.name).join("split");
-        File::create(&path).map_err(failed(|| format!("create {path:?}")))
+    /// The directory for what the archive has beside its files; after [`Staged::root`].
+    pub fn beside(&self) -> Result<OwnedFd> {
+        let path = self.store.path("staging").join(&self.name);
+        File::open(&path).map(OwnedFd::from).map_err(failed(|| format!("open {path:?}")))
     }
 
     /// Gives the unpacked layer its name; `blob` is the digest of what it was unpacked from, where that was compared.

@@ -3,6 +3,7 @@
 //! A symbolic link as a parent is resolved as a process in that root would resolve it; as the last component it is
 //! replaced, never followed.
 
+use super::super::overwritten::Overwritten;
 use super::super::{Ownership, tree};
 use super::entry::Meta;
 use crate::kind::failed;
@@ -26,9 +27,19 @@ pub(super) struct Place {
     /// Whether a directory only takes the place of a directory, and a file that of a file.
     careful: bool,
     /// Archives list directory after directory: the last parent is mostly the next one.
-    last: Option<(Vec<u8>, Rc<OwnedFd>)>,
+    last: Option<(Vec<u8>, Parent)>,
     /// Directories that were made for their place in a path.
     made: u64,
+    /// What later entries took the place of, where that is to be kept.
+    overwritten: Option<Overwritten>,
+}
+
+/// The directory of an entry.
+#[derive(Clone)]
+struct Parent {
+    directory: Rc<OwnedFd>,
+    /// Whether its path leads through a symbolic link.
+    linked: bool,
 }
 
 fn shown(name: &[u8]) -> String {
@@ -36,23 +47,33 @@ fn shown(name: &[u8]) -> String {
 }
 
 impl Place {
-    pub fn new(root: OwnedFd, ownership: Ownership, careful: bool) -> Self {
-        Self { root, ownership, careful, last: None, made: 0 }
+    pub fn new(root: OwnedFd, ownership: Ownership, careful: bool, overwritten: Option<Overwritten>) -> Self {
+        Self { root, ownership, careful, last: None, made: 0, overwritten }
     }
 
     /// The parent of an entry, made as far as it is missing.
     fn parent(&mut self, path: &[u8]) -> Result<Rc<OwnedFd>> {
+        self.parent_and_way(path).map(|parent| parent.directory)
+    }
+
+    fn parent_and_way(&mut self, path: &[u8]) -> Result<Parent> {
         if let Some((known, parent)) = &self.last
             && known == path
         {
-            return Ok(Rc::clone(parent));
+            return Ok(parent.clone());
         }
-        let opened = match self.inside(path) {
-            Err(Errno::NOENT) => self.make_parents(path)?,
-            opened => opened.map_err(|errno| unresolved(path, errno))?,
+        let plain =
+            if follows_links_out() { ResolveFlags::empty() } else { INSIDE | ResolveFlags::NO_SYMLINKS };
+        let found = match self.resolved(path, plain) {
+            Err(Errno::LOOP) => self.inside(path).map(|opened| (opened, true)),
+            found => found.map(|opened| (opened, false)),
         };
-        let parent = Rc::new(opened);
-        self.last = Some((path.to_vec(), Rc::clone(&parent)));
+        let (opened, linked) = match found {
+            Err(Errno::NOENT) => self.make_parents(path)?,
+            found => found.map_err(|errno| unresolved(path, errno))?,
+        };
+        let parent = Parent { directory: Rc::new(opened), linked };
+        self.last = Some((path.to_vec(), parent.clone()));
         Ok(parent)
     }
 
@@ -76,12 +97,47 @@ impl Place {
         &self.root
     }
 
+    /// What later entries took the place of, where that is kept.
+    pub fn overwritten(&self) -> Option<&Overwritten> {
+        self.overwritten.as_ref()
+    }
+
+    /// Removes what is left of it.
+    pub fn clear_overwritten(&mut self) -> Result<()> {
+        self.overwritten.as_mut().map_or(Ok(()), Overwritten::clear)
+    }
+
+    /// Whether a path leads to the file with this inode.
+    pub fn has(&self, path: &[u8], inode: u64) -> bool {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = loop {
+            match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), INSIDE) {
+                Err(Errno::AGAIN | Errno::INTR) => (),
+                found => break found,
+            }
+        };
+        found.and_then(rustix::fs::fstat).is_ok_and(|stat| {
+            stat.st_ino == inode && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+        })
+    }
+
+    /// Sees to it that the content of a file can be found, also when its path comes to lead elsewhere.
+    pub fn share(&mut self, parent: &[u8], name: &[u8], inode: u64) -> Result<()> {
+        let parent = self.parent_and_way(parent)?;
+        match &mut self.overwritten {
+            Some(overwritten) if parent.linked => overwritten.share(&parent.directory, name, inode),
+            _ => Ok(()),
+        }
+    }
+
     /// How many directories were made since the last time only because they stand in a path.
     pub fn parents_made(&mut self) -> u64 {
         std::mem::take(&mut self.made)
     }
 
-    fn make_parents(&mut self, path: &[u8]) -> Result<OwnedFd> {
+    /// The last directory of a path, and whether it leads through a link.
+    fn make_parents(&mut self, path: &[u8]) -> Result<(OwnedFd, bool)> {
+        let mut linked = false;
         let mut at = self.inside(b"").map_err(|errno| unresolved(b".", errno))?;
         let mut end = 0;
         for name in path.split(|b| *b == b'/') {
@@ -95,14 +151,17 @@ impl Place {
                 }
                 // A link, or a file.
                 Err(Errno::LOOP | Errno::NOTDIR) => match self.inside(&path[..end]) {
-                    Ok(found) => found,
+                    Ok(found) => {
+                        linked = true;
+                        found
+                    }
                     Err(Errno::NOENT) => make_directory(&at, name)?,
                     Err(errno) => return Err(unresolved(&path[..end], errno)),
                 },
                 Err(errno) => return Err(unresolved(&path[..end], errno)),
             };
         }
-        Ok(at)
+        Ok((at, linked))
     }
 
     /// Runs a call that makes `name`; whatever has the name already goes first. True if that was a whiteout.
@@ -123,7 +182,12 @@ impl Place {
                 let whiteout = found == Some(Found::Whiteout);
                 // It may have been the parent that is remembered, or one above it.
                 self.last = None;
-                tree::remove(parent, name)?;
+                match &mut self.overwritten {
+                    Some(overwritten) => {
+                        tree::remove_after(parent, name, &mut |parent, name| overwritten.take(parent, name))?;
+                    }
+                    None => tree::remove(parent, name)?,
+                }
                 Ok((make().map_err(failed(call))?, whiteout))
             }
             made => Ok((made.map_err(failed(call))?, false)),

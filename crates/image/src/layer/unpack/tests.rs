@@ -1,6 +1,7 @@
 //! Layers on a real file system: like tar(1) where they are ordinary, inside their root where they are not.
 
 use super::super::budget::{BYTES, Budget, FILES, Share};
+use super::super::split::{self, Replay};
 use super::super::{Expected, Ownership, receive};
 use super::{Meta, Unpacker, What};
 use crate::digest::Digest;
@@ -9,7 +10,8 @@ use proptest::prelude::*;
 use rustix::fs::{FileType, Gid, Mode, RenameFlags, Timespec, Uid};
 use rustix::io::Errno;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
@@ -105,14 +107,13 @@ fn unpack(wire: &[u8], tar: &[u8], root: &Path) -> Result<u64> {
         diff_id: &diff_id,
         budget: &Budget::default(),
     };
-    receive(
-        Box::new(wire),
-        &expected,
-        File::open(root).unwrap().into(),
-        tempfile::tempfile().unwrap(),
-        Ownership::Root,
-        &|_| true,
-    )
+    let beside = tempfile::tempdir().unwrap();
+    let root = File::open(root).unwrap().into();
+    receive(Box::new(wire), &expected, root, opened(&beside), Ownership::Root, &|_| true)
+}
+
+fn opened(directory: &tempfile::TempDir) -> OwnedFd {
+    File::open(directory.path()).unwrap().into()
 }
 
 /// A root beside a canary; both go when the test ends.
@@ -390,8 +391,9 @@ fn an_image_has_a_budget() {
         let expected =
             Expected { digest: Some(&digest), size: bytes.len() as u64, diff_id: &digest, budget: &budget };
         let root = File::open(ground.root()).unwrap().into();
-        let split = tempfile::tempfile().unwrap();
-        let found = receive(Box::new(&bytes[..]), &expected, root, split, Ownership::Root, &|_| true);
+        let beside = tempfile::tempdir().unwrap();
+        let found =
+            receive(Box::new(&bytes[..]), &expected, root, opened(&beside), Ownership::Root, &|_| true);
         assert_eq!(
             found.as_ref().err().map(|error| error.kind),
             (!fits).then_some(Kind::Corrupt),
@@ -415,6 +417,73 @@ fn an_image_has_a_budget() {
     let comment = |size| Layer::new().pax(&[("comment", &vec![b'x'; size][..])]).file("f", "");
     check("T19", "a header", (20 << 10, many), comment(10 << 10), true);
     check("T19", "a large header", (20 << 10, many), comment(20 << 10), false);
+}
+
+/// Whatever of it later entries took the place of, and wherever links lead in the end.
+#[test]
+fn a_layer_is_its_archive_again() {
+    fn check(what: &str, layer: Layer) {
+        let (ground, beside) = (Ground::new(), tempfile::tempdir().unwrap());
+        let root = File::open(ground.root()).unwrap().into();
+        let tar = layer.bytes();
+        let digest = Digest::of(&tar);
+        let expected = Expected {
+            digest: Some(&digest),
+            size: tar.len() as u64,
+            diff_id: &digest,
+            budget: &Budget::default(),
+        };
+        receive(Box::new(&tar[..]), &expected, root, opened(&beside), Ownership::Root, &|_| true)
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        let left: Vec<_> =
+            fs::read_dir(beside.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [split::NAME], "{what}");
+        let replay = || Replay::open(&beside.path().join(split::NAME), &ground.root()).unwrap();
+        let mut again = Vec::new();
+        replay().read_to_end(&mut again).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert!(again == tar, "{what}: other bytes");
+        assert_eq!(replay().size().unwrap(), tar.len() as u64, "{what}");
+        let one = ground.root().join("one");
+        assert!(!one.exists() || fs::metadata(&one).unwrap().nlink() == 1, "{what}: another name is left");
+        ground.intact();
+    }
+    let long: String = (0..200_000).map(|number| char::from(b'a' + (number % 23) as u8)).collect();
+    check("nothing", Layer::new().directory("d").file("d/f", "data").file("e", ""));
+    check("a file", Layer::new().file("f", "first").file("f", "second").file("f", "the third of them"));
+    check("of one length", Layer::new().file("f", "first").file("g", "x").file("f", "other").file("h", "x"));
+    check("a long one", Layer::new().file("f", &long).file("f", "x").file("g", &long));
+    check("by a long one", Layer::new().file("f", "x").file("f", &long));
+    check("by an empty one", Layer::new().file("f", "x").file("f", ""));
+    check("by a link", Layer::new().file("f", "x").file("g", "y").symlink("f", "g"));
+    check("by a FIFO", Layer::new().file("f", "x").entry(EntryType::Fifo, "f", "", b""));
+    check("by a directory", Layer::new().file("f", "x").directory("f").file("f/f", "y"));
+    check("a directory", Layer::new().file("d/e/f", "x").file("d/g", "y").file("d", "z"));
+    let deep = format!("{}f", "d/".repeat(40));
+    check("a deep directory", Layer::new().file(&deep, "x").file("d/g", &long).file("d", "z").file("d", "y"));
+    check("a linked file", Layer::new().file("f", "x").hardlink("h", "f").file("f", "y"));
+    check("its other name", Layer::new().file("f", "x").hardlink("h", "f").file("h", "y"));
+    check("both names", Layer::new().file("f", "x").hardlink("h", "f").file("f", "y").file("h", "z"));
+    check("by its link", Layer::new().file("f", "x").file("g", "y").hardlink("f", "g").hardlink("g", "f"));
+    check("names in a directory", Layer::new().file("d/f", "x").hardlink("h", "d/f").file("d", "y"));
+    check("a whiteout before", Layer::new().file(".wh.f", "").file("f", "x").file("f", "y"));
+    check(
+        "a whiteout after",
+        Layer::new().file("f", "x").file(".wh.f", "").file("d/g", "y").file(".wh.d", ""),
+    );
+    check("an opaque directory", Layer::new().file("d/f", "x").file("d/.wh..wh..opq", "").file("d/f", "y"));
+    let through = || Layer::new().directory("a").symlink("l", "a").file("l/one", "x");
+    check("through a link", through());
+    check("a link that leads elsewhere", through().directory("b").file("b/one", "y").symlink("l", "b"));
+    check("a link that becomes a directory", through().directory("l").file("l/one", "y"));
+    check("a link that is gone, and the file", through().file("l", "y").file("a/one", "z"));
+    check("two ways", through().file("a/one", "y").file("l/one", "z").symlink("l", "nowhere"));
+    check(
+        "made through a link",
+        Layer::new().directory("a").symlink("l", "a").file("l/b/one", "x").file("l", "y"),
+    );
+    check("a link above", through().symlink("m", "l/").file("m/two", "x").directory("l"));
+    let sparse = |layer: Layer| layer.file("f", "x").symlink("f", "g").file("g", "y").file("f", "x");
+    check("many turns", sparse(sparse(sparse(Layer::new()))));
 }
 
 /// Two thousand directories in one path take as many calls as there are, and not their square.
@@ -470,15 +539,9 @@ fn a_user_namespace_gets_its_own_marks_and_no_devices() {
         budget: &Budget::default(),
     };
     let root = File::open(ground.root()).unwrap().into();
-    receive(
-        Box::new(&tar[..]),
-        &expected,
-        root,
-        tempfile::tempfile().unwrap(),
-        Ownership::UserNamespace,
-        &|_| true,
-    )
-    .unwrap();
+    let beside = tempfile::tempdir().unwrap();
+    receive(Box::new(&tar[..]), &expected, root, opened(&beside), Ownership::UserNamespace, &|_| true)
+        .unwrap();
     let mut value = [0; 8];
     let count = rustix::fs::getxattr(ground.root().join("d"), "user.overlay.opaque", &mut value[..]).unwrap();
     assert_eq!(&value[..count], b"y");
@@ -592,14 +655,9 @@ fn a_layer_that_is_not_what_was_promised_is_refused() {
         let expected =
             Expected { digest: Some(&digest), size, diff_id: &diff_id, budget: &Budget::default() };
         let root = File::open(ground.root()).unwrap().into();
-        let found = receive(
-            Box::new(&tar[..]),
-            &expected,
-            root,
-            tempfile::tempfile().unwrap(),
-            Ownership::Root,
-            &|_| go_on,
-        );
+        let beside = tempfile::tempdir().unwrap();
+        let found =
+            receive(Box::new(&tar[..]), &expected, root, opened(&beside), Ownership::Root, &|_| go_on);
         assert_eq!(found.unwrap_err().kind, kind);
     }
     let tar = Layer::new().file("f", "data").bytes();
