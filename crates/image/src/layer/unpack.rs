@@ -33,6 +33,8 @@ pub(crate) struct Unpacker<'a> {
     remembered: usize,
     share: Share<'a>,
     buffer: Vec<u8>,
+    /// The inodes of sparse files, where they are asked for.
+    sparse: Option<BTreeSet<u64>>,
 }
 
 /// What an entry does, from the last component of its name (image-spec, layer.md#whiteouts).
@@ -66,7 +68,14 @@ impl<'a> Unpacker<'a> {
     }
 
     fn with(place: Place, share: Share<'a>) -> Self {
-        Self { place, directories: Vec::new(), remembered: 0, share, buffer: vec![0; 128 << 10] }
+        Self {
+            place,
+            directories: Vec::new(),
+            remembered: 0,
+            share,
+            buffer: vec![0; 128 << 10],
+            sparse: None,
+        }
     }
 
     /// Makes one file that is copied.
@@ -103,20 +112,15 @@ impl<'a> Unpacker<'a> {
     }
 
     /// Unpacks an archive that is proven, without the contents of its files but those of sparse ones, which stand in it in a form of
-    /// their own; the paths of these.
-    pub fn skeleton(mut self, from: &mut dyn Read) -> Result<BTreeSet<Vec<u8>>> {
+    /// their own; the inodes of these.
+    pub fn skeleton(mut self, from: &mut dyn Read) -> Result<BTreeSet<u64>> {
+        self.sparse = Some(BTreeSet::new());
         let (from, gauge) = Gauged::new(from);
         let mut archive = Archive::new(from);
-        let mut with_content = BTreeSet::new();
         let entries = archive.entries().map_err(|error| bad_data(&error))?;
         each(entries, &gauge, &bad_data, &mut |entry, _| {
             let path = entry.path_bytes().into_owned();
             if let Some((mut what, meta)) = entry::read(entry)? {
-                let plain = components(&path)?.join(&b'/');
-                match what {
-                    What::File { sparse: true } => drop(with_content.insert(plain)),
-                    _ => drop(with_content.remove(&plain)),
-                }
                 if what == (What::File { sparse: false }) {
                     what = What::Hole { size: entry.size() };
                 }
@@ -126,8 +130,9 @@ impl<'a> Unpacker<'a> {
         })?;
         gauge.set(u64::MAX);
         std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(|error| bad_data(&error))?;
+        let sparse = self.sparse.take().unwrap_or_default();
         self.finish()?;
-        Ok(with_content)
+        Ok(sparse)
     }
 
     /// Writes into the layer's `split` what its files do not have any more under the paths in it, because later entries took their
@@ -221,6 +226,18 @@ impl<'a> Unpacker<'a> {
         }
     }
 
+    /// Notes whether a new file is a sparse one, where that is asked for. One that is gone may have had its inode.
+    fn note_sparse(&mut self, file: &OwnedFd, is_sparse: bool) -> Result<()> {
+        let Some(known) = &mut self.sparse else { return Ok(()) };
+        let inode = inode_of(file)?;
+        if is_sparse {
+            known.insert(inode);
+        } else {
+            known.remove(&inode);
+        }
+        Ok(())
+    }
+
     fn make(
         &mut self,
         parent: &[u8],
@@ -233,6 +250,7 @@ impl<'a> Unpacker<'a> {
         match what {
             What::File { sparse } => {
                 let file = self.place.file(parent, name)?;
+                self.note_sparse(&file, *sparse)?;
                 // The bytes of a sparse one are no content of a file.
                 let tape = tape.filter(|_| !sparse);
                 let inode = tape.map(|_| inode_of(&file)).transpose()?;
@@ -248,6 +266,7 @@ impl<'a> Unpacker<'a> {
             }
             What::Hole { size } => {
                 let file = self.place.file(parent, name)?;
+                self.note_sparse(&file, false)?;
                 rustix::fs::ftruncate(&file, *size).map_err(failed(|| format!("ftruncate to {size}")))?;
                 place::describe(&file, meta)?;
                 rustix::fs::futimens(&file, &meta.times()).map_err(failed(|| "futimens".to_owned()))

@@ -11,11 +11,11 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// What is first found to differ: the path, and how. `sparse` files are compared to the byte.
+/// What is first found to differ: the path, and how. `sparse` files, by their inodes in `expected`, are compared to the byte.
 pub(super) fn difference(
     expected: &OwnedFd,
     found: &OwnedFd,
-    sparse: &BTreeSet<Vec<u8>>,
+    sparse: &BTreeSet<u64>,
 ) -> Result<Option<String>> {
     let different = |path: &[u8], how: &str| {
         let path = if path.is_empty() { b"/" } else { path };
@@ -41,11 +41,15 @@ pub(super) fn difference(
             if let Some(how) = described(&here, &there, name)? {
                 return different(&path, how);
             }
-            if sparse.contains(&path) && !same_content(&here, &there, name)? {
-                return different(&path, "has another content");
-            }
-            if FileType::from_raw_mode(stat(&here, name)?.st_mode) == FileType::Directory {
-                directories.push(path);
+            let about = stat(&here, name)?;
+            match FileType::from_raw_mode(about.st_mode) {
+                FileType::RegularFile
+                    if sparse.contains(&about.st_ino) && !same_content(&here, &there, name)? =>
+                {
+                    return different(&path, "has another content");
+                }
+                FileType::Directory => directories.push(path),
+                _ => {}
             }
         }
     }

@@ -269,6 +269,38 @@ fn a_layer_is_what_its_archive_says() {
     assert_eq!(store.check(true, &|_| ()).unwrap(), []);
 }
 
+/// By whatever path an archive comes to a file.
+#[test]
+fn sparse_files_are_compared_wherever_links_lead() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(&directory.path().join("store"), Ownership::Root).unwrap();
+    let sh = |place: &Path, script: &str| {
+        let output =
+            std::process::Command::new("sh").args(["-ec", script]).current_dir(place).output().unwrap();
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let tree = directory.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    let archive = sh(
+        &tree,
+        "mkdir a; ln -s a l; for file in one two; do
+            truncate -s 1M a/$file; printf x | dd of=a/$file bs=1 seek=600000 conv=notrunc status=none; done
+        add() { tar -rf ../archive --sparse --no-recursion $@; }; add a l l/one a/two; echo plain >a/two; add l/two; cat ../archive",
+    );
+    let layer = store.layer_of(|out| out.write_all(&archive).map_err(failed(|| "write".to_owned()))).unwrap();
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":["{}"]}}}}"#,
+        layer.id()
+    );
+    store.keep_image(config.as_bytes(), std::slice::from_ref(&layer), None).unwrap();
+    assert_eq!(store.check(true, &|_| ()).unwrap(), []);
+    let diff = store.layer(layer.diff_id.hex()).join("diff");
+    sh(&diff, "printf y | dd of=a/one bs=1 conv=notrunc status=none seek=600000");
+    let found = store.check(true, &|_| ()).unwrap();
+    assert!(found.len() == 1 && found[0].what.ends_with("\"a/one\" has another content"), "{found:?}");
+}
+
 #[test]
 fn configurations_are_bounded_and_plain() {
     fn check(family: &str, config: &str, expected: Result<(), &str>) {
