@@ -61,6 +61,16 @@ const ALL: &[Orphan] = &[
         "d=/tmp/run/supervisors/ID; mkdir $d; touch $d/lock",
         "a supervisor of 0123456789ab",
     ),
+    file(
+        "unfinished container of devoxx-runtime",
+        "mkdir -p OWN; mkdir OWN/half; echo '{\"id\":\"half\",\"phase\":\"creating\"}' >OWN/half/state.json; touch -d '1 hour ago' OWN/half",
+        "container half of devoxx-runtime, whose maker died before it was done",
+    ),
+    file(
+        "torn record of devoxx-runtime",
+        "mkdir -p OWN/torn; echo '{' >OWN/torn/state.json; touch -d '1 hour ago' OWN/torn",
+        "container torn of devoxx-runtime, whose record cannot be read",
+    ),
     file("pid of a pasta", "echo 4194304 >/tmp/run/0123456789ab.pasta", "pasta of 0123456789ab"),
     file(
         "torn lease",
@@ -99,6 +109,11 @@ const ALL: &[Orphan] = &[
         "cgroups",
         "for top in /sys/fs/cgroup/*/devoxx; do mkdir $top/ID; touch -d '1 hour ago' $top/ID; done",
         "ID, which has no process and no container",
+    ),
+    kernel(
+        "cgroups of a torn record",
+        "for top in /sys/fs/cgroup/*/; do mkdir $top/torn; touch -d '1 hour ago' $top/torn; done",
+        "/torn, which has no process and no container",
     ),
     kernel(
         "link of a container",
@@ -184,12 +199,17 @@ fn make_all(host: &Host, wrong: &mut Vec<String>) -> Vec<(String, usize)> {
     host.run(["run", "-d", "--name", "victim", BUSYBOX, "sleep", "1000"]).ok();
     let victim = host.run(["inspect", "--format", "{{.Id}}", "victim"]).ok().line().to_owned();
     // Without root it may be that no limit holds here: that stays as it is.
+    let own = if rootless { "/tmp/xdg/devoxx-runtime" } else { "/run/devoxx-runtime" };
+    if !rootless {
+        // What devoxx-runtime has on this machine is none of this.
+        host.admin("mount -t tmpfs -o mode=755 run /run");
+    }
     let sound = doctor(&[]);
     assert!(sound.stdout.lines().all(|line| !line.contains("--fix")), "{sound}");
     let kinds: Vec<&Orphan> = ALL.iter().filter(|one| !(one.root && rootless)).collect();
     for one in &kinds {
-        let script =
-            format!("set -eu; cd /tmp/data; {}", one.script.replace("NOBODY", NOBODY).replace("ID", ID));
+        let script = one.script.replace("NOBODY", NOBODY).replace("ID", ID).replace("OWN", own);
+        let script = format!("set -eu; cd /tmp/data; {script}");
         if one.root {
             host.admin(&script)
         } else {
@@ -246,6 +266,6 @@ fn make_all(host: &Host, wrong: &mut Vec<String>) -> Vec<(String, usize)> {
     if runs.code != 0 {
         wrong.push(format!("the other container: {runs}"));
     }
-    host.run(["rm", "-f", "-t", "0", "stays"]);
+    host.run(["rm", "-f", "stays"]);
     told
 }

@@ -5,13 +5,14 @@
 
 mod left;
 mod orphans;
+mod own_runtime;
 mod processes;
 mod settings;
 
 use crate::birth;
 use crate::boot;
 use crate::control;
-use crate::error::{Result, of_image, of_network};
+use crate::error::{Result, of_image, of_network, of_runtime};
 use crate::host::Host;
 use crate::{id_ranges, names, networks, remove};
 use std::io::ErrorKind;
@@ -46,6 +47,8 @@ enum Remedy {
     Name(String),
     /// The runtime's record without a container.
     State(String),
+    /// What devoxx-runtime left that is no container, below its own root.
+    OwnRuntime(PathBuf, String),
     /// The directory of a supervisor without a container.
     Supervisor(String),
     /// The addresses and links of a container that does not run.
@@ -110,6 +113,11 @@ impl Finding {
                     }
                     false => Err(crate::Error::new(crate::Kind::Failed, failures.join("; "))),
                 }
+            }
+            Some(Remedy::OwnRuntime(root, id)) => {
+                let warnings = runtime::leftover::remove(root, id).map_err(of_runtime)?;
+                warnings.iter().for_each(|warning| (host.warn)(warning));
+                Ok(())
             }
             Some(Remedy::Supervisor(id)) => control::remove(paths, id),
             Some(Remedy::Lease(id)) => networks::reap(paths, id).map(drop),

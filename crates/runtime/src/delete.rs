@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::state::{self, Status};
+use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use std::path::Path;
 use sys::{Errno, called};
@@ -12,23 +13,10 @@ use sys::{Errno, called};
 /// # Errors
 /// One that runs is refused, unless `force` kills it.
 pub fn delete(root: &Path, id: &str, force: bool) -> Result<Vec<String>> {
-    state::check_id(id)?;
-    let directory = state::directory(root, id);
-    let missing = || Error::new(Kind::NoSuchContainer, format!("container {id:?} does not exist"));
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let held = match rustix::fs::open(&directory, flags, Mode::empty()) {
-        Ok(held) => held,
-        Err(Errno::NOENT) if force => return Ok(Vec::new()),
-        Err(Errno::NOENT) => return Err(missing()),
-        Err(errno) => return Err(called::<Errno>(|| format!("open({directory:?})"))(errno).into()),
-    };
-    rustix::fs::flock(&held, FlockOperation::LockExclusive)
-        .map_err(called::<Errno>(|| format!("flock({directory:?})")))?;
-    let about = rustix::fs::fstat(&held).map_err(called::<Errno>(|| "fstat".to_owned()))?;
-    if about.st_nlink == 0 {
-        // Another one was faster.
+    let Some(_held) = hold(root, id)? else {
+        let missing = || Error::new(Kind::NoSuchContainer, format!("container {id:?} does not exist"));
         return if force { Ok(Vec::new()) } else { Err(missing()) };
-    }
+    };
     let record = match state::read(root, id) {
         // What cannot be read names nothing; its directory goes all the same.
         Err(error) if force && error.kind == Kind::Invalid => {
@@ -44,6 +32,22 @@ pub fn delete(root: &Path, id: &str, force: bool) -> Result<Vec<String>> {
     removed(root, &record)
 }
 
+/// Keeps others from removing what stands under an id; none where there is nothing, or where another one was faster.
+pub(crate) fn hold(root: &Path, id: &str) -> Result<Option<OwnedFd>> {
+    state::check_id(id)?;
+    let directory = state::directory(root, id);
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let held = match rustix::fs::open(&directory, flags, Mode::empty()) {
+        Ok(held) => held,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(called::<Errno>(|| format!("open({directory:?})"))(errno).into()),
+    };
+    rustix::fs::flock(&held, FlockOperation::LockExclusive)
+        .map_err(called::<Errno>(|| format!("flock({directory:?})")))?;
+    let about = rustix::fs::fstat(&held).map_err(called::<Errno>(|| "fstat".to_owned()))?;
+    Ok((about.st_nlink > 0).then_some(held))
+}
+
 /// Removes what is left of container `id`, running or not, and runs its poststop hooks; one that is gone is fine. Whoever calls keeps
 /// others from it.
 pub fn clear(root: &Path, id: &str) -> Result<Vec<String>> {
@@ -53,7 +57,7 @@ pub fn clear(root: &Path, id: &str) -> Result<Vec<String>> {
     }
 }
 
-fn removed(root: &Path, record: &state::Record) -> Result<Vec<String>> {
+pub(crate) fn removed(root: &Path, record: &state::Record) -> Result<Vec<String>> {
     state::remove_recorded(root, record)?;
     if record.hooks.poststop.is_empty() {
         return Ok(Vec::new());

@@ -28,6 +28,7 @@ pub mod id_map;
 mod init;
 pub mod interfaces;
 pub mod kill;
+pub mod leftover;
 mod listener;
 pub mod mounts;
 pub mod namespace;

@@ -209,9 +209,7 @@ fn root(global: &Words) -> Result<(PathBuf, bool)> {
         }
         return Ok((root, true));
     }
-    let base = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| rootless && !path.is_empty());
-    let base = base.map_or_else(|| PathBuf::from("/run"), PathBuf::from);
-    Ok((base.join("devoxx-runtime"), false))
+    Ok((runtime::state::default_root(rootless), false))
 }
 
 /// An absolute path without `.` and `..`, by its words alone, as Go's `filepath.Abs` has it.

@@ -273,6 +273,13 @@ impl Init {
     }
 }
 
+/// Where the containers of devoxx-runtime are that nobody names a directory for: below /run, or in the runtime directory of an ordinary
+/// user.
+pub fn default_root(rootless: bool) -> PathBuf {
+    let base = std::env::var_os("XDG_RUNTIME_DIR").filter(|path| rootless && !path.is_empty());
+    base.map_or_else(|| PathBuf::from("/run"), PathBuf::from).join("devoxx-runtime")
+}
+
 /// The directory of a container.
 pub fn directory(run: &Path, id: &str) -> PathBuf {
     run.join(id)

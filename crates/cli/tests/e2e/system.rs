@@ -300,6 +300,87 @@ fn orphans_are_named_and_removed() {
     }
 }
 
+/// Whether a process runs. Of one that has ended, something may stand there until its parent looks.
+fn is_there(pid: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.starts_with("State:") && !line.contains("zombie"))
+}
+
+/// Where others make containers with devoxx-runtime: theirs are left alone, whatever they do.
+#[test]
+fn what_devoxx_runtime_left_is_named_and_removed() {
+    for world in worlds() {
+        let rootless = world.host.is_rootless();
+        let doctor = |words: &[&str]| world.host.run([&["system", "doctor"], words].concat());
+        let root = if rootless { "/tmp/xdg/devoxx-runtime" } else { "/run/devoxx-runtime" };
+        if !rootless {
+            // That of the machine is none of the test's.
+            world.host.admin("mount -t tmpfs -o mode=755 run /run");
+        }
+        let sound = doctor(&[]);
+        let (mount, version) = match world.host.path("/sys/fs/cgroup/pids").exists() {
+            true => ("/sys/fs/cgroup/pids", "v1"),
+            false => ("/sys/fs/cgroup", "v2"),
+        };
+        let sleeps = |cgroup: &str| -> (String, String) {
+            let script = format!(
+                "{cgroup} sleep 1000 </dev/null >/dev/null 2>&1 & set -- $(cat /proc/$!/stat); echo $! ${{22}}"
+            );
+            let line = world.host.admin(&script).line().to_owned();
+            let (pid, time) = line.split_once(' ').expect("two numbers");
+            (pid.to_owned(), time.to_owned())
+        };
+        let init = |(pid, time): &(String, String)| format!(r#"{{"pid":{pid},"start_time":{time}}}"#);
+        let dead = ("4194304".to_owned(), "1".to_owned());
+        let alive = sleeps("");
+        let record = |id: &str, rest: &str| {
+            let text = format!("printf '%s' '{{\"id\":\"{id}\",{rest}}}' >{root}/{id}/state.json");
+            world.host.admin(&format!("mkdir -p {root}/{id}; {text}; touch -d '1 hour ago' {root}/{id}"));
+        };
+        record("runs", &format!(r#""phase":"created","init":{}"#, init(&alive)));
+        record("ended", &format!(r#""phase":"created","init":{}"#, init(&dead)));
+        record("making", &format!(r#""phase":"creating","maker":{}"#, init(&alive)));
+        record("torn", "");
+        let mut expected = vec![
+            "container half of devoxx-runtime, whose maker died before it was done",
+            "container torn of devoxx-runtime, whose record cannot be read",
+            "container empty of devoxx-runtime, whose maker died before it was done",
+        ];
+        let mut held = None;
+        if rootless {
+            record("half", &format!(r#""phase":"creating","maker":{}"#, init(&dead)));
+        } else {
+            world.host.admin(&format!("mkdir {mount}/half {mount}/torn; touch -d '1 hour ago' {mount}/torn"));
+            held = Some(sleeps(&format!("echo $$ >{mount}/half/cgroup.procs;")));
+            let places = format!(r#"[{{"mount":"{mount}","version":"{version}","controllers":["pids"]}}]"#);
+            let cgroup = format!(r#""cgroup":{{"name":"/half","places":{places}}}"#);
+            record("half", &format!(r#""phase":"creating","maker":{},{cgroup}"#, init(&dead)));
+            expected.push("/torn, which has no process and no container");
+        }
+        let owner = if rootless { "devoxx-test" } else { "root" };
+        world.host.admin(&format!(
+            "cd {root}; mkdir empty new; touch -d '1 hour ago' empty; chown -R {owner}: {root}"
+        ));
+        let found = doctor(&[]);
+        let lines: Vec<&str> = found.stdout.lines().filter(|line| !sound.stdout.contains(*line)).collect();
+        assert_eq!(lines.len(), expected.len(), "{found}");
+        for words in &expected {
+            let named = lines.iter().filter(|line| line.contains(words) && line.contains("--fix removes it"));
+            assert_eq!(named.count(), 1, "{words} in {found}");
+        }
+        let mended = doctor(&["--fix"]);
+        assert_eq!(mended.stdout.matches("(removed)").count(), expected.len(), "{mended}");
+        assert_eq!(doctor(&[]).stdout, sound.stdout);
+        world.host.admin(&format!("ls {root}")).prints("ended\nmaking\nnew\nruns");
+        assert!(is_there(&alive.0), "another's process was ended");
+        if let Some((pid, _)) = held {
+            assert!(!is_there(&pid), "the process is left");
+            world.host.admin(&format!("ls -d {mount}/half {mount}/torn 2>/dev/null | wc -l")).prints("0");
+        }
+        world.host.kill(alive.0.parse().expect("a number"));
+    }
+}
+
 #[test]
 fn settings_that_are_wrong() {
     let world = World::of(Host::rootless(&program()));

@@ -2,7 +2,7 @@
 //!
 //! Everything that a container has is found again from its id, so an orphan is what has an id that no container has.
 
-use super::{Finding, Remedy, left, processes, settings};
+use super::{Finding, Remedy, left, own_runtime, processes, settings};
 use crate::birth::{self, UNBORN};
 use crate::control;
 use crate::error::{Result, of_network};
@@ -45,6 +45,7 @@ pub fn orphans(host: &Host<'_>) -> Result<Vec<Finding>> {
         dead.into_iter().map(|process| Finding::orphan(process.to_string(), Remedy::Process(process))),
     );
     cgroups(&ids, &ended, &mut all);
+    own_runtime::leftovers(host.rootless.is_some(), &mut all)?;
     left::in_kernel(paths, &mut all)?;
     mounts(paths, &mut all);
     all.extend(names_in(&paths.run).filter_map(|name| {
@@ -152,15 +153,8 @@ fn networks(paths: &Paths, all: &mut Vec<Finding>) -> Result<()> {
 /// Cgroups that are called after an id. One with processes may be of another place of data, and is none of ours then; those of `ended`
 /// are of processes that are orphans themselves.
 fn cgroups(ids: &BTreeSet<String>, ended: &BTreeSet<String>, all: &mut Vec<Finding>) {
-    let Ok(layout) = Layout::detect() else { return };
-    let mounts: Vec<PathBuf> = match layout {
-        Layout::Unified { mount } => vec![mount],
-        Layout::Legacy { hierarchies, unified } => {
-            hierarchies.into_iter().map(|one| one.mount).chain(unified).collect()
-        }
-    };
     let mut found = BTreeSet::new();
-    for mount in mounts {
+    for mount in hierarchies() {
         parents(&mount, 0, &mut found);
     }
     for path in found {
@@ -174,6 +168,17 @@ fn cgroups(ids: &BTreeSet<String>, ended: &BTreeSet<String>, all: &mut Vec<Findi
             format!("cgroup {}, which has {what}", path.display()),
             Remedy::Cgroup(path),
         ));
+    }
+}
+
+/// Where cgroups are.
+pub(super) fn hierarchies() -> Vec<PathBuf> {
+    match Layout::detect() {
+        Ok(Layout::Unified { mount }) => vec![mount],
+        Ok(Layout::Legacy { hierarchies, unified }) => {
+            hierarchies.into_iter().map(|one| one.mount).chain(unified).collect()
+        }
+        Err(_) => Vec::new(),
     }
 }
 
@@ -194,7 +199,7 @@ fn parents(directory: &Path, depth: usize, found: &mut BTreeSet<PathBuf>) {
     }
 }
 
-fn is_empty(cgroup: &Path) -> bool {
+pub(super) fn is_empty(cgroup: &Path) -> bool {
     let own = std::fs::read_to_string(cgroup.join("cgroup.procs"));
     let beneath = std::fs::read_dir(cgroup).into_iter().flatten().flatten();
     let mut directories = beneath.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
