@@ -187,6 +187,15 @@ pub fn part(arguments: &Arguments) -> Section {
     }
 }
 
+/// A pasta whose file is gone when its container is removed; the short id of that.
+fn lost_pasta(host: &Host) -> String {
+    host.run(["run", "-d", "--name", "lost", BUSYBOX, "sleep", "1000"]).ok();
+    let id = host.run(["inspect", "--format", "{{.Id}}", "lost"]).ok().line()[..12].to_owned();
+    host.sh(&format!("rm /tmp/run/{id}.pasta")).ok();
+    host.run(["rm", "-f", "lost"]).ok();
+    id
+}
+
 /// Makes each, has them named and removed; what was named, and in how many lines.
 fn make_all(host: &Host, wrong: &mut Vec<String>) -> Vec<(String, usize)> {
     let rootless = host.is_rootless();
@@ -206,6 +215,8 @@ fn make_all(host: &Host, wrong: &mut Vec<String>) -> Vec<(String, usize)> {
     }
     let sound = doctor(&[]);
     assert!(sound.stdout.lines().all(|line| !line.contains("--fix")), "{sound}");
+    // Before the others: a command removes some of them by itself.
+    let lost = rootless.then(|| lost_pasta(host));
     let kinds: Vec<&Orphan> = ALL.iter().filter(|one| !(one.root && rootless)).collect();
     for one in &kinds {
         let script = one.script.replace("NOBODY", NOBODY).replace("ID", ID).replace("OWN", own);
@@ -225,8 +236,9 @@ fn make_all(host: &Host, wrong: &mut Vec<String>) -> Vec<(String, usize)> {
     }
     let removed = REMOVED.iter().filter(|(_, _, whose)| whose.is_none_or(|user| user == rootless));
     let expected = kinds.iter().map(|one| (one.what, one.words.replace("ID", ID)));
+    let lost = lost.map(|id| ("pasta without its file", format!("a pasta of {id}, which is no container")));
     let expected: Vec<(&str, String)> =
-        expected.chain(removed.map(|(what, words, _)| (*what, (*words).to_owned()))).collect();
+        expected.chain(lost).chain(removed.map(|(what, words, _)| (*what, (*words).to_owned()))).collect();
     let mut told = Vec::new();
     let mut lines: Vec<&str> =
         found.stdout.lines().filter(|line| line.contains("--fix removes it")).collect();

@@ -1,7 +1,7 @@
 //! `system doctor`: what is wrong on this machine, a line each.
 
 use crate::place::{data, open, print};
-use engine::doctor::{Finding, Machine};
+use engine::doctor::{Finding, Machine, Pastas};
 use engine::user_namespace::is_needed;
 use engine::{Error, Kind, Result};
 
@@ -37,10 +37,11 @@ pub fn doctor(arguments: &Doctor) -> Result<i32> {
             say(&finding, &Ok(()))?;
         }
     }
+    let pastas = Pastas::seen();
     // Where the settings are so wrong that nothing works, that is the error.
     let place = open(None)?;
     let host = place.host(&|_| ());
-    for finding in engine::doctor::orphans(&host)? {
+    for finding in engine::doctor::orphans(&host, &pastas)? {
         let done = if arguments.fix { finding.remove(&host) } else { Ok(()) };
         say(&finding, &done)?;
     }

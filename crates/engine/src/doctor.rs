@@ -6,6 +6,7 @@
 mod left;
 mod orphans;
 mod own_runtime;
+mod pastas;
 mod processes;
 mod settings;
 
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use sys::called;
 
 pub use orphans::orphans;
+pub use pastas::Pastas;
 use processes::Process;
 pub use settings::{Machine, settings};
 

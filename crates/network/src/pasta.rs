@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -275,9 +275,7 @@ impl Pasta {
                 Err(Errno::SRCH) => continue,
                 Err(errno) => return Err(called::<Errno>(|| "pidfd_open of pasta".into())(errno).into()),
             };
-            let comm = fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero())).unwrap_or_default();
-            let is_pasta = comm.starts_with("pasta") || comm.starts_with("passt");
-            if is_pasta && !has_ended(&process) {
+            if is_pasta(pid.as_raw_nonzero().get()) && !has_ended(&process) {
                 found.push(process);
             }
         }
@@ -286,14 +284,8 @@ impl Pasta {
 
     /// Who was told to write to the pid file, and has not done so yet.
     fn by_arguments(&self) -> Vec<i32> {
-        let ids = fs::read_dir("/proc").into_iter().flatten().flatten();
-        ids.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .filter(|pid: &i32| {
-                let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                let words: Vec<&[u8]> = words.split(|byte| *byte == 0).collect();
-                words.windows(2).any(|two| two == [b"--pid", self.pid_file.as_os_str().as_bytes()])
-            })
-            .collect()
+        let told = told_to_write().filter(|(_, file)| *file == self.pid_file);
+        told.map(|(pid, _)| pid).collect()
     }
 
     /// Whether nobody has ended it on purpose.
@@ -328,6 +320,27 @@ impl Pasta {
             }
         }
     }
+}
+
+/// Every pasta that there is, with the pid file that it was told to write, whether that is there or not.
+pub fn running() -> Vec<(i32, PathBuf)> {
+    told_to_write().filter(|(pid, _)| is_pasta(*pid)).collect()
+}
+
+fn is_pasta(pid: i32) -> bool {
+    let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    comm.starts_with("pasta") || comm.starts_with("passt")
+}
+
+/// Processes whose arguments name a pid file.
+fn told_to_write() -> impl Iterator<Item = (i32, PathBuf)> {
+    let ids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    ids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(|pid: i32| {
+        let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let mut words = words.split(|byte| *byte == 0);
+        words.find(|word| *word == b"--pid")?;
+        Some((pid, PathBuf::from(OsStr::from_bytes(words.next()?))))
+    })
 }
 
 fn has_ended(process: &OwnedFd) -> bool {

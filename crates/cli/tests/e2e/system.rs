@@ -382,6 +382,60 @@ fn what_devoxx_runtime_left_is_named_and_removed() {
 }
 
 #[test]
+fn pastas_that_no_file_names() {
+    let world = World::rootless();
+    let doctor = |words: &[&str]| world.host.run([&["system", "doctor"], words].concat());
+    world.host.run(["run", "-d", "--name", "stays", BUSYBOX, "sleep", "1000"]).ok();
+    let sound = doctor(&[]);
+    let lost = |name: &str| -> (String, String) {
+        let id = world.host.run(["inspect", "--format", "{{.Id}}", name]).ok().line()[..12].to_owned();
+        let pid =
+            world.host.sh(&format!("cd /tmp/run; cat {id}.pasta; rm {id}.pasta")).ok().line().to_owned();
+        (id, pid)
+    };
+    let check = |pid: &str, line: &str| {
+        assert!(is_there(pid), "it has ended by itself");
+        let found = doctor(&[]);
+        let lines: Vec<&str> = found.stdout.lines().filter(|line| !sound.stdout.contains(*line)).collect();
+        assert_eq!(lines.len(), 1, "{found}");
+        assert!(lines[0].starts_with(line) && lines[0].contains("--fix removes it"), "{found}");
+        doctor(&["--fix"]);
+        assert!(!is_there(pid), "it is left");
+        assert_eq!(doctor(&[]).stdout, sound.stdout);
+    };
+    world.host.run(["run", "-d", "--name", "gone", BUSYBOX, "sleep", "1000"]).ok();
+    let (id, pid) = lost("gone");
+    assert_eq!(doctor(&[]).stdout, sound.stdout, "a container that runs has its network");
+    world.host.run(["rm", "-f", "gone"]).ok();
+    check(&pid, &format!("process {pid}, a pasta of {id}, which is no container"));
+    let (id, pid) = lost("stays");
+    world.host.run(["restart", "-t", "0", "stays"]).ok();
+    check(&pid, &format!("process {pid}, a pasta of {id}, whose file is not its own"));
+    // Its new one is not its old one.
+    let (id, pid) = lost("stays");
+    assert!(is_there(&pid), "that of the container that runs was ended");
+    world.host.run(["rm", "-f", "stays"]).ok();
+    // No other container runs: its user namespace is nobody's any more.
+    check(&pid, &format!("process {pid}, a pasta of {id}, which is no container"));
+}
+
+/// The same path is another file there.
+#[test]
+fn pastas_of_another_host_are_left_alone() {
+    let (world, other) = (World::rootless(), World::rootless());
+    let doctor = |world: &World, words: &[&str]| world.host.run([&["system", "doctor"], words].concat());
+    let sound = doctor(&world, &[]);
+    other.host.run(["run", "-d", "--name", "theirs", BUSYBOX, "sleep", "1000"]).ok();
+    let pid = other.host.sh("cd /tmp/run; cat *.pasta; rm *.pasta").ok().line().to_owned();
+    other.host.run(["rm", "-f", "theirs"]).ok();
+    assert_eq!(doctor(&world, &["--fix"]).stdout, sound.stdout);
+    assert!(is_there(&pid), "another's was ended");
+    let found = doctor(&other, &["--fix"]);
+    assert!(found.stdout.contains(&format!("process {pid}, a pasta of ")), "{found}");
+    assert!(!is_there(&pid), "it is left");
+}
+
+#[test]
 fn settings_that_are_wrong() {
     let world = World::of(Host::rootless(&program()));
     let check = |wrong: &str, script: &str, expected: &[&str]| {

@@ -2,7 +2,7 @@
 //!
 //! Everything that a container has is found again from its id, so an orphan is what has an id that no container has.
 
-use super::{Finding, Remedy, left, own_runtime, processes, settings};
+use super::{Finding, Pastas, Remedy, left, own_runtime, processes, settings};
 use crate::birth::{self, UNBORN};
 use crate::control;
 use crate::error::{Result, of_network};
@@ -20,8 +20,9 @@ use std::time::{Duration, SystemTime};
 /// Between a directory and what it is for lie microseconds: what is older than this was left by somebody who was killed.
 const BEING_MADE: Duration = Duration::from_secs(10);
 
-/// Every orphan that is known by this engine's directories, or bears the name of its kind.
-pub fn orphans(host: &Host<'_>) -> Result<Vec<Finding>> {
+/// Every orphan that is known by this engine's directories, or bears the name of its kind. `pastas` were seen before a user namespace was
+/// entered.
+pub fn orphans(host: &Host<'_>, pastas: &Pastas) -> Result<Vec<Finding>> {
     let paths = host.paths;
     let mut all = Vec::new();
     let listed = record::list(paths)?;
@@ -42,7 +43,9 @@ pub fn orphans(host: &Host<'_>) -> Result<Vec<Finding>> {
     let dead = processes::without_containers(paths);
     let ended: BTreeSet<String> = dead.iter().map(|process| process.id.clone()).collect();
     all.extend(
-        dead.into_iter().map(|process| Finding::orphan(process.to_string(), Remedy::Process(process))),
+        dead.into_iter()
+            .chain(pastas.lost(paths, &listed))
+            .map(|process| Finding::orphan(process.to_string(), Remedy::Process(process))),
     );
     cgroups(&ids, &ended, &mut all);
     own_runtime::leftovers(host.rootless.is_some(), &mut all)?;

@@ -20,7 +20,7 @@ use std::time::Duration;
 use sys::{Errno, called};
 
 /// Whoever removes a container is done in a moment.
-const MOMENT: Duration = Duration::from_secs(1);
+pub(super) const MOMENT: Duration = Duration::from_secs(1);
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,15 +31,24 @@ pub(super) struct Process {
     what: &'static str,
     /// Of the container that there is not.
     pub id: String,
+    why: &'static str,
 }
 
 impl std::fmt::Display for Process {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "process {}, {} of {}, which is no container", self.pid, self.what, short(&self.id))
+        write!(f, "process {}, {} of {}, {}", self.pid, self.what, short(&self.id), self.why)
     }
 }
 
+const NO_CONTAINER: &str = "which is no container";
+
 impl Process {
+    /// A pasta that no file names.
+    pub fn pasta(pid: i32, started: String, id: &str, is_known: bool) -> Self {
+        let why = if is_known { "whose file is not its own" } else { NO_CONTAINER };
+        Self { pid, started, what: "a pasta", id: id.to_owned(), why }
+    }
+
     /// Ends it, and waits for that.
     pub fn kill(&self) -> Result<()> {
         let Some(pid) = Pid::from_raw(self.pid) else { return Ok(()) };
@@ -67,7 +76,7 @@ impl Process {
 }
 
 /// The moment at which a process was started, field 22 of proc_pid_stat(5).
-fn started(pid: i32) -> Option<String> {
+pub(super) fn started(pid: i32) -> Option<String> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name of its program, in brackets, may have anything in it.
     text.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
@@ -104,7 +113,7 @@ fn look(paths: &Paths) -> BTreeSet<Process> {
         });
         let Some((what, id)) = found.filter(|(_, id)| is_gone(paths, id)) else { continue };
         if let Some(started) = started(pid) {
-            all.insert(Process { pid, started, what, id });
+            all.insert(Process { pid, started, what, id, why: NO_CONTAINER });
         }
     }
     all
