@@ -152,12 +152,11 @@ fn created(directory: &OwnedFd, name: &str) -> Result<File> {
     created.map(File::from).map_err(failed(|| format!("create {name}")))
 }
 
-/// Writes the records once more: of each file whose content `content` has, by its path, its length and its inode, with the content.
-pub(super) fn anew(
-    directory: &OwnedFd,
-    inodes: &[u64],
-    content: &mut dyn FnMut(&[u8], u64, u64) -> Result<Option<File>>,
-) -> Result<()> {
+/// Gives the content of a file, by its path, its length and its inode; none where the path leads to it.
+type Contents<'a> = dyn FnMut(&[u8], u64, u64) -> Result<Option<File>> + 'a;
+
+/// Writes the records once more: of each file whose content is given, with that.
+pub(super) fn anew(directory: &OwnedFd, inodes: &[u64], content: &mut Contents<'_>) -> Result<()> {
     let unread = || format!("read {NAME}");
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let old = rustix::fs::openat(directory, NAME, flags, Mode::empty()).map_err(failed(unread))?;
