@@ -39,8 +39,16 @@ pub fn programs(arguments: [u32; 3]) -> Tar {
 }
 
 /// The old way of 32 bits: one call for all that sockets do, whose further arguments are in memory. A filter cannot see the family there.
-pub const SOCKETCALL: Door =
+const SOCKETCALL: Door =
     Door { name: "/bin/socketcall", may_be_closed: true, number: 102, enters: INTERRUPT };
+
+/// The same as a list, which is empty where [`DOORS`] is.
+#[cfg(target_arch = "x86_64")]
+pub const OLD: &[Door] = &[SOCKETCALL];
+
+/// A program of another machine would be other bytes.
+#[cfg(not(target_arch = "x86_64"))]
+pub const OLD: &[Door] = &[];
 
 /// A program that goes that way.
 pub fn socketcall(arguments: [u32; 3]) -> Vec<u8> {

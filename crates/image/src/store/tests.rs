@@ -191,16 +191,17 @@ fn what_a_dead_process_left_is_cleared() {
     assert_eq!(count(&store, "staging"), 0);
 }
 
+/// What a script writes that runs in a directory.
+fn sh(place: &Path, script: &str) -> Vec<u8> {
+    let output = std::process::Command::new("sh").args(["-ec", script]).current_dir(place).output().unwrap();
+    assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
 #[test]
 fn a_layer_is_what_its_archive_says() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&directory.path().join("store"), Ownership::Root).unwrap();
-    let sh = |place: &Path, script: &str| {
-        let output =
-            std::process::Command::new("sh").args(["-ec", script]).current_dir(place).output().unwrap();
-        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-        output.stdout
-    };
     let tree = directory.path().join("tree");
     fs::create_dir(&tree).unwrap();
     let archive = sh(
@@ -274,12 +275,6 @@ fn a_layer_is_what_its_archive_says() {
 fn sparse_files_are_compared_wherever_links_lead() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(&directory.path().join("store"), Ownership::Root).unwrap();
-    let sh = |place: &Path, script: &str| {
-        let output =
-            std::process::Command::new("sh").args(["-ec", script]).current_dir(place).output().unwrap();
-        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
-        output.stdout
-    };
     let tree = directory.path().join("tree");
     fs::create_dir(&tree).unwrap();
     let archive = sh(

@@ -1,6 +1,8 @@
-//! Which system calls change nothing that anybody but their process could see: who is killed before such a call leaves what it leaves after.
+//! Which system calls change nothing that outlives their process, and nothing that another one sees without a call of its own that is no such
+//! one: who is killed before such a call leaves what it leaves after. A close(2), say, ends a pipe or a lock, as a death does; whoever waited
+//! for that has another moment when it goes on.
 //!
-//! What is not named here counts as a change, so that the list may be too short and never too long.
+//! What is not named here counts as a change.
 
 use crate::tracer::registers;
 use nix::libc;
