@@ -33,6 +33,7 @@ mod replay;
 mod replays;
 mod report;
 mod rootless;
+mod schedule;
 mod seeded;
 mod storm;
 mod swapper;
@@ -83,5 +84,5 @@ fn main() {
     }
     // Each failure is a line of the report; what panics says is in it.
     std::panic::set_hook(Box::new(|_| ()));
-    std::process::exit(i32::from(!parts::run(&arguments)));
+    std::process::exit(i32::from(!schedule::run(&arguments)));
 }

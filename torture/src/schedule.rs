@@ -1,0 +1,35 @@
+//! Which parts run when: side by side, but for those that need the machine for themselves.
+
+use crate::arguments::Arguments;
+use crate::parts::{ALL, Make};
+use crate::report::Report;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::available_parallelism;
+
+/// What keeps all processors busy by itself, or has to have one for whoever races against it.
+const ALONE: [&str; 4] = ["kills", "engine", "crowds", "races"];
+
+/// Runs all that is asked for, as many at a time as there are processors; whether all is as it must be.
+#[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
+pub fn run(arguments: &Arguments) -> bool {
+    let report = Mutex::new(Report::new(arguments));
+    let run = |(name, make): &(&str, Make)| {
+        let begun = std::time::Instant::now();
+        let part = make(arguments);
+        eprintln!("{name}: {} s", begun.elapsed().as_secs());
+        report.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(&part);
+    };
+    let wanted = ALL.iter().filter(|(name, _)| arguments.has(name));
+    let (alone, beside): (Vec<_>, Vec<_>) = wanted.partition(|(name, _)| ALONE.contains(name));
+    alone.into_iter().for_each(run);
+    let next = AtomicUsize::new(0);
+    let turns = || {
+        while let Some(part) = beside.get(next.fetch_add(1, Ordering::Relaxed)) {
+            run(part);
+        }
+    };
+    let processors = available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| (0..processors).for_each(|_| drop(scope.spawn(turns))));
+    report.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).publish()
+}
