@@ -107,13 +107,13 @@ pub fn part(arguments: &Arguments) -> Section {
             wrong.len()
         ),
         rows: FORMS.iter().zip(&rows).map(|(form, row)| cells(form, row)).collect(),
-        notes: wrong
+        notes: Vec::new(),
+        wrong: wrong
             .iter()
             .take(20)
             .enumerate()
             .map(|(number, (_, why))| format!("{}: {why}", kept.join(format!("{number}.tar")).display()))
             .collect(),
-        fine: wrong.is_empty(),
     }
 }
 

@@ -58,8 +58,13 @@ struct Told {
 }
 
 impl Told {
-    fn is_fine(&self) -> bool {
-        self.attack.is_none() && self.control.is_none() && !matches!(self.mutant, Some(Err(_)))
+    /// What is not as it must be.
+    fn wrong(&self) -> Option<String> {
+        let said = |what: &str, words: Option<&String>| words.map(|words| format!("{what}: {words}"));
+        let mutant = self.mutant.as_ref().and_then(|mutant| mutant.as_ref().err());
+        said("the attack succeeds", self.attack.as_ref())
+            .or_else(|| said("the control fails", self.control.as_ref()))
+            .or_else(|| said("without the defence", mutant))
     }
 }
 
@@ -105,7 +110,7 @@ pub fn part(arguments: &Arguments) -> Section {
             let told = told(replay, *user, arguments);
             eprintln!(
                 "{} {} {user:?}: {}",
-                if told.is_fine() { "ok " } else { "RED" },
+                if told.wrong().is_none() { "ok " } else { "RED" },
                 replay.row,
                 replay.what
             );
@@ -156,7 +161,12 @@ fn section(rows: &[&Replay], done: &[(usize, User, Told)]) -> Section {
         rows: rows.iter().enumerate().map(cells).collect(),
         figures,
         notes: Vec::new(),
-        fine: done.iter().all(|(_, _, told)| told.is_fine()),
+        wrong: done
+            .iter()
+            .filter_map(|(index, user, told)| {
+                Some(format!("{} {user:?}: {}", rows[*index].row, told.wrong()?))
+            })
+            .collect(),
     }
 }
 

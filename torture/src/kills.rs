@@ -28,11 +28,6 @@ pub struct Swept {
 }
 
 impl Swept {
-    /// Whether nothing was left anywhere.
-    pub fn is_fine(&self) -> bool {
-        self.tally.is_fine()
-    }
-
     /// For programs.
     pub fn json(&self) -> Value {
         let tally = &self.tally;

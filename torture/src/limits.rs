@@ -1,10 +1,12 @@
-//! Resources that run out: each command of the runtime with too little of one. The command either says in one line what failed, or has fully
+//! Resources that run out: each command with too little of one. The command either says in one line what failed, or has fully
 //! done its work; what is left goes as with any other error ([`crate::errors`]).
 
+mod engine;
+mod runtime;
+
 use crate::arguments::Arguments;
-use crate::errors::runtime;
 use crate::errors::verdict::{Swept, What, judge};
-use crate::errors::{LIMIT, SHOWN, Subject};
+use crate::errors::{LIMIT, Make, SHOWN, Subject};
 use crate::replay::tried;
 use crate::report::Section;
 use std::io::Read;
@@ -15,7 +17,7 @@ use testkit::bundle::ROOT;
 use testkit::deadline::poll;
 use testkit::injector::Injected;
 
-/// A resource. In each script `AMOUNT` is how much there is of it, and `ROOT` where the runtime keeps what it knows.
+/// A resource. In each script `AMOUNT` is how much there is of it, and `PLACE` where the runtime keeps what it knows.
 struct Resource {
     name: &'static str,
     /// Each amount that is tried, and with `--quick`.
@@ -46,75 +48,8 @@ const NONE: Resource = Resource {
     kills: false,
 };
 
-/// A file system of its own for what the runtime knows.
-const SMALL: Resource = Resource { last: "umount ROOT", ..NONE };
-
-const RESOURCES: &[Resource] = &[
-    Resource {
-        name: "space of --root, in KiB",
-        amounts: (&[4, 8, 12, 16, 20, 24, 28, 32, 48, 64, 128, 256, 1024], &[4, 8, 16, 24, 64, 1024]),
-        first: "mkdir -p ROOT; mount -t tmpfs -o mode=700,size=AMOUNTk small ROOT",
-        ..SMALL
-    },
-    Resource {
-        name: "files of --root",
-        amounts: (&[1, 2, 3, 4, 5, 6, 7, 8, 12], &[1, 3, 4, 12]),
-        first: "mkdir -p ROOT; mount -t tmpfs -o mode=700,nr_inodes=AMOUNT small ROOT",
-        ..SMALL
-    },
-    Resource {
-        name: "space of --root that others have left, in KiB",
-        amounts: (&[0, 4, 8, 12], &[0, 64]),
-        first: "mkdir -p ROOT; mount -t tmpfs -o mode=700,size=1m small ROOT",
-        before: "set -- $(df -k --output=avail ROOT)
-            dd if=/dev/zero of=ROOT/.full bs=1k count=$(($2 - AMOUNT)) 2>/dev/null",
-        after: "rm -f ROOT/.full",
-        ..SMALL
-    },
-    Resource {
-        name: "leave to write to --root",
-        amounts: (&[0], &[0]),
-        first: "mkdir -p ROOT; mount -t tmpfs -o mode=700 small ROOT",
-        before: "mount -o remount,ro ROOT",
-        after: "mount -o remount,rw ROOT",
-        ..SMALL
-    },
-    Resource {
-        name: "descriptors (RLIMIT_NOFILE)",
-        amounts: (
-            &[
-                4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 24, 26, 28, 30, 32, 40, 48,
-                64,
-            ],
-            &[4, 6, 8, 11, 14, 18, 24, 64],
-        ),
-        by_itself: "ulimit -n AMOUNT",
-        ..NONE
-    },
-    Resource {
-        name: "length of a file (RLIMIT_FSIZE), in blocks of 512",
-        amounts: (&[0, 1, 2, 4, 8, 16, 64], &[0, 1, 64]),
-        by_itself: "ulimit -f AMOUNT",
-        ..NONE
-    },
-    Resource {
-        name: "processes (pids.max)",
-        amounts: (&[1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20], &[1, 2, 3, 20]),
-        first: "IN=pids; mkdir -p $in",
-        by_itself: "IN=pids; echo AMOUNT >$in/pids.max; echo $$ >$in/cgroup.procs",
-        ..NONE
-    },
-    Resource {
-        name: "memory, in KiB",
-        amounts: (&[64, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 4096, 8192], &[128, 512, 1024, 8192]),
-        first: "IN=memory; mkdir -p $in",
-        by_itself: "IN=memory
-            [ -e $in/memory.limit_in_bytes ] && limit=memory.limit_in_bytes || limit=memory.max
-            echo $((AMOUNT * 1024)) >$in/$limit; echo $$ >$in/cgroup.procs",
-        kills: true,
-        ..NONE
-    },
-];
+/// How often the kernel has killed for memory.
+const KILLS: &str = "IN=memory; grep -h '^oom_kill ' $in/memory.oom_control $in/memory.events";
 
 /// `IN=CONTROLLER`: a cgroup for the command alone; that of a container is another.
 fn script(text: &str, amount: u32) -> String {
@@ -123,16 +58,54 @@ fn script(text: &str, amount: u32) -> String {
     let place = format!("in={top}/small; [ ! -e {top}/{controller} ] || in={top}/{controller}/small");
     text.replace(&format!("IN={controller}"), &place)
         .replace("AMOUNT", &amount.to_string())
-        .replace("ROOT", ROOT)
+        .replace("PLACE", ROOT)
 }
 
-/// Every resource, with every command.
-#[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
+/// Every resource, with every command of the runtime.
 pub fn part(arguments: &Arguments) -> Section {
-    let wanted: Vec<&Resource> = RESOURCES.iter().filter(|resource| arguments.wants(resource.name)).collect();
+    let section = Section { name: "limits", title: "Resources that run out", ..empty() };
+    swept(arguments, section, &runtime::commands(), runtime::RESOURCES)
+}
+
+/// Every resource, with every command of the engine that has to do with containers, images and volumes.
+pub fn part_of_engine(arguments: &Arguments) -> Section {
+    let section =
+        Section { name: "engine-limits", title: "Resources that run out for the engine", ..empty() };
+    swept(arguments, section, engine::COMMANDS, engine::RESOURCES)
+}
+
+fn empty() -> Section {
+    Section {
+        name: "",
+        title: "",
+        columns: &[
+            "too little of",
+            "commands",
+            "succeeded",
+            "refused",
+            "killed by the kernel for it",
+            "hung",
+            "panicked",
+            "left something",
+            "wrong",
+        ],
+        figures: String::new(),
+        rows: Vec::new(),
+        notes: Vec::new(),
+        wrong: Vec::new(),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
+fn swept(
+    arguments: &Arguments,
+    mut section: Section,
+    commands: &[(&str, Make)],
+    resources: &[Resource],
+) -> Section {
+    let wanted: Vec<&Resource> = resources.iter().filter(|resource| arguments.wants(resource.name)).collect();
     let mut all: Vec<Tried> = wanted.iter().map(|_| Tried::default()).collect();
-    // A checkpoint is CRIU's work.
-    for (command, make) in runtime::commands().into_iter().filter(|(command, _)| *command != "checkpoint") {
+    for (command, make) in commands {
         let mut subject = None;
         for (resource, tried_so) in wanted.iter().zip(&mut all) {
             let amounts = if arguments.quick { resource.amounts.1 } else { resource.amounts.0 };
@@ -153,42 +126,28 @@ pub fn part(arguments: &Arguments) -> Section {
             }
         }
     }
-    let mut notes = Vec::new();
-    let mut fine = true;
-    let (mut commands, mut found) = (0, 0);
-    let mut rows = Vec::new();
+    let (mut tries, mut found) = (0, 0);
     for (resource, Tried { swept, killed }) in wanted.iter().zip(&all) {
-        fine &= swept.findings().next().is_none() && swept.succeeded > 0 && swept.refused + killed > 0;
-        notes.extend(swept.findings().take(SHOWN).map(|finding| format!("{}, {finding}", resource.name)));
-        commands += swept.succeeded + swept.refused + killed;
+        let name = resource.name;
+        // What there is or is not has one amount.
+        if resource.amounts.1.len() > 1 && (swept.succeeded == 0 || swept.refused + killed == 0) {
+            let (succeeded, refused) = (swept.succeeded, swept.refused);
+            section.wrong.push(format!(
+                "{name}: {succeeded} succeeded, {refused} were refused, {killed} killed: the amounts are too small, or too large"
+            ));
+        }
+        section.wrong.extend(swept.findings().take(SHOWN).map(|finding| format!("{name}, {finding}")));
+        tries += swept.succeeded + swept.refused + killed;
         found += swept.findings().count();
-        let mut row = swept.row(resource.name);
+        let mut row = swept.row(name);
         // There are no calls that are counted, and an error has many names.
         row[5] = killed.to_string();
         row.remove(1);
-        rows.push(row);
+        section.rows.push(row);
     }
-    Section {
-        name: "limits",
-        title: "Resources that run out",
-        columns: &[
-            "too little of",
-            "commands",
-            "succeeded",
-            "refused",
-            "killed by the kernel for it",
-            "hung",
-            "panicked",
-            "left something",
-            "wrong",
-        ],
-        figures: format!(
-            "{commands} commands with too little; {found} panicked, hung, left something or were wrong."
-        ),
-        rows,
-        notes,
-        fine,
-    }
+    section.figures =
+        format!("{tries} commands with too little; {found} panicked, hung, left something or were wrong.");
+    section
 }
 
 /// What came of a resource.
@@ -210,13 +169,18 @@ fn once(tried: &mut Tried, resource: &Resource, subject: &mut dyn Subject, amoun
     // It may be too little for what has to be there before the command.
     if subject.prepare().is_ok() {
         root(subject, resource.before);
+        let kills =
+            || if resource.kills { subject.host().sh(&script(KILLS, amount)).stdout } else { String::new() };
+        let kills_before = kills();
         let injected = ended(subject, &script(resource.by_itself, amount));
         root(subject, resource.after);
         let told =
             |why: &str| format!("{what}: {why}: code {}, {:?}", injected.code, injected.stderr.trim_end());
         tried.swept.injections += 1;
-        if resource.kills && injected.code == 128 + 9 {
+        if resource.kills && (injected.code == 128 + 9 || kills() != kills_before) {
+            // It need not be the command that was typed, which then has lost its supervisor, or its init.
             tried.killed += 1;
+            subject.resume();
         } else {
             judge(&mut tried.swept, subject, &injected, None, &told);
         }

@@ -41,6 +41,9 @@ mod without_openat2;
 
 use arguments::Arguments;
 
+/// How much is said at the end of one thing that is wrong, in characters; the report has all of it.
+const LONGEST: usize = 600;
+
 #[expect(clippy::print_stderr, reason = "a program, for who runs it")]
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -84,5 +87,10 @@ fn main() {
     }
     // Each failure is a line of the report; what panics says is in it.
     std::panic::set_hook(Box::new(|_| ()));
-    std::process::exit(i32::from(!schedule::run(&arguments)));
+    let wrong = schedule::run(&arguments);
+    // At the end, since the report before it is long.
+    for line in &wrong {
+        eprintln!("torture: {}", line.chars().take(LONGEST).collect::<String>());
+    }
+    std::process::exit(i32::from(!wrong.is_empty()));
 }

@@ -39,6 +39,8 @@ pub const ALL: &[(&str, Make)] = &[
     ("engine-errors", |arguments| errors::part_of_engine(arguments).part()),
     #[cfg(target_arch = "x86_64")]
     ("limits", |arguments| limits::part(arguments).part()),
+    #[cfg(target_arch = "x86_64")]
+    ("engine-limits", |arguments| limits::part_of_engine(arguments).part()),
     ("flips", |arguments| flips::part(arguments).part()),
     ("power", |arguments| power::part(arguments).part()),
     ("orphans", |arguments| orphans::part(arguments).part()),

@@ -210,8 +210,8 @@ impl Race {
         tally
     }
 
-    /// A row of the report, and whether it is as it must be.
-    fn row(&self, arguments: &Arguments, times: u32) -> (Vec<String>, bool) {
+    /// Its row of the report.
+    fn row(&self, arguments: &Arguments, times: u32) -> Row {
         let told = Told::of(
             self.what,
             tally_or(|| self.run(&Ground::shared(&arguments.programs, None), times, false)),
@@ -223,6 +223,9 @@ impl Race {
         told.row_without(self.mutant, without)
     }
 }
+
+/// A race's cells, and what is not as it must be.
+pub type Row = (Vec<String>, Option<String>);
 
 /// What is told of a race.
 pub struct Told {
@@ -243,7 +246,7 @@ impl Told {
         mut self,
         mutant: Option<&'static str>,
         race: impl FnOnce(&'static str) -> Option<Tally>,
-    ) -> (Vec<String>, bool) {
+    ) -> Row {
         match mutant.map(race) {
             Some(Some(tally)) => self.without(tally),
             Some(None) => self.without = "not built".to_owned(),
@@ -262,9 +265,9 @@ impl Told {
         };
     }
 
-    /// The cells, and whether all is as it must be: nothing hung or got out, and something did without the defence.
+    /// The cells, and what is not as it must be: something hung or got out, or nothing did without the defence.
     #[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
-    pub fn row(self) -> (Vec<String>, bool) {
+    pub fn row(self) -> Row {
         let Self { what, tally, without, wins } = self;
         let fine =
             tally.starts > 0 && tally.hung == 0 && tally.escapes.is_empty() && tally.broken.is_none() && wins;
@@ -273,16 +276,13 @@ impl Told {
             (None, Some(why)) => format!("**unknown**: {why}"),
             (None, None) => "0".to_owned(),
         };
-        eprintln!(
-            "{} {what}: {} ran, {} refused ({}), {} hung, {escapes} got out; without: {without}",
-            if fine { "ok " } else { "RED" },
-            tally.ran,
-            tally.refused,
-            tally.refusal,
-            tally.hung
+        let told = format!(
+            "{what}: {} ran, {} refused ({}), {} hung, {escapes} got out; without: {without}",
+            tally.ran, tally.refused, tally.refusal, tally.hung
         );
+        eprintln!("{} {told}", if fine { "ok " } else { "RED" });
         let figures = [tally.starts, tally.ran, tally.refused, tally.hung].map(|figure| figure.to_string());
-        ([&[what.to_owned()][..], &figures[..], &[escapes, without][..]].concat(), fine)
+        ([&[what.to_owned()][..], &figures[..], &[escapes, without][..]].concat(), (!fine).then_some(told))
     }
 }
 
@@ -334,16 +334,15 @@ fn root(arguments: &Arguments, times: u32) -> Tally {
 pub fn part(arguments: &Arguments) -> Section {
     let times = arguments.starts.unwrap_or(if arguments.quick { STARTS.0 } else { STARTS.1 });
     let wanted = RACES.iter().filter(|race| arguments.wants(race.what));
-    let mut told: Vec<(Vec<String>, bool)> = wanted.map(|race| race.row(arguments, times)).collect();
+    let mut told: Vec<Row> = wanted.map(|race| race.row(arguments, times)).collect();
     told.extend(arguments.wants(ROOT).then(|| Told::of(ROOT, tally_or(|| root(arguments, times))).row()));
     // Each of them is several programs.
     told.extend(engine::rows(arguments, if arguments.quick { times / 2 } else { times }));
-    let fine = told.iter().all(|(_, fine)| *fine);
-    let sum =
-        |column: usize| -> u64 { told.iter().filter_map(|(row, _)| row[column].parse::<u64>().ok()).sum() };
+    let (rows, wrong): (Vec<_>, Vec<_>) = told.into_iter().unzip();
+    let sum = |column: usize| -> u64 { rows.iter().filter_map(|row| row[column].parse::<u64>().ok()).sum() };
     let note = format!(
         "{} races, {} starts: {} ran, {} were refused, {} hung.",
-        told.len(),
+        rows.len(),
         sum(1),
         sum(2),
         sum(3),
@@ -353,10 +352,10 @@ pub fn part(arguments: &Arguments) -> Section {
         name: "races",
         title: "Names that are exchanged for links to the host while containers start",
         columns: &["what is exchanged", "starts", "ran", "refused", "hung", "got out", "without the defence"],
-        rows: told.into_iter().map(|(row, _)| row).collect(),
+        rows,
         figures: note,
         notes: Vec::new(),
-        fine,
+        wrong: wrong.into_iter().flatten().collect(),
     }
 }
 

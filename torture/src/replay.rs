@@ -34,10 +34,17 @@ pub struct Told {
 }
 
 impl Told {
-    /// Whether all of it is as it must be.
-    pub fn is_fine(&self) -> bool {
-        let caught = self.mutant.as_ref().is_none_or(Result::is_ok);
-        self.attack.is_none() && self.control.is_none() && caught && self.mutant_control.is_none()
+    /// What is not as it must be.
+    pub fn wrong(&self) -> Option<String> {
+        let said =
+            |what: &str, words: &Option<String>| words.as_ref().map(|words| format!("{what}: {words}"));
+        let missed = self.mutant.as_ref().is_some_and(Result::is_err);
+        let missed = missed.then(|| "the attack fails without the defence too".to_owned());
+        let wrong = said("the attack succeeds", &self.attack)
+            .or_else(|| said("the control fails", &self.control))
+            .or(missed)
+            .or_else(|| said("the control fails without the defence", &self.mutant_control))?;
+        Some(format!("{}: {wrong}", self.row))
     }
 }
 
@@ -62,7 +69,7 @@ pub fn all(arguments: &Arguments, rows: &[&[Replay]], caught_by: &str) -> Vec<To
             }),
             mutant_control: mutants.and_then(|programs| on(programs, Some(&mutant), replay.control)),
         };
-        eprintln!("{} {}: {}", if one.is_fine() { "ok " } else { "RED" }, one.row, one.what);
+        eprintln!("{} {}: {}", if one.wrong().is_none() { "ok " } else { "RED" }, one.row, one.what);
         told.push(one);
     }
     told

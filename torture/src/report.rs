@@ -20,7 +20,8 @@ pub struct Part {
     /// As markdown, heading included.
     text: String,
     json: Value,
-    fine: bool,
+    /// What is not as it must be.
+    wrong: Vec<String>,
 }
 
 /// The parts of a run, where they are written down.
@@ -28,8 +29,12 @@ pub struct Report {
     directory: PathBuf,
     /// How this run was asked for.
     how: String,
-    fine: bool,
+    /// What is not as it must be, of all parts.
+    wrong: Vec<String>,
 }
+
+/// How many lines of what is wrong stand below a table.
+const SHOWN: usize = 20;
 
 /// Where each part has its files.
 const PARTS: &str = "parts";
@@ -46,10 +51,10 @@ pub struct Section {
     pub rows: Vec<Vec<String>>,
     /// What came of it, in a line.
     pub figures: String,
-    /// What else is said below it, and what went wrong, if anything did.
+    /// What else is said below it.
     pub notes: Vec<String>,
-    /// Whether all is as it must be.
-    pub fine: bool,
+    /// What is not as it must be, said below that.
+    pub wrong: Vec<String>,
 }
 
 impl Section {
@@ -58,20 +63,27 @@ impl Section {
         let mut text = format!("## {}\n\n{}\n\n", self.title, self.figures);
         text += &line(self.columns.to_vec());
         text += &line(self.columns.iter().map(|_| "---").collect());
-        let plain = |cell: &String| cell.replace('|', "/").replace('\n', "; ");
         for row in &self.rows {
-            let cells: Vec<String> = row.iter().map(plain).collect();
+            let cells: Vec<String> = row.iter().map(|cell| plain(&cell.replace('|', "/"))).collect();
             text += &line(cells.iter().map(String::as_str).collect());
         }
-        self.notes.iter().fold(text, |text, note| text + "\n" + note + "\n") + "\n"
+        let below = self.notes.iter().chain(self.wrong.iter().take(SHOWN));
+        below.fold(text, |text, line| text + "\n" + line + "\n") + "\n"
     }
 
     /// As a part.
-    pub fn part(&self) -> Part {
+    pub fn part(self) -> Part {
         let json =
-            json!({"columns": self.columns, "rows": self.rows, "notes": self.notes, "fine": self.fine});
-        let (title, figures) = (self.title.to_owned(), self.figures.clone());
-        Part { name: self.name, title, figures, text: self.markdown(), json, fine: self.fine }
+            json!({"columns": self.columns, "rows": self.rows, "notes": self.notes, "wrong": self.wrong});
+        let text = self.markdown();
+        Part {
+            name: self.name,
+            title: self.title.to_owned(),
+            figures: self.figures,
+            text,
+            json,
+            wrong: self.wrong,
+        }
     }
 }
 
@@ -80,7 +92,11 @@ impl Report {
     pub fn new(arguments: &Arguments) -> Self {
         let date = Command::new("date").args(["-u", "+%F"]).output().map(|output| output.stdout);
         let date = String::from_utf8_lossy(&date.unwrap_or_default()).trim().to_owned();
-        Self { directory: arguments.out.clone(), how: format!("{date}, {}", arguments.told()), fine: true }
+        Self {
+            directory: arguments.out.clone(),
+            how: format!("{date}, {}", arguments.told()),
+            wrong: Vec::new(),
+        }
     }
 
     /// Writes a part down and prints it.
@@ -88,17 +104,18 @@ impl Report {
     pub fn add(&mut self, part: &Part) {
         let text = format!("{}\n\nRun on {}.\n\n", part.text.trim_end(), self.how);
         print!("{text}");
-        let json = json!({"title": part.title, "figures": part.figures, "run": self.how, "fine": part.fine, "found": part.json});
+        let json = json!({"title": part.title, "figures": part.figures, "run": self.how, "fine": part.wrong.is_empty(), "found": part.json});
         let parts = self.directory.join(PARTS);
         let file = |kind: &str| parts.join(format!("{}.{kind}", part.name));
         let written = fs::create_dir_all(&parts)
             .and_then(|()| fs::write(file("md"), text))
             .and_then(|()| fs::write(file("json"), format!("{json:#}")));
-        self.fine &= part.fine && told(&parts, written);
+        let wrong = part.wrong.iter().map(|line| format!("{}: {}", part.name, plain(line)));
+        self.wrong.extend(wrong.chain(unwritten(&parts, written)));
     }
 
-    /// Writes `report.md` and `report.json`, of all parts that are written down; whether all is as it must be in this run.
-    pub fn publish(self) -> bool {
+    /// Writes `report.md` and `report.json`, of all parts that are written down; what is not as it must be in this run.
+    pub fn publish(mut self) -> Vec<String> {
         let parts = self.directory.join(PARTS);
         let read = |name: &str, kind: &str| fs::read_to_string(parts.join(format!("{name}.{kind}"))).ok();
         let text: String = parts::names().filter_map(|name| read(name, "md")).collect();
@@ -107,17 +124,18 @@ impl Report {
             .collect();
         let written = fs::write(self.directory.join("report.md"), text)
             .and_then(|()| fs::write(self.directory.join("report.json"), format!("{:#}", Value::from(json))));
-        told(&self.directory, written) && self.fine
+        self.wrong.extend(unwritten(&self.directory, written));
+        self.wrong
     }
 }
 
-/// Whether something was written; says so where not.
-#[expect(clippy::print_stderr, reason = "a program, for who runs it")]
-fn told(place: &Path, written: std::io::Result<()>) -> bool {
-    if let Err(error) = &written {
-        eprintln!("torture: {}: {error}", place.display());
-    }
-    written.is_ok()
+fn unwritten(place: &Path, written: std::io::Result<()>) -> Option<String> {
+    written.err().map(|error| format!("{}: {error}", place.display()))
+}
+
+/// In one line.
+fn plain(text: &str) -> String {
+    text.trim_end().replace('\n', "; ")
 }
 
 /// A table of replays as a part.
@@ -131,7 +149,7 @@ pub fn of_replays(name: &'static str, title: &str, told: &[Told]) -> Part {
         figures,
         text,
         json: told.iter().map(row).collect(),
-        fine: told.iter().all(Told::is_fine),
+        wrong: told.iter().filter_map(Told::wrong).collect(),
     }
 }
 
@@ -161,17 +179,19 @@ pub fn of_kills(swept: &[Swept], notes: &[String]) -> Part {
     for note in notes {
         let _ = writeln!(text, "\n{note}");
     }
+    let mut wrong = Vec::new();
     for one in swept {
         let mut say = |when: &str, what: &str| {
-            let _ = writeln!(text, "\n{} {}, {when}: {}", one.program, one.command, what.replace('\n', "; "));
+            let line = format!("{} {}, {when}: {}", one.program, one.command, plain(what));
+            let _ = writeln!(text, "\n{line}");
+            wrong.extend(one.is_ours.then_some(line));
         };
         let tally = &one.tally;
         tally.left.iter().take(3).for_each(|(what, when)| say(when, what));
         tally.hung.iter().take(3).for_each(|when| say(when, "it hangs"));
         tally.unusable.iter().take(3).for_each(|when| say(when, "its id cannot be used again"));
     }
-    let fine = swept.iter().filter(|one| one.is_ours).all(Swept::is_fine);
-    Part { name: "kills", title, figures, text, json: swept.iter().map(Swept::json).collect(), fine }
+    Part { name: "kills", title, figures, text, json: swept.iter().map(Swept::json).collect(), wrong }
 }
 
 /// Ours in a line, and the peers beside them.

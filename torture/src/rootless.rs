@@ -20,7 +20,7 @@ const SKIPPED: &[(&str, &str)] = &[
 /// Attack, control, and the attack without its defence: what it does not do then is held by the kernel too.
 pub fn part(arguments: &Arguments) -> Section {
     let mut rows = Vec::new();
-    let (mut fine, mut held, mut skipped) = (true, 0, 0);
+    let (mut wrong, mut held, mut skipped) = (Vec::new(), 0, 0);
     let wanted = |replay: &&Replay| replay.row.starts_with("rt_") && arguments.wants(replay.row);
     for replay in replays::ALL.iter().copied().flatten().filter(wanted) {
         let mut cells = vec![replay.row.to_owned(), replay.what.to_owned()];
@@ -44,7 +44,9 @@ pub fn part(arguments: &Arguments) -> Section {
                 "held by something else"
             }
         };
-        fine &= attack.is_none() && control.is_none();
+        let row = replay.row;
+        wrong.extend(attack.iter().map(|words| format!("{row}: the attack succeeds: {words}")));
+        wrong.extend(control.iter().map(|words| format!("{row}: the control fails: {words}")));
         cells.push(attack.map_or_else(|| "fails".to_owned(), |words| format!("**succeeds**: {words}")));
         cells.push(control.map_or_else(|| "works".to_owned(), |words| format!("**fails**: {words}")));
         cells.push(without.to_owned());
@@ -61,6 +63,6 @@ pub fn part(arguments: &Arguments) -> Section {
         rows,
         figures: note,
         notes: Vec::new(),
-        fine,
+        wrong,
     }
 }

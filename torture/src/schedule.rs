@@ -10,9 +10,9 @@ use std::thread::available_parallelism;
 /// What keeps all processors busy by itself, or has to have one for whoever races against it.
 const ALONE: [&str; 4] = ["kills", "engine", "crowds", "races"];
 
-/// Runs all that is asked for, as many at a time as there are processors; whether all is as it must be.
+/// Runs all that is asked for, as many at a time as there are processors; what is not as it must be.
 #[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
-pub fn run(arguments: &Arguments) -> bool {
+pub fn run(arguments: &Arguments) -> Vec<String> {
     let report = Mutex::new(Report::new(arguments));
     let run = |(name, make): &(&str, Make)| {
         let begun = std::time::Instant::now();

@@ -137,7 +137,7 @@ fn main() {
         Ok(arguments) => arguments,
         Err(error) => std::process::exit(usage(&error)),
     };
-    if matches!(arguments.command, Some(Command::Verb(_) | Command::Container(_))) {
+    if !matches!(arguments.command, None | Some(Command::Child(_))) {
         sys::signals::take_long_files_for_errors();
     }
     let done = match arguments.command {

@@ -20,7 +20,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
-use sys::Context;
+use sys::{Context, called};
 
 /// Layers that are fetched at the same time.
 const PARALLEL: usize = 4;
@@ -169,7 +169,8 @@ pub(crate) fn unless_cancelled<T>(
     };
     let done = std::thread::scope(|scope| {
         let (busy, over) = channel();
-        scope.spawn(move || watch(over));
+        let watching = std::thread::Builder::new().spawn_scoped(scope, move || watch(over));
+        watching.map_err(called(|| "clone3 of a thread".to_owned()))?;
         let done = act();
         drop(busy);
         done
@@ -316,9 +317,11 @@ fn fetch_layers(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..PARALLEL.min(distinct.len()) {
-            scope.spawn(work);
+        for _ in 1..PARALLEL.min(distinct.len()) {
+            // Where there is no room for a thread, fewer layers are fetched at a time.
+            let _fewer = std::thread::Builder::new().spawn_scoped(scope, work);
         }
+        work();
     });
     if options.cancelled.load(Ordering::Relaxed) {
         return Err(Error::new(Kind::Cancelled, "cancelled"));

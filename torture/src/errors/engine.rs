@@ -17,8 +17,9 @@ const IMAGE: &str = "127.0.0.1:5000/busybox";
 /// What is pulled, and not there before.
 const PULLED: &str = "127.0.0.1:5000/team/plain:1";
 
-/// What has a network, a port, a volume and a name.
-const OPTIONS: &str = "--hostname box --pids-limit 50 -v data:/data -p 8080:80";
+/// What has a network, a port, a volume, a name, and limits, also those that a test sets for who makes it.
+const OPTIONS: &str =
+    "--hostname box --pids-limit 50 --ulimit nofile=100:200 --ulimit fsize=-1 -v data:/data -p 8080:80";
 
 /// All of them, with what is there before.
 pub const COMMANDS: &[(&str, Make)] = &[
@@ -49,6 +50,8 @@ impl OfEngine {
     fn boxed(arguments: &Arguments, command: &'static str, runs: bool) -> Box<dyn Subject> {
         let host = Host::root(&arguments.programs.join("devoxx-container"));
         let registry = Registry::start(&host);
+        // Of their own, so that there can be too little of them alone.
+        host.admin("for place in $DEVOXX_ROOT $DEVOXX_RUN; do mount -t tmpfs -o mode=755,size=64m,nr_inodes=16k data $place; done");
         host.run(["pull", "-q", IMAGE]).ok();
         // The files of the network come with the first container, and stay.
         let other = ["run", "-d", "--name", "other", "-v", "kept:/data", IMAGE, "sleep", "1000"];
@@ -108,7 +111,7 @@ impl OfEngine {
     /// The facts are those of the first; what has the id of a container in it is always another.
     fn facts(&self, text: &str) -> Result<(), String> {
         let lines = facts::compared(text, &self.namespaces);
-        let found: Vec<String> = lines.iter().map(|line| without_ids(line)).collect();
+        let found: Vec<String> = lines.iter().map(|line| without_ids(&without_size(line))).collect();
         let mut expected = self.expected.borrow_mut();
         match &*expected {
             Some(expected) => facts::same(expected, &found),
@@ -158,6 +161,13 @@ impl OfEngine {
         });
         left
     }
+}
+
+/// A mount of what the engine keeps, without how large that is now.
+fn without_size(line: &str) -> String {
+    let Some((mount, options)) = line.split_once(" - tmpfs data ") else { return line.to_owned() };
+    let kept = options.split(',').filter(|one| !one.starts_with("size=") && !one.starts_with("nr_inodes="));
+    format!("{mount} - tmpfs data {}", kept.collect::<Vec<_>>().join(","))
 }
 
 /// A line with `ID` in the place of what looks like the id of a container, whole or short.
@@ -262,6 +272,13 @@ impl Subject for OfEngine {
         }
     }
 
+    fn resume(&self) {
+        if self.command == "pull" {
+            // It goes on with the layers of the one before.
+            self.called(&["pull", "-q", PULLED]).ok();
+        }
+    }
+
     fn cleaned(&self) -> Vec<String> {
         // One `rm -f`, of what there is.
         let mut failed = Vec::new();
@@ -300,6 +317,8 @@ mod tests {
     fn ids_are_taken_for_one_another() {
         let id = "0123456789abcdef".repeat(4);
         assert_eq!(without_ids(&format!("/c/{id}/x {} y", &id[..12])), "/c/ID/x ID y");
+        let line = "mount /x /data rw - tmpfs data rw,size=2056k,nr_inodes=16384,mode=755";
+        assert_eq!(without_size(line), "mount /x /data rw - tmpfs data rw,mode=755");
         assert_eq!(without_ids("Cap: 00000000a80425fb deadbeef"), "Cap: 00000000a80425fb deadbeef");
     }
 }

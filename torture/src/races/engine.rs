@@ -1,6 +1,6 @@
 //! The races of the engine: what it puts into a container, what it makes there for it, and what `cp` takes out.
 
-use super::{Told, UNTIL_WON, tally_or};
+use super::{Row, Told, UNTIL_WON, tally_or};
 use crate::arguments::Arguments;
 use crate::canary::Canary;
 use crate::storm::{Exchanged, Tally, Turn, storm};
@@ -199,8 +199,8 @@ impl Race {
         tally
     }
 
-    /// A row of the report, and whether it is as it must be.
-    fn row(&self, arguments: &Arguments, times: u32) -> (Vec<String>, bool) {
+    /// Its row of the report.
+    fn row(&self, arguments: &Arguments, times: u32) -> Row {
         let told = Told::of(self.what, tally_or(|| self.run(&arguments.programs, None, times)));
         let without = |mutant| {
             let programs = arguments.mutants.as_deref()?;
@@ -211,7 +211,7 @@ impl Race {
 }
 
 /// A row for each.
-pub fn rows(arguments: &Arguments, times: u32) -> Vec<(Vec<String>, bool)> {
+pub fn rows(arguments: &Arguments, times: u32) -> Vec<Row> {
     let wanted = RACES.iter().filter(|race| arguments.wants(race.what));
     wanted.map(|race| race.row(arguments, times)).collect()
 }
