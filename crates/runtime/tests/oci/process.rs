@@ -240,12 +240,15 @@ import ctypes, time
 call, count = ctypes.CDLL(None).syscall, 0
 while call({number}, b'user', str(count).encode(), b'x', ctypes.c_size_t(1), -2) > 0: count += 1
 print(count, flush=True)
-time.sleep(1000)
+while True:
+    time.sleep(0.01)
+    call({number}, b'user', str(count).encode(), b'x', ctypes.c_size_t(1), -2) > 0 and (count := count + 1)
 END
         setpriv --reuid={user} --regid={user} --clear-groups python3 /tmp/fill >/tmp/filled 2>&1 &
         until test -s /tmp/filled; do sleep 0.05; done"
     ));
-    assert!(warning(), "{} keys", oci.host.admin("cat /tmp/filled").line());
+    // The kernel gives back what the first container had at a time of its own (key_garbage_collector).
+    assert!((0..50).any(|_| warning()), "{} keys", oci.host.admin("cat /tmp/filled").line());
 }
 
 /// The set that an image of setuid programs lives by, and its refusal: the same program may or may not.
