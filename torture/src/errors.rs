@@ -75,38 +75,29 @@ pub type Make = fn(&Arguments) -> Box<dyn Subject>;
 
 /// Every command of the runtime.
 pub fn part(arguments: &Arguments) -> Section {
-    let section = Section { name: "errors", title: "Errors at system calls of the runtime", ..empty() };
+    let section = Section::new("errors", "Errors at system calls of the runtime", COLUMNS);
     swept(arguments, section, &runtime::commands(), QUICK)
 }
 
 /// Every command of the engine that has to do with containers, images and volumes.
 pub fn part_of_engine(arguments: &Arguments) -> Section {
-    let section = Section { name: "engine-errors", title: "Errors at system calls of the engine", ..empty() };
+    let section = Section::new("engine-errors", "Errors at system calls of the engine", COLUMNS);
     swept(arguments, section, engine::COMMANDS, QUICK_OF_ENGINE)
 }
 
-fn empty() -> Section {
-    Section {
-        name: "",
-        title: "",
-        columns: &[
-            "command",
-            "calls",
-            "injections",
-            "succeeded",
-            "refused",
-            "of them without the errno",
-            "hung",
-            "panicked",
-            "left something",
-            "wrong",
-        ],
-        figures: String::new(),
-        rows: Vec::new(),
-        notes: Vec::new(),
-        wrong: Vec::new(),
-    }
-}
+/// What is counted of each.
+const COLUMNS: &[&str] = &[
+    "command",
+    "calls",
+    "injections",
+    "succeeded",
+    "refused",
+    "of them without the errno",
+    "hung",
+    "panicked",
+    "left something",
+    "wrong",
+];
 
 #[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
 fn swept(arguments: &Arguments, mut section: Section, commands: &[(&str, Make)], quick: u64) -> Section {

@@ -63,38 +63,28 @@ fn script(text: &str, amount: u32) -> String {
 
 /// Every resource, with every command of the runtime.
 pub fn part(arguments: &Arguments) -> Section {
-    let section = Section { name: "limits", title: "Resources that run out", ..empty() };
+    let section = Section::new("limits", "Resources that run out", COLUMNS);
     swept(arguments, section, &runtime::commands(), runtime::RESOURCES)
 }
 
 /// Every resource, with every command of the engine that has to do with containers, images and volumes.
 pub fn part_of_engine(arguments: &Arguments) -> Section {
-    let section =
-        Section { name: "engine-limits", title: "Resources that run out for the engine", ..empty() };
+    let section = Section::new("engine-limits", "Resources that run out for the engine", COLUMNS);
     swept(arguments, section, engine::COMMANDS, engine::RESOURCES)
 }
 
-fn empty() -> Section {
-    Section {
-        name: "",
-        title: "",
-        columns: &[
-            "too little of",
-            "commands",
-            "succeeded",
-            "refused",
-            "killed by the kernel for it",
-            "hung",
-            "panicked",
-            "left something",
-            "wrong",
-        ],
-        figures: String::new(),
-        rows: Vec::new(),
-        notes: Vec::new(),
-        wrong: Vec::new(),
-    }
-}
+/// What is counted of each.
+const COLUMNS: &[&str] = &[
+    "too little of",
+    "commands",
+    "succeeded",
+    "refused",
+    "killed by the kernel for it",
+    "hung",
+    "panicked",
+    "left something",
+    "wrong",
+];
 
 #[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
 fn swept(

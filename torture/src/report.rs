@@ -58,6 +58,12 @@ pub struct Section {
 }
 
 impl Section {
+    /// A table without rows.
+    pub fn new(name: &'static str, title: &'static str, columns: &'static [&'static str]) -> Self {
+        let (figures, rows) = (String::new(), Vec::new());
+        Self { name, title, columns, rows, figures, notes: Vec::new(), wrong: Vec::new() }
+    }
+
     fn markdown(&self) -> String {
         let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
         let mut text = format!("## {}\n\n{}\n\n", self.title, self.figures);
