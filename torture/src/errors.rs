@@ -13,8 +13,12 @@ use crate::replay::tried;
 use crate::report::Section;
 use names::Names;
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::available_parallelism;
 use std::time::Duration;
 use testkit::Host;
 use testkit::injector::{Errno, Injected, inject};
@@ -99,27 +103,68 @@ const COLUMNS: &[&str] = &[
     "wrong",
 ];
 
+/// Of more errors than these of one command, several hosts do a share each.
+const SHARED: u64 = 200;
+/// So many.
+const SHARES: usize = 8;
+
+/// A part of what one command meets.
+struct Job<'a> {
+    command: &'static str,
+    make: Make,
+    /// Which of the commands it is.
+    turn: u64,
+    /// How many errors the command meets in all shares together.
+    most: Option<u64>,
+    /// Which of them: from this one on, each so many.
+    first: usize,
+    step: usize,
+    names: &'a Names,
+}
+
+/// Sweeps over all that are asked for, on all processors.
 #[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
-fn swept(arguments: &Arguments, mut section: Section, commands: &[(&str, Make)], quick: u64) -> Section {
+fn swept(
+    arguments: &Arguments,
+    mut section: Section,
+    commands: &[(&'static str, Make)],
+    quick: u64,
+) -> Section {
     let names = Names::read();
-    let (mut injections, mut found) = (0, 0);
-    for (turn, (command, make)) in commands.iter().enumerate() {
-        if !arguments.wants(command) {
-            continue;
+    let most = arguments.errors.or(arguments.quick.then_some(quick));
+    let step = if most.is_none_or(|most| most > SHARED) { SHARES } else { 1 };
+    let wanted = commands.iter().filter(|(command, _)| arguments.wants(command));
+    let jobs: Vec<Job<'_>> = wanted
+        .zip(0..)
+        .flat_map(|((command, make), turn)| {
+            let names = &names;
+            (0..step).map(move |first| Job { command, make: *make, turn, most, first, step, names })
+        })
+        .collect();
+    let next = AtomicUsize::new(0);
+    let all: Mutex<BTreeMap<u64, (&str, Swept)>> = Mutex::default();
+    let work = || {
+        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut swept = Swept::default();
+            let panicked = tried(|| sweep(&mut swept, &*(job.make)(arguments), job));
+            let panicked = panicked.map(|words| (What::Wrong, format!("the sweep itself: {words}")));
+            swept.found.extend(panicked);
+            eprintln!("{}", swept.row(job.command).join(" "));
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(job.turn).or_insert_with(|| (job.command, Swept::default())).1.add(swept);
         }
-        let mut swept = Swept::default();
-        let most = arguments.errors.or(arguments.quick.then_some(quick));
-        let panicked = tried(|| sweep(&mut swept, &*make(arguments), &names, most, turn as u64));
-        panicked.into_iter().for_each(|words| swept.find(What::Wrong, format!("the sweep itself: {words}")));
-        let row = swept.row(command);
-        eprintln!("{}", row.join(" "));
+    };
+    let processors = available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| (0..processors).for_each(|_| drop(scope.spawn(work))));
+    let (mut injections, mut found) = (0, 0);
+    for (command, swept) in all.into_inner().unwrap_or_else(PoisonError::into_inner).into_values() {
         if swept.injections == 0 {
             section.wrong.push(format!("{command}: met no error"));
         }
         injections += swept.injections;
         found += swept.findings().count();
         section.wrong.extend(swept.findings().take(SHOWN).map(|finding| format!("{command}, {finding}")));
-        section.rows.push(row);
+        section.rows.push(swept.row(command));
     }
     section.figures = format!(
         "{} commands, {injections} errors; {found} panicked, hung, left something or were wrong.",
@@ -129,7 +174,8 @@ fn swept(arguments: &Arguments, mut section: Section, commands: &[(&str, Make)],
 }
 
 #[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
-fn sweep(swept: &mut Swept, subject: &dyn Subject, names: &Names, most: Option<u64>, turn: u64) {
+fn sweep(swept: &mut Swept, subject: &dyn Subject, job: &Job<'_>) {
+    let (names, turn) = (job.names, job.turn);
     let once = |wanted: Option<(u64, Errno)>| {
         let (out, err) = subject.output();
         inject(subject.command(""), subject.program(), (&out, &err), LIMIT, wanted)
@@ -141,7 +187,7 @@ fn sweep(swept: &mut Swept, subject: &dyn Subject, names: &Names, most: Option<u
     let left = subject.cleaned();
     assert!(left.is_empty(), "without an error: {left:?}");
     swept.calls = whole.calls;
-    let mut chosen = chosen::spread(whole.calls, most, turn);
+    let mut chosen = chosen::spread(whole.calls, job.most, turn);
     if subject.holds() {
         let named = |(number, first): &(i64, u64)| (names.of(*number), *first);
         let calls: Vec<(String, u64)> = whole.kinds.iter().map(named).collect();
@@ -149,7 +195,7 @@ fn sweep(swept: &mut Swept, subject: &dyn Subject, names: &Names, most: Option<u
     }
     chosen.sort_unstable_by_key(|(call, errno)| (*call, *errno as i32));
     chosen.dedup();
-    for (call, errno) in chosen {
+    for (call, errno) in chosen.into_iter().skip(job.first).step_by(job.step) {
         let at = |met: &str| format!("{errno:?} at call {call} {met}");
         if let Err(why) = subject.prepare() {
             // The turn before this one has left it so.

@@ -72,6 +72,12 @@ const ROOTLESS: [&str; 9] = [
     "network disconnect",
 ];
 
+impl What {
+    fn needs_criu(&self) -> bool {
+        matches!(self, Self::Runtime(_, command) if command.needs_criu)
+    }
+}
+
 /// All rows that are asked for.
 fn rows(arguments: &Arguments) -> Vec<Row> {
     let mut rows = Vec::new();
@@ -112,10 +118,24 @@ fn rows(arguments: &Arguments) -> Vec<Row> {
     rows
 }
 
-/// Sweeps over all commands, on all processors; and what is to be said of it.
-#[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
+/// Sweeps over all commands but those that need CRIU; and what is to be said of it.
 pub fn all(arguments: &Arguments) -> (Vec<Swept>, Vec<String>) {
-    let (rows, mut notes) = without_criu(rows(arguments), arguments);
+    sweep_all(rows(arguments).into_iter().filter(|row| !row.what.needs_criu()).collect())
+}
+
+/// Sweeps over those that need CRIU; why not, where it does not work.
+pub fn with_criu(arguments: &Arguments) -> Result<(Vec<Swept>, Vec<String>), String> {
+    let checked = Host::root(&arguments.programs.join("devoxx-runtime")).sh("criu check");
+    if checked.code != 0 {
+        return Err(checked.stderr.lines().next().unwrap_or("criu check fails").to_owned());
+    }
+    Ok(sweep_all(rows(arguments).into_iter().filter(|row| row.what.needs_criu()).collect()))
+}
+
+/// Sweeps over some, on all processors.
+#[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
+fn sweep_all(rows: Vec<Row>) -> (Vec<Swept>, Vec<String>) {
+    let mut notes = Vec::new();
     let jobs: Vec<(usize, u64)> = rows
         .iter()
         .enumerate()
@@ -170,21 +190,6 @@ pub fn all(arguments: &Arguments) -> (Vec<Swept>, Vec<String>) {
 
 fn processors() -> usize {
     available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// Without the commands that need CRIU where that does not work.
-fn without_criu(rows: Vec<Row>, arguments: &Arguments) -> (Vec<Row>, Vec<String>) {
-    let needs = |row: &Row| matches!(&row.what, What::Runtime(_, command) if command.needs_criu);
-    if !rows.iter().any(needs) {
-        return (rows, Vec::new());
-    }
-    let checked = Host::root(&arguments.programs.join("devoxx-runtime")).sh("criu check");
-    if checked.code == 0 {
-        return (rows, Vec::new());
-    }
-    let why = checked.stderr.lines().next().unwrap_or("criu check fails").to_owned();
-    let note = format!("checkpoint and restore are not swept: CRIU does not work on this kernel ({why}).");
-    (rows.into_iter().filter(|row| !needs(row)).collect(), vec![note])
 }
 
 /// A share of a row on a host of its own; and whether the command works at all.

@@ -1,7 +1,7 @@
 //! The parts: a name for the command line, and what makes it.
 
 use crate::arguments::Arguments;
-use crate::report::{Part, of_kills, of_replays};
+use crate::report::{Part, Section, of_kills, of_replays};
 use crate::{
     archives, chaos, crowds, cycles, descriptors, engine, flips, kills, malformed, orphans, power, races,
     replay, replays, rootless, without_openat2,
@@ -23,7 +23,14 @@ pub const ALL: &[(&str, Make)] = &[
     }),
     ("kills", |arguments| {
         let (swept, notes) = kills::all(arguments);
-        of_kills(&swept, &notes)
+        of_kills("kills", "Kills at the stops of system calls", &swept, &notes)
+    }),
+    ("checkpoints", |arguments| {
+        let title = "Kills of checkpoint and restore";
+        match kills::with_criu(arguments) {
+            Ok((swept, notes)) => of_kills("checkpoints", title, &swept, &notes),
+            Err(why) => without_criu("checkpoints", title, &why),
+        }
     }),
     ("engine", |arguments| engine::part(arguments).part()),
     ("descriptors", |arguments| descriptors::part(arguments).part()),
@@ -47,6 +54,13 @@ pub const ALL: &[(&str, Make)] = &[
     ("archives", |arguments| archives::part(arguments).part()),
     ("malformed", |arguments| malformed::part(arguments).part()),
 ];
+
+fn without_criu(name: &'static str, title: &'static str, why: &str) -> Part {
+    let figures = format!(
+        "Not here: CRIU does not work on this kernel ({why}). `make torture-vm` has one where it does."
+    );
+    Section { figures, ..Section::new(name, title, &["program", "command"]) }.part()
+}
 
 /// The names of all, in the order of the report.
 pub fn names() -> impl Iterator<Item = &'static str> {

@@ -159,9 +159,8 @@ pub fn of_replays(name: &'static str, title: &str, told: &[Told]) -> Part {
     }
 }
 
-/// The kills as a part, with what is to be said of them.
-pub fn of_kills(swept: &[Swept], notes: &[String]) -> Part {
-    let title = "Kills at the stops of system calls".to_owned();
+/// Kills as a part, with what is to be said of them.
+pub fn of_kills(name: &'static str, title: &str, swept: &[Swept], notes: &[String]) -> Part {
     let figures = figures_of_kills(swept);
     let mut text = format!("## {title}\n\n{figures}\n\n");
     text += "| program | command | stops | moments | kills | hung | left something | id not usable |\n";
@@ -197,7 +196,8 @@ pub fn of_kills(swept: &[Swept], notes: &[String]) -> Part {
         tally.hung.iter().take(3).for_each(|when| say(when, "it hangs"));
         tally.unusable.iter().take(3).for_each(|when| say(when, "its id cannot be used again"));
     }
-    Part { name: "kills", title, figures, text, json: swept.iter().map(Swept::json).collect(), wrong }
+    let title = title.to_owned();
+    Part { name, title, figures, text, json: swept.iter().map(Swept::json).collect(), wrong }
 }
 
 /// Ours in a line, and the peers beside them.

@@ -99,7 +99,7 @@ pub struct Met {
 /// What became of a program, one of whose calls failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Injected {
-    /// How many calls there were that count, until the command that was typed had ended.
+    /// How many calls there were that count, until the command that was typed had ended, or one of them failed.
     pub calls: u64,
     /// Their numbers, and the first argument of each.
     pub kinds: Vec<(i64, u64)>,
@@ -197,6 +197,10 @@ impl AtStops for Injector {
 
     fn executed(&mut self, pid: Pid) {
         self.beginning.insert(pid);
+    }
+
+    fn is_done(&self) -> bool {
+        self.met.is_some() && self.failing.is_none()
     }
 }
 

@@ -51,7 +51,7 @@ impl std::fmt::Display for When {
 /// What became of a program that was traced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traced {
-    /// How many stops of system calls there were until the command that was typed had ended.
+    /// How many stops of system calls there were until the command that was typed had ended, or somebody was killed.
     pub stops: u64,
     /// How many of them were moments.
     pub moments: u64,
@@ -96,6 +96,10 @@ impl AtStops for StopKiller {
         if let Some((_, victim)) = self.kill_at.filter(is_now) {
             self.killed |= killed(tracer, victim);
         }
+    }
+
+    fn is_done(&self) -> bool {
+        self.killed
     }
 }
 

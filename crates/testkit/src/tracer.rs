@@ -26,6 +26,11 @@ pub(crate) trait AtStops {
 
     /// It has executed the program, anew perhaps.
     fn executed(&mut self, _pid: Pid) {}
+
+    /// Whether nothing is done at any stop from now on: then nobody stops any more.
+    fn is_done(&self) -> bool {
+        false
+    }
 }
 
 /// How the command that was typed has ended.
@@ -150,10 +155,10 @@ impl Tracer {
                     if self.ours.contains(&pid) {
                         stops.stop(self, pid);
                     }
-                    go_on(pid, None);
+                    go_on(pid, None, stops);
                 }
                 WaitStatus::PtraceEvent(pid, _, event) => self.event(pid, event, stops),
-                WaitStatus::Stopped(pid, signal) => go_on(pid, Some(signal)),
+                WaitStatus::Stopped(pid, signal) => go_on(pid, Some(signal), stops),
                 _ => {}
             }
         }
@@ -180,7 +185,7 @@ impl Tracer {
             }
             _ => {}
         }
-        go_on(pid, None);
+        go_on(pid, None, stops);
     }
 
     /// Whether a process executes the program: under its name, as the sealed copy that some make of themselves (`/memfd:NAME`), or as
@@ -198,6 +203,7 @@ impl Tracer {
 }
 
 /// Lets it run to its next stop. It may have been killed meanwhile: its end is what comes next then.
-fn go_on(pid: Pid, signal: Option<Signal>) {
-    ptrace::syscall(pid, signal).ok();
+fn go_on(pid: Pid, signal: Option<Signal>, stops: &impl AtStops) {
+    let next = if stops.is_done() { ptrace::cont } else { ptrace::syscall };
+    next(pid, signal).ok();
 }

@@ -46,6 +46,16 @@ impl Swept {
         std::iter::once(command.to_owned()).chain(numbers).collect()
     }
 
+    /// Takes in what another host has found of the same command.
+    pub fn add(&mut self, other: Self) {
+        self.calls = self.calls.max(other.calls);
+        self.injections += other.injections;
+        self.succeeded += other.succeeded;
+        self.refused += other.refused;
+        self.unnamed += other.unnamed;
+        self.found.extend(other.found);
+    }
+
     /// Takes in what was found.
     pub fn find(&mut self, what: What, text: String) {
         self.found.push((what, text));
