@@ -9,7 +9,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 .DEFAULT_GOAL := build
 # Setup comes before the fixtures, and the style before the tests.
 .NOTPARALLEL:
-.PHONY: build help run test test-vm test-vm-v2 test-vm-engine test-vm-systemd torture torture-quick torture-docs fuzz fuzz-quick bench bench-quick bench-docs setup fixtures check fmt clean install
+.PHONY: build help run test test-vm test-vm-v2 test-vm-engine test-vm-systemd mutants torture torture-quick torture-vm torture-docs fuzz fuzz-quick bench bench-quick bench-docs setup fixtures check fmt clean install
 
 build: export DEVOXX_COMMIT ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 build: ## the release programs, in bin/ (the default)
@@ -45,8 +45,8 @@ test: setup check fixtures ## all that must hold: style, lints, then every test 
 
 test-vm: test-vm-v2 test-vm-systemd ## tests in virtual machines: both of the following
 
-test-vm-v2: fixtures ## the runtime's tests with cgroup v2 alone and every controller (TESTS=words to choose)
-	VM_PROGRAMS="kernel oci" tests/vm.sh $(TESTS)
+test-vm-v2: fixtures ## with cgroup v2 alone and every controller: those of the runtime's tests that are about the kernel (TESTS=:: all)
+	VM_PROGRAMS="kernel oci" tests/vm.sh $(or $(TESTS),cgroups:: devices:: image:: lifecycle::)
 
 test-vm-engine: fixtures ## the engine's that depend on the kernel, in the same machine (TESTS=words to choose)
 	VM_PROGRAMS=e2e tests/vm.sh $(or $(TESTS),limits:: rootless:: options:: lifecycle:: scenario:: ends:: userns cdi::)
@@ -59,9 +59,14 @@ test-vm-systemd: ## containers as units of systemd, on cgroup v2 and v1; with Ap
 	VM_KERNEL_ARGUMENTS="systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1" \
 	    tests/vm-systemd.sh tests/vm-units-v1.sh "$(TARGET)/debug/devoxx-runtime"
 
-torture: setup fixtures ## escapes replayed, each shown able to fail; kills at every moment, errors, crowds, chaos (WORKS=parts, KILLS=N, SEED=N; a day)
+# In the place of the others, since all that they are made of is there already.
+mutants: ## the programs of a debug build, and beside them those from which a defence can be left out
+	$(CARGO) build --workspace --bins --features devoxx-runtime/all_mutants,devoxx-container/all_mutants
+	@mkdir -p "$(TARGET)/mutants/debug"
+	install -m 755 "$(TARGET)/debug/devoxx-runtime" "$(TARGET)/debug/devoxx-container" "$(TARGET)/mutants/debug"
 	$(CARGO) build --workspace --bins
-	$(CARGO) build -p devoxx-runtime -p devoxx-container --features all_mutants --target-dir "$(TARGET)/mutants"
+
+torture: setup fixtures mutants ## escapes replayed, each shown able to fail; kills at every moment, errors, crowds, chaos (WORKS=parts, KILLS=N, SEED=N; a day)
 	$(SUDO) "$(TARGET)/debug/torture" --programs "$(TARGET)/debug" --mutants "$(TARGET)/mutants/debug" \
 		--out "$(TARGET)/torture$(if $(QUICK),-quick)" $(if $(KILLS),--kills $(KILLS)) $(if $(ERRORS),--errors $(ERRORS)) $(if $(STARTS),--starts $(STARTS)) \
 		$(if $(SEED),--seed $(SEED)) $(if $(QUICK),--quick) $(WORKS)
@@ -69,8 +74,11 @@ torture: setup fixtures ## escapes replayed, each shown able to fail; kills at e
 torture-quick: ## the same in minutes: every replay, and each command killed a few times
 	$(MAKE) --no-print-directory torture KILLS=12 QUICK=1
 
+torture-vm: fixtures ## kills of checkpoint and restore, in a virtual machine where CRIU works (KILLS=N, at most 100 without)
+	VM_PROGRAMS=torture tests/vm.sh --kills $(or $(KILLS),100) checkpoints
+
 torture-docs: ## docs/security.md: of each part its last run in the long form, or in the short one
-	"$(TARGET)/debug/torture" --publish docs "$(TARGET)/torture" "$(TARGET)/torture-quick"
+	"$(TARGET)/debug/torture" --publish docs "$(TARGET)/torture-vm" "$(TARGET)/torture" "$(TARGET)/torture-quick"
 
 fuzz: ## every reader of foreign input under libFuzzer, each for MINUTES (60), what is found kept (TARGETS=words to choose)
 	MINUTES=$(or $(MINUTES),60) fuzz/run.sh $(TARGETS)
@@ -88,9 +96,7 @@ bench: setup build fixtures ## every runtime and engine of this machine beside t
 bench-docs: ## docs/performance.md and its picture, from the last `make bench`
 	"$(TARGET)/release/bench" --publish "$(TARGET)/bench" docs
 
-bench-quick: fixtures ## the same once, unoptimized, to see that it works: of its figures none means anything
-	$(CARGO) build --workspace --bins
-	$(CARGO) build -p devoxx-runtime -p devoxx-container --features all_mutants --target-dir "$(TARGET)/mutants"
+bench-quick: fixtures mutants ## the same once, unoptimized, to see that it works: of its figures none means anything
 	$(SUDO) "$(TARGET)/debug/bench" --rounds 1 --alive 10 --starts 10 --pulls 1 --layers 2 --kept 2 --idle 1 \
 		--debian "$(TARGET)/testkit/debian-12.tar" --unattested "$(TARGET)/mutants/debug/devoxx-runtime" \
 		--out "$(TARGET)/bench-quick" >"$(TARGET)/testkit/bench-quick.log"

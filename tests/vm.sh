@@ -106,24 +106,29 @@ mkdir -p "$out/bin"
 cp "$engine" "$out/bin/e2e"
 cp "$runtime" "$out/bin/oci"
 cp "$cgroup" "$out/bin/kernel"
-cp "$(dirname "$engine")/../devoxx-container" "$(dirname "$runtime")/../devoxx-runtime" "$out/bin/"
+cp "$(dirname "$engine")/../devoxx-container" "$(dirname "$runtime")/../devoxx-runtime" "$(dirname "$runtime")/../torture" "$out/bin/"
+# What is told is written where it is, and nothing else is.
+reports=$(realpath -m "${CARGO_TARGET_DIR:-target}")/torture-vm
+mkdir -p "$reports"
 # What looks through the whole of the machine's files takes minutes there, and is about no kernel; and /usr is a mount of
 # its own there, which a scratch copy leaves out.
 run() {
     printf '%q ' env DEVOXX_TESTKIT_DISK=/run/store "DEVOXX_CONTAINER=$out/bin/devoxx-container" \
         "DEVOXX_RUNTIME=$out/bin/devoxx-runtime" "$out/bin/$1" --test-threads 2 "${@:2}"
 }
-# Each is run, whatever came of the one before. VM_PROGRAMS chooses among them; with words to choose tests by, those of the cgroups
-# are left out. As a file: several shells stand between this one and that in the virtual machine.
+# Each is run, whatever came of the one before. VM_PROGRAMS chooses among them; with words to choose tests by and without it, those of the
+# cgroups are left out. As a file: several shells stand between this one and that in the virtual machine.
 {
     echo 'code=0'
     for program in ${VM_PROGRAMS:-kernel oci e2e}; do
         case $program in
         kernel)
-            [[ $# -gt 0 || ${VM_CGROUPS:-v2} == v1 ]] || echo "$out/bin/kernel --exact inside_v2 --ignored || code=1"
+            [[ $# -gt 0 && -z ${VM_PROGRAMS:-} || ${VM_CGROUPS:-v2} == v1 ]] || echo "$out/bin/kernel --exact inside_v2 --ignored || code=1"
             ;;
         # Bad input is no matter of the kernel, and takes as long as all the rest.
         oci) echo "$(run oci --skip malformed:: "$@") || code=1" ;;
+        # Its words are those of torture.
+        torture) printf '%q ' "$out/bin/torture" --programs "$out/bin" --out "$reports" "$@" && echo '|| code=1' ;;
         e2e) echo "$(run e2e --skip broken_blobs --skip try_to_leave --skip scratch_copy "$@") || code=1" ;;
         esac
     done
@@ -132,7 +137,7 @@ run() {
 command=$(printf '%q ' env "VM_CGROUPS=${VM_CGROUPS:-v2}" "$PWD/tests/vm.sh" inside bash "$out/all")
 boot=$(printf '%q ' "${sudo[@]}" env "PYTHONPATH=$out/vng" "PATH=$out/vng/bin:$PATH" vng \
     --run "$(echo "$out"/kernel/boot/vmlinuz-*)" --disable-kvm --force-9p --disable-microvm \
-    --user root --cpus 2 --memory 4G --cwd "$PWD" --verbose -- "$command")
+    --rwdir "$reports" --user root --cpus 2 --memory 4G --cwd "$PWD" --verbose -- "$command")
 # It wants a terminal, its output is that of the kernel's console, and its exit code says nothing of the program's.
 log=$out/log
 script -qec "$boot" /dev/null </dev/null 2>&1 | sed -u -e 's/\x1b\[[0-9;?]*[a-zA-Z]//g' -e 's/\r//g' >"$log" || true
