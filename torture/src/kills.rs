@@ -72,9 +72,24 @@ const ROOTLESS: [&str; 9] = [
     "network disconnect",
 ];
 
+/// What is swept together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// The commands of a runtime, ours and the peers'.
+    Runtime,
+    /// Those of them that are CRIU's work.
+    WithCriu,
+    /// The commands of the engine.
+    Engine,
+}
+
 impl What {
-    fn needs_criu(&self) -> bool {
-        matches!(self, Self::Runtime(_, command) if command.needs_criu)
+    fn group(&self) -> Group {
+        match self {
+            Self::Runtime(_, command) if command.needs_criu => Group::WithCriu,
+            Self::Runtime(..) => Group::Runtime,
+            Self::Engine(..) | Self::EngineRootless(..) => Group::Engine,
+        }
     }
 }
 
@@ -118,23 +133,16 @@ fn rows(arguments: &Arguments) -> Vec<Row> {
     rows
 }
 
-/// Sweeps over all commands but those that need CRIU; and what is to be said of it.
-pub fn all(arguments: &Arguments) -> (Vec<Swept>, Vec<String>) {
-    sweep_all(rows(arguments).into_iter().filter(|row| !row.what.needs_criu()).collect())
-}
-
-/// Sweeps over those that need CRIU; why not, where it does not work.
-pub fn with_criu(arguments: &Arguments) -> Result<(Vec<Swept>, Vec<String>), String> {
+/// Why there is no CRIU to work with, where it does not.
+pub fn without_criu(arguments: &Arguments) -> Option<String> {
     let checked = Host::root(&arguments.programs.join("devoxx-runtime")).sh("criu check");
-    if checked.code != 0 {
-        return Err(checked.stderr.lines().next().unwrap_or("criu check fails").to_owned());
-    }
-    Ok(sweep_all(rows(arguments).into_iter().filter(|row| row.what.needs_criu()).collect()))
+    (checked.code != 0).then(|| checked.stderr.lines().next().unwrap_or("criu check fails").to_owned())
 }
 
-/// Sweeps over some, on all processors.
+/// Sweeps over a group, on all processors; and what is to be said of it.
 #[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
-fn sweep_all(rows: Vec<Row>) -> (Vec<Swept>, Vec<String>) {
+pub fn all(arguments: &Arguments, group: Group) -> (Vec<Swept>, Vec<String>) {
+    let rows: Vec<Row> = rows(arguments).into_iter().filter(|row| row.what.group() == group).collect();
     let mut notes = Vec::new();
     let jobs: Vec<(usize, u64)> = rows
         .iter()

@@ -1,6 +1,7 @@
 //! The parts: a name for the command line, and what makes it.
 
 use crate::arguments::Arguments;
+use crate::kills::Group;
 use crate::report::{Part, Section, of_kills, of_replays};
 use crate::{
     archives, chaos, crowds, cycles, descriptors, engine, flips, kills, malformed, orphans, power, races,
@@ -21,16 +22,16 @@ pub const ALL: &[(&str, Make)] = &[
         let told = replay::all(arguments, replays::ATTESTED, "attestation");
         of_replays("attestation", "What is read again before a command may run", &told)
     }),
-    ("kills", |arguments| {
-        let (swept, notes) = kills::all(arguments);
-        of_kills("kills", "Kills at the stops of system calls", &swept, &notes)
-    }),
+    ("kills", |arguments| kills_of("kills", "Kills of the runtime's commands", arguments, Group::Runtime)),
     ("checkpoints", |arguments| {
         let title = "Kills of checkpoint and restore";
-        match kills::with_criu(arguments) {
-            Ok((swept, notes)) => of_kills("checkpoints", title, &swept, &notes),
-            Err(why) => without_criu("checkpoints", title, &why),
+        match kills::without_criu(arguments) {
+            Some(why) => without_criu("checkpoints", title, &why),
+            None => kills_of("checkpoints", title, arguments, Group::WithCriu),
         }
+    }),
+    ("engine-kills", |arguments| {
+        kills_of("engine-kills", "Kills of the engine's commands", arguments, Group::Engine)
     }),
     ("engine", |arguments| engine::part(arguments).part()),
     ("descriptors", |arguments| descriptors::part(arguments).part()),
@@ -54,6 +55,11 @@ pub const ALL: &[(&str, Make)] = &[
     ("archives", |arguments| archives::part(arguments).part()),
     ("malformed", |arguments| malformed::part(arguments).part()),
 ];
+
+fn kills_of(name: &'static str, title: &str, arguments: &Arguments, group: Group) -> Part {
+    let (swept, notes) = kills::all(arguments, group);
+    of_kills(name, title, &swept, &notes)
+}
 
 fn without_criu(name: &'static str, title: &'static str, why: &str) -> Part {
     let figures = format!(

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
 /// What keeps all processors busy by itself, or has to have one for whoever races against it.
-const ALONE: [&str; 7] = ["kills", "checkpoints", "engine", "crowds", "races", "errors", "engine-errors"];
+const ALONE: [&str; 8] =
+    ["kills", "checkpoints", "engine-kills", "engine", "crowds", "races", "errors", "engine-errors"];
 
 /// Runs all that is asked for, as many at a time as there are processors; what is not as it must be.
 #[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
