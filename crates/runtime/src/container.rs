@@ -10,15 +10,15 @@ use crate::channel::{Channel, Heard, Message, pair};
 use crate::criu::descriptors;
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::hooks::Hooks;
-use crate::init::Seen;
 use crate::init::host_proc::HostProc;
 use crate::init::mounts::{Opened, open_in_parent};
+use crate::init::{self, Seen};
 use crate::net_devices::{self, NetDevice};
 use crate::plan::Plan;
 use crate::rdt::Wish;
 use crate::state::{self, Init, Phase, Record, Status};
 use crate::steps::step;
-use crate::{gate, id_map, namespace, notify, stage};
+use crate::{gate, id_map, namespace, notify, own_calls, stage};
 use cgroup::systemd::Held;
 use cgroup::{Cgroup, Entry};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -117,6 +117,8 @@ pub struct Given<'a> {
 /// # Errors
 /// `Exists` when the id is taken: then nothing is touched. Any other error leaves nothing behind.
 pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>) -> Result<Launch> {
+    let start = own_calls::Start { gate: given.gate, at_once: init::starts_at_once(plan) };
+    own_calls::check(&plan.process, &plan.seccomp, start)?;
     let rdt = plan.rdt.as_ref().map(Wish::place).transpose()?;
     let (config_kept, maker) = (given.config.is_some(), Init::of_this_process()?);
     let record = Record { config_kept, maker, rdt, ..Record::of(plan, cgroup) };

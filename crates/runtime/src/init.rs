@@ -241,17 +241,17 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     let given = process::Given {
         identity: &identity,
         terminal: pty,
-        seccomp: &plan.seccomp,
         host_proc,
         keyring,
         enters: false,
+        at_once: starts_at_once(plan),
         label,
         let_go: &let_go,
     };
-    let command = step(
+    let taken = step(
         "limits, user, capabilities, label, filter of system calls",
         "prlimit(2), setresuid(2), capset(2), seccomp(2)",
-        || process::take_on(process, given, channel),
+        || process::take_on((process, &plan.seccomp), given, channel),
     )?;
 
     channel.send(&Message::Ready, None)?;
@@ -264,9 +264,15 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         plan.hooks.run("startContainer", &plan.hooks.start_container, &state)?;
     }
     if process.reaper {
-        return reaper::attend(channel, |channel| report(channel, exec::execute(process, &command)));
+        return reaper::attend(channel, |channel| report(channel, taken.execute(channel)));
     }
-    Err(exec::execute(process, &command))
+    Err(taken.execute(channel))
+}
+
+/// Whether nothing but the execve comes after the word to start: no hook, which may be a program of the container's, and no small init,
+/// which is to have the filter too.
+pub fn starts_at_once(plan: &Plan) -> bool {
+    plan.hooks.start_container.is_empty() && !plan.process.reaper
 }
 
 /// The cgroup namespace is not made with the others.

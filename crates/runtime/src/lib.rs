@@ -34,6 +34,7 @@ pub mod mounts;
 pub mod namespace;
 pub mod net_devices;
 pub mod notify;
+mod own_calls;
 pub mod own_program;
 pub mod pause;
 pub mod place;

@@ -7,11 +7,11 @@ use oci_spec::runtime::{LinuxSeccompAction as Action, LinuxSeccompFilterFlag as 
 pub(crate) const KILL_PROCESS: u32 = 0x8000_0000;
 pub(crate) const KILL_THREAD: u32 = 0;
 const TRAP: u32 = 0x0003_0000;
-const ERRNO: u32 = 0x0005_0000;
+pub(crate) const ERRNO: u32 = 0x0005_0000;
 pub(crate) const USER_NOTIF: u32 = 0x7fc0_0000;
 const TRACE: u32 = 0x7ff0_0000;
-const LOG: u32 = 0x7ffc_0000;
-const ALLOW: u32 = 0x7fff_0000;
+pub(crate) const LOG: u32 = 0x7ffc_0000;
+pub(crate) const ALLOW: u32 = 0x7fff_0000;
 
 /// EPERM.
 const EPERM: u32 = 1;

@@ -15,11 +15,13 @@ mod ranges;
 mod raw;
 mod rule;
 mod tables;
+mod verdict;
 
 pub use action::{action_names, bit_of, code_of, flags_known};
 pub use architecture::architecture_names;
 pub use default_profile::default_profile;
 pub use file::{Circumstances, File};
+pub use verdict::Verdict;
 
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction};
 use std::fmt;

@@ -4,62 +4,20 @@ mod profiles;
 
 use super::*;
 use crate::architecture::Architecture;
+use crate::verdict::Call;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 
-/// A call as a filter sees it (`struct seccomp_data`).
-#[derive(Debug, Clone, Copy)]
-struct Call {
-    number: u32,
-    architecture: u32,
-    arguments: [u64; 6],
-}
-
-impl Call {
-    fn word(&self, place: u32) -> u32 {
-        match place {
-            0 => self.number,
-            4 => self.architecture,
-            8 | 12 => 0,
-            place => {
-                let argument = self.arguments[(place as usize - 16) / 8];
-                if place % 8 == 0 { argument as u32 } else { (argument >> 32) as u32 }
-            }
-        }
-    }
-}
-
 /// Runs a program; the kernel checks that it ends.
 fn run(program: &[Instruction], call: &Call) -> u32 {
-    walk(program, call).0
+    steps(program, call).0
 }
 
 /// What a program answers, and after how many instructions.
-fn walk(program: &[Instruction], call: &Call) -> (u32, usize) {
-    let (mut at, mut a) = (0usize, 0u32);
-    let mut memory = [0u32; 16];
-    for steps in 1.. {
-        let (code, yes, no, k) = program[at];
-        at += 1;
-        let mut branch = |holds: bool| at += usize::from(if holds { yes } else { no });
-        match code {
-            0x20 => a = call.word(k),
-            0x00 => a = k,
-            0x54 => a &= k,
-            0x02 => memory[k as usize] = a,
-            0x60 => a = memory[k as usize],
-            0x05 => at += k as usize,
-            0x15 => branch(a == k),
-            0x25 => branch(a > k),
-            0x35 => branch(a >= k),
-            0x45 => branch(a & k != 0),
-            0x06 => return (k, steps),
-            other => panic!("code {other:#x}"),
-        }
-    }
-    unreachable!("a program only goes forward");
+fn steps(program: &[Instruction], call: &Call) -> (u32, usize) {
+    verdict::walk(program, call).expect("instructions that are known")
 }
 
 fn number(architecture: Architecture, name: &str) -> u32 {
@@ -480,7 +438,7 @@ fn the_default_is_short() {
     for (name, numbers) in &tables::CALLS {
         let number = numbers[Architecture::X86_64 as usize];
         let call = Call { number, architecture: Architecture::X86_64.token(), arguments: [u64::MAX; 6] };
-        let (_, steps) = walk(&program.instructions, &call);
+        let (_, steps) = steps(&program.instructions, &call);
         let most = if ["socket", "personality"].contains(name) { 50 } else { 20 };
         assert!(steps <= most, "{steps} steps for {name}");
     }

@@ -104,15 +104,15 @@ fn set_up_and_execute(
     let given = process::Given {
         identity: &identity,
         terminal: pty,
-        seccomp: &entering.seccomp,
         host_proc,
         keyring,
         enters: true,
+        at_once: true,
         label,
         // Of the host it has nothing but what it needs until its execve, and nobody can look at that.
         let_go: &|_| Ok(()),
     };
-    let command = process::take_on(process, given, channel)?;
+    let taken = process::take_on((process, &entering.seccomp), given, channel)?;
     channel.send(&Message::Ready, None)?;
     match channel.receive()? {
         Some((Message::Go, _)) => {}
@@ -121,5 +121,5 @@ fn set_up_and_execute(
     }
     set_parent_process_death_signal(None)
         .map_err(called::<Errno>(|| "prctl(PR_SET_PDEATHSIG, 0)".to_owned()))?;
-    Err(exec::execute(process, &command))
+    Err(taken.execute(channel))
 }

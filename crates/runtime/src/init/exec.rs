@@ -128,30 +128,35 @@ fn candidates(command: &str, env: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Executes the command; returns only what failed.
-pub fn execute(process: &Process, command: &Command) -> Error {
+/// Executes the command, after what comes last before it; returns only what failed.
+pub fn execute(process: &Process, command: &Command, last: impl FnOnce() -> Result<()>) -> Error {
     if !sys::mutant!("mutant_rt_13")
         && let Err(failed) = sys::close_range::cloexec_from(3 + process.preserved_fds)
     {
         return failed.into();
     }
     sys::signals::reset_for_exec();
+    if let Err(failed) = last() {
+        return failed;
+    }
     let name = &process.args[0];
     let searched = !name.contains('/');
-    let mut denied = None;
+    let (mut denied, mut missing) = (None, Vec::new());
     for path in &command.candidates {
         let failed = sys::execve::execve(path, &command.args, &command.env);
         match failed.errno {
-            Errno::NOENT | Errno::NOTDIR if !exists(path) => {}
+            // The file, or what it needs: which of them is asked when nothing was found, since the filter may end who asks.
+            Errno::NOENT | Errno::NOTDIR => missing.push((path, failed)),
             // execvp(3) goes on to the next entry of PATH and remembers that something was there.
             Errno::ACCESS if searched => denied = Some((path, failed)),
             _ => return not_executable(name, path, failed),
         }
     }
-    if let Some((path, denied)) = denied {
-        return not_executable(name, path, denied);
+    let broken = missing.into_iter().find(|(path, _)| exists(path));
+    match denied.or(broken) {
+        Some((path, failed)) => not_executable(name, path, failed),
+        None => not_found(name),
     }
-    not_found(name)
 }
 
 fn not_found(name: &str) -> Error {

@@ -6,7 +6,8 @@ use super::host_proc::HostProc;
 use super::user::Identity;
 use super::{attest, attributes, filter, label, terminal, user};
 use crate::channel::Channel;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::own_calls;
 use crate::plan::Process;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -16,23 +17,46 @@ pub struct Given<'a> {
     pub identity: &'a Identity,
     /// The container's end of its terminal.
     pub terminal: Option<OwnedFd>,
-    /// Its filter.
-    pub seccomp: &'a seccomp::Program,
     /// /proc of the host.
     pub host_proc: &'a HostProc,
     /// Its session keyring, where it was given one.
     pub keyring: Option<i64>,
     /// Whether others run already where it goes.
     pub enters: bool,
+    /// Whether nothing but the execve comes after the word to start.
+    pub at_once: bool,
     /// Its SELinux label as the kernel says it.
     pub label: Option<String>,
     /// Lets go of everything of the host but these.
     pub let_go: &'a dyn Fn(&[BorrowedFd<'_>]) -> Result<()>,
 }
 
-/// Takes all of it on; what is left is the execve.
-pub fn take_on(process: &Process, given: Given<'_>, channel: &Channel) -> Result<Command> {
-    let Given { identity, terminal, seccomp, host_proc, keyring, enters, label, let_go } = given;
+/// A process that is what it is to be.
+pub struct Taken<'a> {
+    process: &'a Process,
+    command: Command,
+    /// The filter, where it is still to be set, and what tells whether it was.
+    last: Option<(&'a seccomp::Program, attest::Status)>,
+}
+
+impl Taken<'_> {
+    /// Executes the command; returns only what failed.
+    pub fn execute(&self, channel: &Channel) -> Error {
+        exec::execute(self.process, &self.command, || {
+            let Some((seccomp, status)) = &self.last else { return Ok(()) };
+            filter(seccomp, channel)?;
+            status.has_filter(seccomp)
+        })
+    }
+}
+
+/// Takes all of it on; what is left is the execve, and right before it the filter where that may come so late.
+pub fn take_on<'a>(
+    (process, seccomp): (&'a Process, &'a seccomp::Program),
+    given: Given<'_>,
+    channel: &Channel,
+) -> Result<Taken<'a>> {
+    let Given { identity, terminal, host_proc, keyring, enters, at_once, label, let_go } = given;
     // While privileges are there that a priority takes.
     attributes::set(&process.attributes)?;
     if let Some(pty) = terminal {
@@ -70,13 +94,18 @@ pub fn take_on(process: &Process, given: Given<'_>, channel: &Channel) -> Result
     }
     let command = exec::prepare(process, identity)?;
     status.compare(process, identity, groups_set)?;
-    // Last of all: whatever could still change the process comes before the filter.
+    if own_calls::filter_is_last(process, seccomp, at_once) {
+        // Last of all: a profile has to allow the command what it needs, and nothing that is done here.
+        let last = (!seccomp.instructions.is_empty()).then_some((seccomp, status));
+        return Ok(Taken { process, command, last });
+    }
+    // Whatever could still change the process comes before the filter.
     if process.no_new_privileges {
         filter(seccomp, channel)?;
     }
     // That one which asks is there says its descriptor; who would answer for this call comes later.
     if !seccomp.instructions.is_empty() && !seccomp.notifies {
-        status.has_filter()?;
+        status.has_filter(seccomp)?;
     }
-    Ok(command)
+    Ok(Taken { process, command, last: None })
 }

@@ -425,3 +425,94 @@ fn questions_of_every_process_go_to_the_receiver() {
         assert_ne!(second["pid"], first["pid"]);
     }
 }
+
+/// What busybox calls to do nothing, and to make a directory; and of prctl(2) the name of its thread.
+const OF_BUSYBOX: [&str; 14] = [
+    "arch_prctl",
+    "brk",
+    "execve",
+    "exit_group",
+    "getrandom",
+    "getuid",
+    "mkdir",
+    "mprotect",
+    "prlimit64",
+    "readlink",
+    "rseq",
+    "set_robust_list",
+    "set_tid_address",
+    "write",
+];
+const PR_GET_NAME: u32 = 16;
+
+/// A start came after the filter: "init ended without a word" for each profile that allowed a command what it needs and nothing else, and a
+/// panic where umask(2) was not among that.
+#[test]
+fn a_profile_allows_the_command_what_it_needs_and_no_more() {
+    fn only(config: &mut Value, default: &str, calls: &[&str], args: &[&str]) {
+        config["process"]["args"] = json!(args);
+        config["process"]["noNewPrivileges"] = json!(true);
+        let name = [is(0, PR_GET_NAME)];
+        let rules = json!([{"names": calls, "action": "SCMP_ACT_ALLOW"},
+            {"names": ["prctl"], "action": "SCMP_ACT_ALLOW", "args": name}]);
+        profile(config, default, rules);
+    }
+    fn check(oci: &Oci) {
+        for default in ["SCMP_ACT_ERRNO", "SCMP_ACT_KILL_PROCESS"] {
+            let bundle = |args: &[&str]| oci.bundle(|config| only(config, default, &OF_BUSYBOX, args));
+            bundle(&["mkdir", "/tmp/made"]).try_run(&[]).ok();
+            let container = bundle(&["true"]).start(&[]);
+            container.becomes("stopped");
+            // It is in force all the same.
+            let refused = bundle(&["rmdir", "/tmp"]).try_run(&[]);
+            let code = if default == "SCMP_ACT_ERRNO" { 1 } else { 128 + 31 };
+            assert_eq!(refused.code, code, "{default}: {refused}");
+            // Nor does what comes in later need more.
+            let stays = container_that_stays(oci, default);
+            stays.call("exec", &["true"]).ok();
+            let refused = stays.call("exec", &["rmdir", "/tmp"]);
+            assert_eq!(refused.code, code, "{default}: {refused}");
+        }
+        // What the kernel says of a command is heard all the same.
+        let bundle = oci.bundle(|config| only(config, "SCMP_ACT_ERRNO", &OF_BUSYBOX, &["/bin/broken"]));
+        bundle.write("rootfs/bin/broken", "no program");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(bundle.path("rootfs/bin/broken"), mode).expect("chmod");
+        bundle.try_run(&[]).refused(&["/bin/broken", "ENOEXEC"]);
+    }
+    fn container_that_stays<'a>(oci: &'a Oci, default: &str) -> testkit::Container<'a> {
+        let calls = [&OF_BUSYBOX[..], &["clock_nanosleep", "nanosleep"]].concat();
+        oci.bundle(|config| only(config, default, &calls, &["sleep", "1000"])).start(&[])
+    }
+    check(&root());
+    check(&rootless());
+}
+
+#[test]
+fn a_profile_that_leaves_out_what_a_start_calls_is_named() {
+    fn check(oci: &Oci) {
+        let without = |calls: &[&str], no_new_privileges: bool| {
+            let rules = json!([{"names": calls, "action": "SCMP_ACT_ERRNO"}]);
+            oci.bundle(|config| {
+                config["process"]["noNewPrivileges"] = json!(no_new_privileges);
+                config["process"]["args"] = json!(["true"]);
+                profile(config, "SCMP_ACT_ALLOW", rules);
+            })
+        };
+        for call in ["setresuid", "umask", "getcwd", "sendmsg", "recvmsg", "accept4", "close_range"] {
+            without(&[call], false).try_create(&[]).refused(&["linux.seccomp", call, "noNewPrivileges"]);
+            without(&[call], true).start(&[]).becomes("stopped");
+        }
+        without(&["accept4"], false).try_run(&[]).ok();
+        for no_new_privileges in [false, true] {
+            without(&["execve"], no_new_privileges).try_create(&[]).refused(&[
+                "linux.seccomp",
+                "execve",
+                "command",
+            ]);
+        }
+        oci.assert_empty("refused profiles");
+    }
+    check(&root());
+    check(&rootless());
+}
