@@ -18,6 +18,7 @@ use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 use std::path::Path;
+use std::time::Duration;
 use sys::{Errno, called};
 
 /// The socket's name in the container's directory.
@@ -47,12 +48,24 @@ pub fn make(directory: &Path) -> Result<OwnedFd> {
     Ok(gate)
 }
 
+/// How often a failure to let somebody in is taken for a shortage that ends: of memory, of files of the whole machine.
+const RETRIES: u32 = 200;
+/// How long it is waited for each time.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// Waits at the gate, in init: the channel to who opened it.
 pub fn wait(gate: &OwnedFd) -> Result<Channel> {
+    let mut failures = 0;
     loop {
         let accepted = match rustix::net::acceptfrom_with(gate, SocketFlags::CLOEXEC) {
             Ok((accepted, _)) => accepted,
             Err(Errno::INTR | Errno::CONNABORTED) => continue,
+            // The container is there and `create` has said so: it does not end for what may be over soon (accept(2)).
+            Err(_) if failures < RETRIES => {
+                failures += 1;
+                std::thread::sleep(PAUSE);
+                continue;
+            }
             Err(errno) => return Err(called::<Errno>(|| "accept4".to_owned())(errno).into()),
         };
         let channel = Channel::of(accepted);
