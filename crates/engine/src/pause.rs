@@ -1,8 +1,8 @@
 //! `pause` and `unpause`: all processes of a container stand still; and how they do for a while, for a command that may be killed.
 
-use crate::error::{Error, Kind, Result, of_runtime};
+use crate::error::{Error, Kind, Result, of_cgroup, of_runtime};
 use crate::events;
-use crate::life::{self, Status};
+use crate::life::Status;
 use crate::paths::Paths;
 use crate::record::{self, Listed};
 use rustix::fd::{AsFd, OwnedFd};
@@ -41,18 +41,17 @@ fn that_is(paths: &Paths, wanted: &str, needed: Status) -> Result<String> {
 /// that is given is there first.
 pub fn release(paths: &Paths, id: &str, signal: Option<i32>) -> Result<()> {
     let Ok(state) = runtime::state::read(&paths.states(), id) else { return Ok(()) };
-    if !state.cgroup.as_ref().is_some_and(|cgroup| cgroup.is_frozen().unwrap_or(false)) {
-        return Ok(());
-    }
+    let frozen = |cgroup: &&cgroup::Cgroup| cgroup.is_frozen().unwrap_or(false);
+    let Some(cgroup) = state.cgroup.as_ref().filter(frozen) else { return Ok(()) };
     let pidfd = state.init.map(|init| init.open()).transpose().map_err(of_runtime)?.flatten();
     if let (Some(pidfd), Some(signal)) = (pidfd, signal) {
         // One that has just ended needs none.
         let _sent = sys::signals::send(pidfd.as_fd(), signal);
     }
-    match runtime::pause::resume(&paths.states(), id) {
+    match cgroup.thaw() {
         // It has ended, or somebody else was faster.
-        Err(_) if life::status(paths, id, &life::read(paths, id)) != Status::Paused => Ok(()),
-        other => other.map_err(of_runtime),
+        Err(_) if !frozen(&cgroup) => Ok(()),
+        other => other.map_err(of_cgroup),
     }
 }
 
