@@ -141,5 +141,5 @@ boot=$(printf '%q ' "${sudo[@]}" env "PYTHONPATH=$out/vng" "PATH=$out/vng/bin:$P
 # It wants a terminal, its output is that of the kernel's console, and its exit code says nothing of the program's.
 log=$out/log
 script -qec "$boot" /dev/null </dev/null 2>&1 | sed -u -e 's/\x1b\[[0-9;?]*[a-zA-Z]//g' -e 's/\r//g' >"$log" || true
-sed -n '/^running /,$p' "$log" | grep -v '^\['
+sed -n '/^\(running \|## \)/,$p' "$log" | grep -v '^\['
 grep -q '^vm.sh: code 0$' "$log"

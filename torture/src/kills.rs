@@ -184,10 +184,11 @@ pub fn all(arguments: &Arguments, group: Group) -> (Vec<Swept>, Vec<String>) {
     let mut kept = Vec::new();
     for (mut one, works) in swept.into_iter().zip(works) {
         if !works && !one.is_ours {
-            notes.push(format!("{} {} does not work on this machine.", one.program, one.command));
+            let why = one.tally.left.last().map(|(what, _)| format!(": {what}")).unwrap_or_default();
+            notes.push(format!("{} {} does not work on this machine{why}.", one.program, one.command));
             continue;
         }
-        if !works {
+        if !works && one.tally.left.is_empty() {
             one.tally.left.push(("it fails when nobody is killed".to_owned(), "its end".to_owned()));
         }
         kept.push(one);

@@ -12,6 +12,7 @@ use crate::tracer::{AtStops, Tracer, traced};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::path::Path;
 use std::process::Command;
 
 /// Who is killed.
@@ -71,8 +72,32 @@ pub struct Traced {
 /// Where tracing itself fails.
 #[track_caller]
 pub fn trace(command: Command, program: &str, kill_at: Option<(When, Victim)>) -> Traced {
+    killed_at(command, program, None, kill_at)
+}
+
+/// As [`trace`], with standard output and error in two files that are made for it.
+///
+/// # Panics
+/// Where tracing itself fails.
+#[track_caller]
+pub fn trace_into(
+    command: Command,
+    program: &str,
+    output: (&Path, &Path),
+    kill_at: Option<(When, Victim)>,
+) -> Traced {
+    killed_at(command, program, Some(output), kill_at)
+}
+
+#[track_caller]
+fn killed_at(
+    command: Command,
+    program: &str,
+    output: Option<(&Path, &Path)>,
+    kill_at: Option<(When, Victim)>,
+) -> Traced {
     let killer = StopKiller { kill_at, stops: 0, moments: 0, killed: false };
-    let (end, killer) = traced(command, program, None, LIMIT, killer);
+    let (end, killer) = traced(command, program, output, LIMIT, killer);
     let StopKiller { stops, moments, killed, .. } = killer;
     Traced { stops, moments, killed, code: end.code, hung: end.hung }
 }

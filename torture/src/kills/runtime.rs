@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 use testkit::deadline::poll;
-use testkit::stop_killer::trace;
+use testkit::stop_killer::trace_into;
 use testkit::sweep::{Turn, sweep};
 use testkit::{Host, Oci, Share, Tally, Victim, When};
 
@@ -51,6 +51,8 @@ pub struct Runtime<'a> {
     stays: String,
     ends: String,
     turn: u64,
+    /// What it says where it fails and nobody was killed.
+    why: String,
 }
 
 impl<'a> Runtime<'a> {
@@ -64,7 +66,7 @@ impl<'a> Runtime<'a> {
         };
         let (stays, ends) = (bundle(&["sleep", "1000"]), bundle(&["true"]));
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Self { oci, command, name, stays, ends, turn: 0 }
+        Self { oci, command, name, stays, ends, turn: 0, why: String::new() }
     }
 
     /// Kills the command at those of its stops that `share` says, with another container beside it. False where it does not work.
@@ -75,6 +77,10 @@ impl<'a> Runtime<'a> {
             self.oci.call(self.words(verb, bystander)).ok();
         }
         let works = sweep(tally, share, |kill_at| self.once(kill_at));
+        if !works {
+            let why = self.why.trim_end();
+            tally.left.push((format!("it fails when nobody is killed: {why}"), "its end".to_owned()));
+        }
         let state = self.oci.call(["state", bystander]);
         if !state.stdout.contains("\"running\"") {
             tally.left.push((format!("another container has ended: {state}"), "the end".to_owned()));
@@ -112,7 +118,12 @@ impl<'a> Runtime<'a> {
         for verb in self.command.before {
             oci.call(self.words(verb, &id));
         }
-        let traced = trace(oci.command(self.words(self.command.name, &id)), &self.name, kill_at);
+        let (out, err) = (oci.host.path("/tmp/output/out"), oci.host.path("/tmp/output/err"));
+        let command = oci.command(self.words(self.command.name, &id));
+        let traced = trace_into(command, &self.name, (&out, &err), kill_at);
+        if kill_at.is_none() && traced.code != 0 {
+            self.why = std::fs::read_to_string(&err).unwrap_or_default();
+        }
         oci.call(["delete", "--force", &id]);
         let mut now = Vec::new();
         let clean = poll(SETTLES, || {
