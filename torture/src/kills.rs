@@ -205,7 +205,8 @@ fn processors() -> usize {
 fn sweep(row: &Row, first: u64) -> (Tally, bool) {
     let share = Share { most: row.most, first, step: row.shares };
     let mut tally = Tally::default();
-    let mut works = true;
+    // Nor does one whose sweep ends by itself.
+    let mut works = false;
     let panicked = tried(|| {
         works = match &row.what {
             What::Runtime(program, command) => Runtime::new(program, command).sweep(&mut tally, share),
