@@ -50,7 +50,7 @@ pub fn release(paths: &Paths, id: &str, signal: Option<i32>) -> Result<()> {
     }
     match cgroup.thaw() {
         // It has ended, or somebody else was faster.
-        Err(_) if !frozen(&cgroup) => Ok(()),
+        Err(_) if matches!(cgroup.is_frozen(), Ok(false)) => Ok(()),
         other => other.map_err(of_cgroup),
     }
 }
