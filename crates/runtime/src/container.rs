@@ -117,8 +117,7 @@ pub struct Given<'a> {
 /// # Errors
 /// `Exists` when the id is taken: then nothing is touched. Any other error leaves nothing behind.
 pub fn launch(run: &Path, plan: &Plan, cgroup: Option<Cgroup>, given: Given<'_>) -> Result<Launch> {
-    let start = own_calls::Start { gate: given.gate, at_once: init::starts_at_once(plan) };
-    own_calls::check(&plan.process, &plan.seccomp, start)?;
+    own_calls::check(&plan.process, &plan.seccomp, init::how_it_starts(plan, given.gate))?;
     let rdt = plan.rdt.as_ref().map(Wish::place).transpose()?;
     let (config_kept, maker) = (given.config.is_some(), Init::of_this_process()?);
     let record = Record { config_kept, maker, rdt, ..Record::of(plan, cgroup) };

@@ -102,7 +102,7 @@ pub fn exec_with(root: &Path, id: &str, options: &Options, stdio: &Stdio) -> Res
         ..Beyond::default()
     };
     let (mut process, seccomp, answers) = bundle::exec(&spec, &beyond)?;
-    own_calls::check(&process, &seccomp, own_calls::Start { gate: false, at_once: true })?;
+    own_calls::check(&process, &seccomp, own_calls::Start::ENTERING)?;
     // As init's: keys of the container are for all of its processes, and no others.
     process.attributes.keyring = Some(format!("_ses.{id}"));
     console::check(process.terminal.is_some(), options.detached, options.console_socket.as_deref())?;

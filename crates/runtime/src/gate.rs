@@ -17,8 +17,8 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
+use rustix::thread::Timespec;
 use std::path::Path;
-use std::time::Duration;
 use sys::{Errno, called};
 
 /// The socket's name in the container's directory.
@@ -51,7 +51,7 @@ pub fn make(directory: &Path) -> Result<OwnedFd> {
 /// How often a failure to let somebody in is taken for a shortage that ends: of memory, of files of the whole machine.
 const RETRIES: u32 = 200;
 /// How long it is waited for each time.
-const PAUSE: Duration = Duration::from_millis(10);
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 10_000_000 };
 
 /// Waits at the gate, in init: the channel to who opened it.
 pub fn wait(gate: &OwnedFd) -> Result<Channel> {
@@ -63,7 +63,8 @@ pub fn wait(gate: &OwnedFd) -> Result<Channel> {
             // The container is there and `create` has said so: it does not end for what may be over soon (accept(2)).
             Err(_) if failures < RETRIES => {
                 failures += 1;
-                std::thread::sleep(PAUSE);
+                // A filter that refuses even this makes the pause shorter.
+                let _slept = rustix::thread::nanosleep(&PAUSE);
                 continue;
             }
             Err(errno) => return Err(called::<Errno>(|| "accept4".to_owned())(errno).into()),

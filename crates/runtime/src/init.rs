@@ -35,6 +35,7 @@ use crate::error::{Error, Kind, Result, of_cgroup, shortened};
 use crate::gate;
 use crate::namespace::Open;
 use crate::net_devices::route::Route;
+use crate::own_calls::Start;
 use crate::plan::{Plan, Process};
 use crate::state::{Record, Status};
 use crate::steps::step;
@@ -244,7 +245,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         host_proc,
         keyring,
         enters: false,
-        at_once: starts_at_once(plan),
+        start: how_it_starts(plan, gate.is_some()),
         label,
         let_go: &let_go,
     };
@@ -269,10 +270,10 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
     Err(taken.execute(channel))
 }
 
-/// Whether nothing but the execve comes after the word to start: no hook, which may be a program of the container's, and no small init,
-/// which is to have the filter too.
-pub fn starts_at_once(plan: &Plan) -> bool {
-    plan.hooks.start_container.is_empty() && !plan.process.reaper
+/// How a container is started: at once without a hook, which may be a program of the container's, and without a small init, which is to have
+/// the filter too.
+pub fn how_it_starts(plan: &Plan, gate: bool) -> Start {
+    Start { gate, at_once: plan.hooks.start_container.is_empty() && !plan.process.reaper }
 }
 
 /// The cgroup namespace is not made with the others.

@@ -1,7 +1,7 @@
 //! What the runtime itself calls in a process that has its filter of system calls already: a profile that leaves such a call out would end the
 //! start without a word.
 //!
-//! With no_new_privs the filter comes right before the execve, and a profile has to allow nothing but that. Without it, it takes a privilege
+//! With no_new_privs such a filter comes right before the execve, and a profile has to allow nothing but that. Without it, it takes a privilege
 //! to set a filter (seccomp(2)), so that it comes before that goes, and all that is left to do then comes after it.
 
 use crate::error::{Error, Kind, Result};
@@ -15,6 +15,11 @@ pub struct Start {
     pub gate: bool,
     /// Whether nothing but the execve comes after the word to start.
     pub at_once: bool,
+}
+
+impl Start {
+    /// That of a process which enters a container.
+    pub const ENTERING: Self = Self { gate: false, at_once: true };
 }
 
 /// `PR_SET_PDEATHSIG` (include/uapi/linux/prctl.h), the one of prctl(2)'s that each start needs.
@@ -37,28 +42,38 @@ const DUP: &str = "dup2";
 #[cfg(not(target_arch = "x86_64"))]
 const DUP: &str = "dup3";
 
-/// Whether the filter comes last of all.
-pub fn filter_is_last(process: &Process, program: &Program, at_once: bool) -> bool {
+/// Whether the filter comes last of all: where it may, and where what is left to do would not get through it. Every other one is there while
+/// the process waits, when whoever is in its namespaces may reach it already.
+pub fn filter_is_last(process: &Process, program: &Program, start: Start) -> bool {
     // Whoever asks somebody else hands over a descriptor while that one is still there.
-    process.no_new_privileges && at_once && !program.notifies
+    process.no_new_privileges
+        && start.at_once
+        && !program.notifies
+        && !missing(program, left(start)).is_empty()
+}
+
+/// What is left to do for a process that is what it is to be, but for the execve.
+fn left(start: Start) -> impl Iterator<Item = &'static str> {
+    TALKS.iter().chain(if start.gate { WAITS } else { &[] }).copied()
+}
+
+/// Those that a program does not let through.
+fn missing(program: &Program, called: impl Iterator<Item = &'static str>) -> Vec<&'static str> {
+    let is_missing = |name: &&str| match program.verdict(name, [DEATH_SIGNAL, 0, 0, 0, 0, 0]) {
+        None | Some(Verdict::Made) => false,
+        Some(Verdict::Fails) => true,
+        // A question to somebody else is answered by him.
+        Some(Verdict::Other) => !program.notifies,
+    };
+    called.filter(is_missing).collect()
 }
 
 /// Refuses a filter under which the start could not go on.
 pub fn check(process: &Process, program: &Program, start: Start) -> Result<()> {
-    let is_last = filter_is_last(process, program, start.at_once);
+    let is_last = filter_is_last(process, program, start);
     let becomes = if process.no_new_privileges { &[] } else { BECOMES };
-    let (talks, waits) = match (is_last, start.gate) {
-        (true, _) => (&[][..], &[][..]),
-        (false, gate) => (TALKS, if gate { WAITS } else { &[] }),
-    };
-    let called = becomes.iter().chain(talks).chain(waits).chain(&["execve"]);
-    // A question to somebody else is answered by him.
-    let is_missing = |name: &&&str| match program.verdict(name, [DEATH_SIGNAL, 0, 0, 0, 0, 0]) {
-        None | Some(Verdict::Made) => false,
-        Some(Verdict::Fails) => true,
-        Some(Verdict::Other) => !program.notifies,
-    };
-    let missing: Vec<&str> = called.filter(is_missing).copied().collect();
+    let left = left(start).filter(|_| !is_last);
+    let missing = missing(program, becomes.iter().copied().chain(left).chain(["execve"]));
     if missing.is_empty() {
         return Ok(());
     }
@@ -66,7 +81,7 @@ pub fn check(process: &Process, program: &Program, start: Start) -> Result<()> {
         "config.json: linux.seccomp: does not let through {}: what starts the container calls it after the filter is set",
         missing.join(", ")
     );
-    let hint = match is_last {
+    let hint = match process.no_new_privileges {
         true => "without it no command can be executed",
         false => "allow it, or set process.noNewPrivileges: then the filter comes right before the command",
     };

@@ -11,13 +11,13 @@ use crate::rule::{Condition, Rule};
 use oci_spec::runtime::LinuxSeccompOperator as Operator;
 
 // Codes (include/uapi/linux/bpf_common.h).
-const LOAD: u16 = 0x20;
-const JUMP: u16 = 0x05;
-const JUMP_EQUAL: u16 = 0x15;
-const JUMP_GREATER: u16 = 0x25;
-const JUMP_GREATER_OR_EQUAL: u16 = 0x35;
-const AND: u16 = 0x54;
-const RETURN: u16 = 0x06;
+pub(crate) const LOAD: u16 = 0x20;
+pub(crate) const JUMP: u16 = 0x05;
+pub(crate) const JUMP_EQUAL: u16 = 0x15;
+pub(crate) const JUMP_GREATER: u16 = 0x25;
+pub(crate) const JUMP_GREATER_OR_EQUAL: u16 = 0x35;
+pub(crate) const AND: u16 = 0x54;
+pub(crate) const RETURN: u16 = 0x06;
 
 // Places in struct seccomp_data (include/uapi/linux/seccomp.h).
 const NUMBER: u32 = 0;

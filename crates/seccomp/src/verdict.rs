@@ -2,7 +2,14 @@
 
 use crate::action::{ALLOW, ERRNO, LOG};
 use crate::architecture::Architecture;
+use crate::assemble::{AND, JUMP, JUMP_EQUAL, JUMP_GREATER, JUMP_GREATER_OR_EQUAL, LOAD, RETURN};
 use crate::{Instruction, Program, tables};
+
+// What other compilers make beside that (linux/bpf_common.h).
+const LOAD_CONSTANT: u16 = 0x00;
+const LOAD_MEMORY: u16 = 0x60;
+const STORE: u16 = 0x02;
+const JUMP_ANY_BIT: u16 = 0x45;
 
 /// A call as a filter sees it (`struct seccomp_data`).
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +66,7 @@ impl Call {
     }
 }
 
-/// What a program answers, and after how many instructions; none where it has one that this crate does not make. It ends, since a program only
+/// What a program answers, and after how many instructions; none where it has one that is not known here. It ends, since a program only
 /// goes forward.
 pub(crate) fn walk(program: &[Instruction], call: &Call) -> Option<(u32, usize)> {
     let (mut at, mut steps, mut a) = (0_usize, 0, 0_u32);
@@ -70,17 +77,17 @@ pub(crate) fn walk(program: &[Instruction], call: &Call) -> Option<(u32, usize)>
         steps += 1;
         let mut branch = |holds: bool| at += usize::from(if holds { yes } else { no });
         match code {
-            0x20 => a = call.word(k)?,
-            0x00 => a = k,
-            0x54 => a &= k,
-            0x02 => *memory.get_mut(usize::try_from(k).ok()?)? = a,
-            0x60 => a = *memory.get(usize::try_from(k).ok()?)?,
-            0x05 => at = at.checked_add(usize::try_from(k).ok()?)?,
-            0x15 => branch(a == k),
-            0x25 => branch(a > k),
-            0x35 => branch(a >= k),
-            0x45 => branch(a & k != 0),
-            0x06 => return Some((k, steps)),
+            LOAD => a = call.word(k)?,
+            LOAD_CONSTANT => a = k,
+            AND => a &= k,
+            STORE => *memory.get_mut(usize::try_from(k).ok()?)? = a,
+            LOAD_MEMORY => a = *memory.get(usize::try_from(k).ok()?)?,
+            JUMP => at = at.checked_add(usize::try_from(k).ok()?)?,
+            JUMP_EQUAL => branch(a == k),
+            JUMP_GREATER => branch(a > k),
+            JUMP_GREATER_OR_EQUAL => branch(a >= k),
+            JUMP_ANY_BIT => branch(a & k != 0),
+            RETURN => return Some((k, steps)),
             _ => return None,
         }
     }

@@ -7,6 +7,7 @@ use crate::channel::Channel;
 use crate::container::be_brought;
 use crate::error::{Error, Kind, Result, of_cgroup};
 use crate::namespace::kinds;
+use crate::own_calls::Start;
 use crate::plan::Process;
 use crate::stage;
 use cgroup::Entry;
@@ -107,7 +108,7 @@ fn set_up_and_execute(
         host_proc,
         keyring,
         enters: true,
-        at_once: true,
+        start: Start::ENTERING,
         label,
         // Of the host it has nothing but what it needs until its execve, and nobody can look at that.
         let_go: &|_| Ok(()),

@@ -23,8 +23,8 @@ pub struct Given<'a> {
     pub keyring: Option<i64>,
     /// Whether others run already where it goes.
     pub enters: bool,
-    /// Whether nothing but the execve comes after the word to start.
-    pub at_once: bool,
+    /// How it is to be started.
+    pub start: own_calls::Start,
     /// Its SELinux label as the kernel says it.
     pub label: Option<String>,
     /// Lets go of everything of the host but these.
@@ -56,7 +56,7 @@ pub fn take_on<'a>(
     given: Given<'_>,
     channel: &Channel,
 ) -> Result<Taken<'a>> {
-    let Given { identity, terminal, host_proc, keyring, enters, at_once, label, let_go } = given;
+    let Given { identity, terminal, host_proc, keyring, enters, start, label, let_go } = given;
     // While privileges are there that a priority takes.
     attributes::set(&process.attributes)?;
     if let Some(pty) = terminal {
@@ -94,10 +94,9 @@ pub fn take_on<'a>(
     }
     let command = exec::prepare(process, identity)?;
     status.compare(process, identity, groups_set)?;
-    if own_calls::filter_is_last(process, seccomp, at_once) {
-        // Last of all: a profile has to allow the command what it needs, and nothing that is done here.
-        let last = (!seccomp.instructions.is_empty()).then_some((seccomp, status));
-        return Ok(Taken { process, command, last });
+    if own_calls::filter_is_last(process, seccomp, start) {
+        // A profile has to allow the command what it needs, and nothing that is done here.
+        return Ok(Taken { process, command, last: Some((seccomp, status)) });
     }
     // Whatever could still change the process comes before the filter.
     if process.no_new_privileges {
