@@ -74,7 +74,7 @@ torture: setup fixtures mutants ## escapes replayed, each shown able to fail; ki
 torture-quick: ## the same in minutes: every replay, and each command killed a few times
 	$(MAKE) --no-print-directory torture KILLS=12 QUICK=1
 
-torture-vm: fixtures ## kills of checkpoint and restore, in a virtual machine where CRIU works (KILLS=N, at most 100 without)
+torture-vm: fixtures ## kills of checkpoint and restore, in a virtual machine where CRIU works (KILLS=N of each, or 100)
 	VM_PROGRAMS=torture tests/vm.sh --kills $(or $(KILLS),100) checkpoints
 
 torture-docs: ## docs/security.md: of each part its last run in the long form, or in the short one

@@ -26,7 +26,7 @@ pub const ALL: &[(&str, Make)] = &[
     ("checkpoints", |arguments| {
         let title = "Kills of checkpoint and restore";
         match kills::without_criu(arguments) {
-            Some(why) => without_criu("checkpoints", title, &why),
+            Some(why) => not_here("checkpoints", title, &why),
             None => kills_of("checkpoints", title, arguments, Group::WithCriu),
         }
     }),
@@ -61,7 +61,7 @@ fn kills_of(name: &'static str, title: &str, arguments: &Arguments, group: Group
     of_kills(name, title, &swept, &notes)
 }
 
-fn without_criu(name: &'static str, title: &'static str, why: &str) -> Part {
+fn not_here(name: &'static str, title: &'static str, why: &str) -> Part {
     let figures = format!(
         "Not here: CRIU does not work on this kernel ({why}). `make torture-vm` has one where it does."
     );

@@ -72,25 +72,15 @@ pub struct Traced {
 /// Where tracing itself fails.
 #[track_caller]
 pub fn trace(command: Command, program: &str, kill_at: Option<(When, Victim)>) -> Traced {
-    killed_at(command, program, None, kill_at)
+    trace_into(command, program, None, kill_at)
 }
 
-/// As [`trace`], with standard output and error in two files that are made for it.
+/// As [`trace`], with standard output and error in two files that are made for it, where there are any.
 ///
 /// # Panics
 /// Where tracing itself fails.
 #[track_caller]
 pub fn trace_into(
-    command: Command,
-    program: &str,
-    output: (&Path, &Path),
-    kill_at: Option<(When, Victim)>,
-) -> Traced {
-    killed_at(command, program, Some(output), kill_at)
-}
-
-#[track_caller]
-fn killed_at(
     command: Command,
     program: &str,
     output: Option<(&Path, &Path)>,

@@ -120,7 +120,7 @@ impl<'a> Runtime<'a> {
         }
         let (out, err) = (oci.host.path("/tmp/output/out"), oci.host.path("/tmp/output/err"));
         let command = oci.command(self.words(self.command.name, &id));
-        let traced = trace_into(command, &self.name, (&out, &err), kill_at);
+        let traced = trace_into(command, &self.name, Some((&out, &err)), kill_at);
         if kill_at.is_none() && traced.code != 0 {
             self.why = std::fs::read_to_string(&err).unwrap_or_default();
         }
