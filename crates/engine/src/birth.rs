@@ -86,7 +86,7 @@ pub fn comes_to_be(paths: &Paths, id: &str) -> Result<bool> {
         rustix::io::retry_on_intr(|| flock(&unborn, FlockOperation::LockShared))
             .map_err(called::<Errno>(|| format!("flock({UNBORN}{id})")))?;
     }
-    Ok(paths.container(id).exists())
+    paths.has_container(id)
 }
 
 /// Whether container `id`, to which a link was seen, is gone or never came to be; nobody is waited for.
@@ -97,7 +97,7 @@ pub fn is_gone(paths: &Paths, id: &str) -> Result<bool> {
     {
         return Ok(false);
     }
-    Ok(!paths.container(id).exists())
+    Ok(!paths.has_container(id)?)
 }
 
 /// Whether nobody is at it any more where container `id` was begun.

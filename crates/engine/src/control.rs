@@ -33,7 +33,7 @@ fn lock(paths: &Paths, id: &str, how: FlockOperation) -> Result<Taken> {
     let path = directory(paths, id).join("lock");
     loop {
         // With a container goes its lock: it is not made again.
-        if !paths.container(id).exists() {
+        if !paths.has_container(id)? {
             return Ok(Taken::Gone);
         }
         make(&directory(paths, id))?;

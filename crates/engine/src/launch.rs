@@ -189,6 +189,9 @@ pub fn launch(
     neighbours::tell_all(host.paths, leases.iter().map(|lease| lease.network.as_str()))?;
     let mut running = created.start().map_err(of_runtime)?;
     streams.terminal = running.terminal.take();
+    if let Some(terminal) = &streams.terminal {
+        runtime::foreground::nonblocking(terminal).map_err(of_runtime)?;
+    }
     Ok(Launched { running, streams, networks, _held: held })
 }
 
@@ -285,6 +288,10 @@ fn streams(wish: &Wish) -> Result<(Stdio, Streams)> {
     (ours.output, theirs.output) = (Some(read), Some(write));
     let (read, write) = pipe()?;
     (ours.error, theirs.error) = (Some(read), Some(write));
+    // Here, and not of the pipe as a whole: the container's ends block, as programs expect.
+    for fd in [&ours.input, &ours.output, &ours.error].into_iter().flatten() {
+        runtime::foreground::nonblocking(fd).map_err(of_runtime)?;
+    }
     Ok((theirs, ours))
 }
 

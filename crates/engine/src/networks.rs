@@ -249,7 +249,7 @@ pub fn reap(paths: &Paths, id: &str) -> Result<bool> {
     }
     // So that nobody starts it meanwhile.
     let lock = control::try_lock(paths, id).ok().flatten();
-    if (lock.is_none() && paths.container(id).exists()) || is_up(paths, id) {
+    if (lock.is_none() && paths.has_container(id)?) || is_up(paths, id) {
         return Ok(false);
     }
     let failures = crate::remove::stop_using(paths, id, record::read(paths, id).ok().as_ref());

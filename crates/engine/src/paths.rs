@@ -67,6 +67,12 @@ impl Paths {
         self.containers().join(id)
     }
 
+    /// Whether there is this container. What cannot be looked at is not taken for gone.
+    pub fn has_container(&self, id: &str) -> Result<bool> {
+        let place = self.container(id);
+        Ok(std::fs::exists(&place).map_err(called(|| format!("stat {place:?}")))?)
+    }
+
     /// Named volumes.
     pub fn volumes(&self) -> PathBuf {
         self.data.join("volumes")

@@ -52,6 +52,12 @@ pub fn socket_file(paths: &Paths) -> PathBuf {
     paths.run.join("networks.socket")
 }
 
+/// Whether somebody holds them, or has.
+fn is_held(paths: &Paths) -> Result<bool> {
+    let socket = socket_file(paths);
+    Ok(std::fs::exists(&socket).map_err(sys::called(|| format!("stat {socket:?}")))?)
+}
+
 /// What the holder gives.
 struct Given {
     connection: OwnedFd,
@@ -69,7 +75,7 @@ pub fn enter(paths: &Paths, container: Option<&str>, needed: bool) -> Result<Ran
         }
         return Ok(ranges);
     }
-    if !needed && !socket_file(paths).exists() {
+    if !needed && !is_held(paths)? {
         return user_namespace::enter();
     }
     let lock = hold(paths)?;
@@ -96,7 +102,7 @@ pub fn enter(paths: &Paths, container: Option<&str>, needed: bool) -> Result<Ran
 
 /// Makes the bridges known to this process, if somebody holds them and they are those of its user namespace.
 pub fn find(paths: &Paths) -> Result<()> {
-    if is_known() || !socket_file(paths).exists() {
+    if is_known() || !is_held(paths)? {
         return Ok(());
     }
     let _lock = hold(paths)?;

@@ -12,6 +12,7 @@ use crate::{bridges, firewall, flows, forwarding, link};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::fs;
 use std::net::IpAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -93,7 +94,11 @@ pub fn way_out(lease: &Lease, netns: BorrowedFd<'_>) -> Result<()> {
 /// hook rules in and out). They go with their network, or by [`remove_unused`].
 pub fn detach(root: &Path, id: &str) -> Result<()> {
     let mut failures = Vec::new();
-    if !root.join("leases").exists() && !root.join("networks").exists() {
+    let is_there = |name: &str| {
+        let place = root.join(name);
+        fs::exists(&place).map_err(called(|| format!("stat {}", place.display())))
+    };
+    if !is_there("leases")? && !is_there("networks")? {
         // Nothing was ever attached from here: no privilege is needed to find that out.
         return Ok(());
     }

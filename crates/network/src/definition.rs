@@ -12,10 +12,9 @@ use crate::attach::{Held, lock};
 use crate::failure::{Error, Kind, Result};
 use crate::pool::{self, NET4, NET6, PREFIX4, PREFIX6};
 use crate::subnet::Subnet;
-use crate::{forwarding, link};
+use crate::{forwarding, link, own_file};
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -154,22 +153,20 @@ pub fn read(root: &Path, name: &str) -> Result<Option<Definition>> {
 }
 
 fn read_in(path: &Path, name: &str) -> Result<Option<Definition>> {
-    let mut text = Vec::new();
-    match fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut text)) {
-        Ok(_) => {}
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(called(|| format!("read {}", path.display()))(error).into()),
-    }
-    let definition: Definition = serde_json::from_slice(&text)
+    own_file::read(path, LONGEST)?.map(|text| parsed(path, name, &text)).transpose()
+}
+
+fn parsed(path: &Path, name: &str, text: &[u8]) -> Result<Definition> {
+    let definition: Definition = serde_json::from_slice(text)
         .map_err(|error| Error::new(Kind::Other, format!("{}: {error}", path.display())))?;
     // Under another name its links would be looked for in the wrong place.
     if definition.name != name {
         return Err(Error::new(Kind::Other, format!("{} is of another network", path.display())));
     }
-    Ok(Some(definition))
+    Ok(definition)
 }
 
-/// All that were made, by name; one that cannot be read is passed over.
+/// All that were made, by name. One whose definition is none is passed over; where it cannot be read, nobody knows what is leased there.
 pub fn made(root: &Path) -> Result<Vec<Definition>> {
     let directory = directory(root);
     let entries = match fs::read_dir(&directory) {
@@ -177,8 +174,14 @@ pub fn made(root: &Path) -> Result<Vec<Definition>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(called(|| format!("readdir {}", directory.display()))(error).into()),
     };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let mut all: Vec<Definition> = names.filter_map(|name| read(root, &name).ok().flatten()).collect();
+    let entries: std::io::Result<Vec<_>> = entries.collect();
+    let entries = entries.map_err(called(|| format!("readdir {}", directory.display())))?;
+    let names = entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok());
+    let mut all = Vec::new();
+    for name in names.filter(|name| is_name(name) && name != DEFAULT) {
+        let path = file(root, &name);
+        all.extend(own_file::read(&path, LONGEST)?.and_then(|text| parsed(&path, &name, &text).ok()));
+    }
     all.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(all)
 }

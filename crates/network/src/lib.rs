@@ -18,6 +18,7 @@ mod forwarding;
 mod link;
 mod listener;
 mod orphans;
+mod own_file;
 pub mod pasta;
 mod pool;
 mod publish;

@@ -6,6 +6,7 @@
 use crate::definition::{self, Definition, Driver, v4, v6};
 use crate::failure::{Error, Kind, Result};
 use crate::link;
+use crate::own_file;
 use crate::publish::{MOST, PortMapping};
 use crate::reserve::{Purpose, Reservation};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -174,7 +175,8 @@ fn take(
         if create(&directory, &lease)? {
             return Ok((lease, reservation));
         }
-        let owner = read(&file(number)).map(|lease| format!(" by container {}", (request.called)(&lease.id)));
+        let owner =
+            read(&file(number))?.map(|lease| format!(" by container {}", (request.called)(&lease.id)));
         let message = format!("address {} is already in use{}", lease.ipv4, owner.unwrap_or_default());
         return Err(Error::new(Kind::AddressInUse, message));
     }
@@ -344,7 +346,8 @@ fn by_a_draft(
     Ok(linked?)
 }
 
-/// All leases. A file that is gone by the time it is read, or is none of ours, is passed over.
+/// All leases. A file that is gone by the time it is read, or is none of ours, is passed over; one that cannot be read is not, since what it
+/// names would stay for ever.
 pub fn all(state: &Path) -> Result<Vec<Lease>> {
     let directory = directory(state);
     let entries = match fs::read_dir(&directory) {
@@ -352,10 +355,14 @@ pub fn all(state: &Path) -> Result<Vec<Lease>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(called(|| format!("readdir {}", directory.display()))(error).into()),
     };
-    let addressed = entries
-        .flatten()
-        .filter(|entry| entry.file_name().to_str().is_some_and(|name| name.parse::<Ipv4Addr>().is_ok()));
-    Ok(addressed.filter_map(|entry| read(&entry.path())).collect())
+    let mut leases = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(called(|| format!("readdir {}", directory.display())))?;
+        if entry.file_name().to_str().is_some_and(|name| name.parse::<Ipv4Addr>().is_ok()) {
+            leases.extend(read(&entry.path())?);
+        }
+    }
+    Ok(leases)
 }
 
 /// Files that were to be leases: drafts, and what was torn by a loss of power and keeps its address from everybody.
@@ -365,17 +372,17 @@ pub fn torn(state: &Path) -> Vec<PathBuf> {
     let is_torn = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let draft = name.strip_prefix('.').is_some_and(|rest| rest.starts_with(link::VETH));
-        draft || (name.parse::<Ipv4Addr>().is_ok() && read(path).is_none() && path.exists())
+        draft || (name.parse::<Ipv4Addr>().is_ok() && matches!(read(path), Ok(None)) && path.exists())
     };
     paths.filter(is_torn).collect()
 }
 
-fn read(path: &Path) -> Option<Lease> {
-    let mut content = Vec::new();
-    fs::File::open(path).ok()?.take(LONGEST).read_to_end(&mut content).ok()?;
-    let lease: Lease = serde_json::from_slice(&content).ok()?;
+/// A lease; none where the file is gone, or is none of ours.
+fn read(path: &Path) -> Result<Option<Lease>> {
+    let Some(content) = own_file::read(path, LONGEST)? else { return Ok(None) };
+    let lease: Option<Lease> = serde_json::from_slice(&content).ok();
     // A file under another name would free an address that is not its own.
-    path.ends_with(lease.ipv4.to_string()).then_some(lease)
+    Ok(lease.filter(|lease| path.ends_with(lease.ipv4.to_string())))
 }
 
 /// Frees a lease's address.
@@ -447,7 +454,7 @@ mod tests {
         free(&Definition::default_bridge().state(state.path()), &lease).unwrap();
         let content = serde_json::to_vec(&lease).unwrap();
         assert_eq!(by_a_draft(&directory, &lease, &content, &target).unwrap(), Ok(()));
-        assert_eq!(read(&target), Some(lease));
+        assert_eq!(read(&target).unwrap(), Some(lease));
         assert_eq!(names().len(), 1, "no draft stays");
     }
 

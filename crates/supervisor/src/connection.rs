@@ -1,6 +1,7 @@
 //! Somebody who talks to a supervisor, by a socket that neither side waits on alone.
 
 use crate::frame::{Decoder, Frame, Malformed};
+use crate::tries::Tries;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -25,6 +26,8 @@ pub struct Connection {
     pub gone: bool,
     /// Whether the other end hears nothing any more; what it has said before may still be on its way.
     deaf: bool,
+    sends: Tries,
+    reads: Tries,
 }
 
 impl Connection {
@@ -40,6 +43,8 @@ impl Connection {
             feeds: false,
             gone: false,
             deaf: false,
+            sends: Tries::default(),
+            reads: Tries::default(),
         }
     }
 
@@ -82,13 +87,16 @@ impl Connection {
                 &self.outgoing[self.sent..],
                 rustix::net::SendFlags::NOSIGNAL,
             ) {
-                Ok(count) => self.sent += count,
+                Ok(count) => {
+                    self.sends = Tries::default();
+                    self.sent += count;
+                }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,
                 // What it has said before is still to be read.
                 Err(Errno::PIPE | Errno::CONNRESET) => self.deaf = true,
                 // Whoever waits for an answer to this would wait for ever.
-                Err(_) => self.gone = true,
+                Err(_) => self.gone = !self.sends.go_on(),
             }
         }
         if self.gone || self.deaf || !self.has_more() {
@@ -102,11 +110,15 @@ impl Connection {
         let mut buffer = [0u8; 16 * 1024];
         match rustix::io::read(&self.socket, &mut buffer) {
             Err(Errno::AGAIN | Errno::INTR) => return Vec::new(),
+            Err(errno) if errno != Errno::CONNRESET && self.reads.go_on() => return Vec::new(),
             Ok(0) | Err(_) => {
                 self.gone = true;
                 return Vec::new();
             }
-            Ok(count) => self.decoder.add(&buffer[..count]),
+            Ok(count) => {
+                self.reads = Tries::default();
+                self.decoder.add(&buffer[..count]);
+            }
         }
         let mut frames = Vec::new();
         loop {

@@ -13,6 +13,7 @@ pub mod connection;
 pub mod frame;
 pub mod log;
 pub mod supervise;
+mod tries;
 pub mod visitor;
 
 pub use connection::Connection;

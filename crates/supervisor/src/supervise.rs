@@ -57,6 +57,7 @@ pub struct Supervisor {
     log_failed: bool,
     input: Vec<u8>,
     input_ended: bool,
+    failures: streams::Failures,
     /// Whether somebody ends the container on purpose.
     pub stopping: bool,
     /// Whether the machine is being shut down.
@@ -81,6 +82,7 @@ impl Supervisor {
             log_failed: false,
             input: Vec::new(),
             input_ended: false,
+            failures: streams::Failures::default(),
             stopping: false,
             terminated: false,
         })
@@ -125,15 +127,15 @@ impl Supervisor {
             let end = (!late).then_some(limit);
             let ready = self.wait(None, end, &Vec::new())?;
             if ready.signals {
-                self.hear_signals(None)?;
+                self.hear_signals(None);
             }
             if ready.listener {
-                self.accept()?;
+                self.accept();
             }
             for index in ready.connections {
                 self.connections[index].send();
                 for frame in self.connections[index].receive() {
-                    self.hear(index, frame, None)?;
+                    self.hear(index, frame, None);
                 }
             }
             leaving.extend(self.connections.drain(..count));
@@ -141,7 +143,7 @@ impl Supervisor {
         }
     }
 
-    /// Stays with a container until it ends; returns its exit code.
+    /// Stays with a container until it ends; returns its exit code. The streams must not block.
     pub fn attend(
         &mut self,
         child: &Child,
@@ -151,14 +153,8 @@ impl Supervisor {
     ) -> Result<i32> {
         self.input.clear();
         self.input_ended = false;
+        self.failures = streams::Failures::default();
         let mut attended = Attended { child, streams, stop_signal };
-        for fd in
-            [attended.streams.input(), attended.streams.output.as_ref(), attended.streams.error.as_ref()]
-                .into_iter()
-                .flatten()
-        {
-            runtime::foreground::nonblocking(fd)?;
-        }
         let ended = self.until(Some(&mut attended), None, aside);
         self.drain(&mut attended.streams);
         if let Some(log) = &mut self.log {
@@ -187,17 +183,19 @@ impl Supervisor {
             {
                 return Ok(());
             }
+            // Whoever waits for a word that cannot be said hears that, and not only after the next event.
+            self.connections.retain(|one| !one.gone);
             let ready = self.wait(attended.as_deref(), end, aside)?;
             if ready.signals {
-                self.hear_signals(attended.as_deref())?;
+                self.hear_signals(attended.as_deref());
             }
             if ready.listener {
-                self.accept()?;
+                self.accept();
             }
             for index in ready.connections {
                 self.connections[index].send();
                 for frame in self.connections[index].receive() {
-                    self.hear(index, frame, attended.as_deref_mut())?;
+                    self.hear(index, frame, attended.as_deref_mut());
                 }
             }
             if ready.log {
@@ -208,44 +206,42 @@ impl Supervisor {
                     self.feed(attended);
                 }
                 for stream in ready.outputs {
-                    self.read(&mut attended.streams, stream)?;
+                    self.read(&mut attended.streams, stream);
                 }
                 let due = aside.due().is_some_and(|due| due <= Instant::now());
                 if ready.aside || due {
                     aside.step();
                 }
             }
-            self.connections.retain(|one| !one.gone);
             if ready.ended {
                 return Ok(());
             }
         }
     }
 
-    fn accept(&mut self) -> Result<()> {
-        let Some(listener) = &self.listener else { return Ok(()) };
+    fn accept(&mut self) {
+        let Some(listener) = &self.listener else { return };
         // It may have hung up again, or there is no descriptor left for it. Who is somebody else could end the container, or type into it.
         if let Ok(socket) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
             && sys::peer::is_ours(&socket)
         {
             self.connections.push(Connection::new(socket));
         }
-        Ok(())
     }
 
-    fn hear_signals(&mut self, attended: Option<&Attended<'_>>) -> Result<()> {
-        while let Some(signal) = self.signals.next()? {
+    fn hear_signals(&mut self, attended: Option<&Attended<'_>>) {
+        // One that could not be read is there at the next turn.
+        while let Ok(Some(signal)) = self.signals.next() {
             if signal == SIGTERM {
                 self.terminated = true;
                 if let Some(attended) = attended {
-                    signal_to(attended.child, attended.stop_signal)?;
+                    self.signal_to(attended.child, attended.stop_signal);
                 }
             }
         }
-        Ok(())
     }
 
-    fn hear(&mut self, from: usize, frame: Frame, attended: Option<&mut Attended<'_>>) -> Result<()> {
+    fn hear(&mut self, from: usize, frame: Frame, attended: Option<&mut Attended<'_>>) {
         match frame {
             Frame::Attach => self.connections[from].attached = true,
             Frame::Stop => {
@@ -276,13 +272,22 @@ impl Supervisor {
             }
             Frame::Signal(signal) => {
                 if let Some(attended) = attended {
-                    signal_to(attended.child, signal)?;
+                    self.signal_to(attended.child, signal);
                 }
             }
             // What only a supervisor says: not one of ours.
             _ => self.connections[from].gone = true,
         }
-        Ok(())
+    }
+
+    /// A signal that cannot be sent is no reason to end the container either.
+    fn signal_to(&mut self, child: &Child, signal: i32) {
+        match send(child.pidfd.as_fd(), signal) {
+            Ok(()) => {}
+            // It has just ended; the next turn sees that. Or a number that is no signal was sent to us.
+            Err(error) if [Errno::SRCH, Errno::INVAL].contains(&error.errno) => {}
+            Err(error) => self.say(&Frame::Warning(format!("the container was sent no signal: {error}"))),
+        }
     }
 
     /// A log that cannot be written, on a disk that is full, is no reason to end the container: who looks on hears of it, once until
@@ -300,13 +305,5 @@ impl Supervisor {
             let kept = log.send();
             self.tell_of_log(kept);
         }
-    }
-}
-
-fn signal_to(child: &Child, signal: i32) -> Result<()> {
-    match send(child.pidfd.as_fd(), signal) {
-        // It has just ended; the next turn sees that. Or a number that is no signal was sent to us.
-        Err(error) if [Errno::SRCH, Errno::INVAL].contains(&error.errno) => Ok(()),
-        other => Ok(other?),
     }
 }

@@ -32,6 +32,8 @@ mod networks_rootless;
 mod networks_verbs;
 mod options;
 mod overwritten;
+#[cfg(target_arch = "x86_64")]
+mod passing_errors;
 mod progress;
 mod readers;
 mod readme;

@@ -2,6 +2,7 @@
 
 use super::{Aside, Attended, Supervisor};
 use crate::log::{Log, Stream};
+use crate::tries::Tries;
 use crate::{Error, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::Instant;
@@ -88,9 +89,13 @@ impl Supervisor {
             let left = next.saturating_duration_since(Instant::now());
             Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 })
         });
-        match poll(&mut waiting, limit.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::from(called::<Errno>(|| "poll".to_owned())(errno))),
+        let mut tries = Tries::default();
+        loop {
+            match poll(&mut waiting, limit.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => break,
+                Err(_) if tries.go_on() => {}
+                Err(errno) => return Err(Error::from(called::<Errno>(|| "poll".to_owned())(errno))),
+            }
         }
         let mut ready = Ready::default();
         for (one, what) in waiting.iter().zip(what) {

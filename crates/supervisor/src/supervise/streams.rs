@@ -1,9 +1,9 @@
 //! The streams of a container: what comes in for it, and what it writes.
 
 use super::{Attended, Supervisor};
-use crate::Result;
 use crate::frame::{Frame, LONGEST};
 use crate::log::Stream;
+use crate::tries::Tries;
 use rustix::fd::OwnedFd;
 use sys::Errno;
 
@@ -44,6 +44,23 @@ impl Streams {
     }
 }
 
+/// How often in a row each stream has failed. No error is the end of a stream: what is in it is there at the next turn.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    input: Tries,
+    output: Tries,
+    error: Tries,
+}
+
+impl Failures {
+    fn of(&mut self, stream: Stream) -> &mut Tries {
+        match stream {
+            Stream::Output => &mut self.output,
+            Stream::Error => &mut self.error,
+        }
+    }
+}
+
 impl Supervisor {
     /// Writes what there is room for into the container's input.
     pub(super) fn feed(&mut self, attended: &mut Attended<'_>) {
@@ -52,10 +69,14 @@ impl Supervisor {
             && !self.input.is_empty()
         {
             match rustix::io::write(input, &self.input) {
-                Ok(count) => drop(self.input.drain(..count)),
+                Ok(count) => {
+                    self.failures.input = Tries::default();
+                    self.input.drain(..count);
+                }
                 Err(Errno::AGAIN | Errno::INTR) => {}
                 // Nobody reads it any more.
-                Err(_) => failed = true,
+                Err(Errno::PIPE) => failed = true,
+                Err(_) => failed = !self.failures.input.go_on(),
             }
         }
         if failed {
@@ -67,24 +88,36 @@ impl Supervisor {
     }
 
     /// Reads from a stream once; whether there may be more.
-    pub(super) fn read(&mut self, streams: &mut Streams, stream: Stream) -> Result<bool> {
+    pub(super) fn read(&mut self, streams: &mut Streams, stream: Stream) -> bool {
         let [output, error] = streams.outputs();
-        let (_, Some(fd)) = (if stream == Stream::Output { output } else { error }) else { return Ok(false) };
+        let (_, Some(fd)) = (if stream == Stream::Output { output } else { error }) else { return false };
         let mut buffer = [0u8; LONGEST];
         match rustix::io::read(fd, &mut buffer) {
-            Err(Errno::INTR) => Ok(true),
-            Err(Errno::AGAIN) => Ok(false),
-            // EIO is how a terminal's master says that nobody has the other end open. Another process may open it again, so
-            // it is kept; what comes of it is read at the end.
+            Err(Errno::INTR) => true,
+            Err(Errno::AGAIN) => false,
+            // EIO is how a terminal's master says that nobody has the other end open.
             Err(Errno::IO) if streams.terminal.is_some() => {
                 streams.close(stream);
-                Ok(false)
+                false
             }
-            Ok(0) | Err(_) => {
+            Ok(0) => {
                 streams.close(stream);
-                Ok(false)
+                false
+            }
+            Err(errno) => {
+                if self.failures.of(stream).go_on() {
+                    return true;
+                }
+                let which = if stream == Stream::Output { "standard output" } else { "standard error" };
+                self.say(&Frame::Warning(format!(
+                    "the container's {which} is not heard any more: read: {}",
+                    sys::errno::name(errno)
+                )));
+                streams.close(stream);
+                false
             }
             Ok(count) => {
+                *self.failures.of(stream) = Tries::default();
                 let bytes = &buffer[..count];
                 if let Some(log) = &mut self.log {
                     let kept = log.write(stream, bytes);
@@ -95,7 +128,7 @@ impl Supervisor {
                     Stream::Error => Frame::ErrorOutput(bytes.to_vec()),
                 };
                 self.connections.iter_mut().filter(|one| one.attached).for_each(|one| one.say(&frame));
-                Ok(true)
+                true
             }
         }
     }
@@ -103,7 +136,7 @@ impl Supervisor {
     /// Reads what the container has left in its streams.
     pub(super) fn drain(&mut self, streams: &mut Streams) {
         for stream in [Stream::Output, Stream::Error] {
-            while self.read(streams, stream).unwrap_or(false) {}
+            while self.read(streams, stream) {}
         }
     }
 }
