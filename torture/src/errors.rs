@@ -9,6 +9,7 @@ pub mod runtime;
 pub mod verdict;
 
 use crate::arguments::Arguments;
+use crate::processors;
 use crate::replay::tried;
 use crate::report::Section;
 use names::Names;
@@ -16,9 +17,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread::available_parallelism;
 use std::time::Duration;
 use testkit::Host;
 use testkit::injector::{Errno, Injected, inject};
@@ -141,21 +140,16 @@ fn swept(
             (0..step).map(move |first| Job { command, make: *make, turn, most, first, step, names })
         })
         .collect();
-    let next = AtomicUsize::new(0);
     let all: Mutex<BTreeMap<u64, (&str, Swept)>> = Mutex::default();
-    let work = || {
-        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut swept = Swept::default();
-            let panicked = tried(|| sweep(&mut swept, &*(job.make)(arguments), job));
-            let panicked = panicked.map(|words| (What::Wrong, format!("the sweep itself: {words}")));
-            swept.found.extend(panicked);
-            eprintln!("{}", swept.row(job.command).join(" "));
-            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-            all.entry(job.turn).or_insert_with(|| (job.command, Swept::default())).1.add(swept);
-        }
-    };
-    let processors = available_parallelism().map_or(1, std::num::NonZero::get);
-    std::thread::scope(|scope| (0..processors).for_each(|_| drop(scope.spawn(work))));
+    processors::share(&jobs, |job| {
+        let mut swept = Swept::default();
+        let panicked = tried(|| sweep(&mut swept, &*(job.make)(arguments), job));
+        let panicked = panicked.map(|words| (What::Wrong, format!("the sweep itself: {words}")));
+        swept.found.extend(panicked);
+        eprintln!("{}", swept.row(job.command).join(" "));
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(job.turn).or_insert_with(|| (job.command, Swept::default())).1.add(swept);
+    });
     let (mut injections, mut found) = (0, 0);
     for (command, swept) in all.into_inner().unwrap_or_else(PoisonError::into_inner).into_values() {
         if swept.injections == 0 {

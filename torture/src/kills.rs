@@ -4,13 +4,13 @@
 mod runtime;
 
 use crate::arguments::Arguments;
+use crate::processors;
 use crate::replay::tried;
 use runtime::{COMMANDS, Command, Runtime};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 use testkit::engine_kills::{CASES, Case, Ground};
 use testkit::{Host, Share, Tally};
@@ -149,30 +149,24 @@ pub fn all(arguments: &Arguments, group: Group) -> (Vec<Swept>, Vec<String>) {
         .enumerate()
         .flat_map(|(at, row)| (0..row.shares as u64).map(move |first| (at, first)))
         .collect();
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let done = AtomicUsize::new(0);
     let found: Mutex<Vec<(usize, Tally, bool)>> = Mutex::default();
     let begun = Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..processors() {
-            scope.spawn(|| {
-                while let Some((at, first)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let row = &rows[*at];
-                    let (tally, works) = sweep(row, *first);
-                    let done = 1 + done.fetch_add(1, Ordering::Relaxed);
-                    let left = begun.elapsed().mul_f64((jobs.len() - done) as f64 / done as f64);
-                    eprintln!(
-                        "{} {}: {} kills, {} left something; {} to go",
-                        row.swept.program,
-                        row.swept.command,
-                        tally.kills,
-                        tally.left.len(),
-                        shown(left)
-                    );
-                    if let Ok(mut found) = found.lock() {
-                        found.push((*at, tally, works));
-                    }
-                }
-            });
+    processors::share(&jobs, |(at, first)| {
+        let row = &rows[*at];
+        let (tally, works) = sweep(row, *first);
+        let done = 1 + done.fetch_add(1, Ordering::Relaxed);
+        let left = begun.elapsed().mul_f64((jobs.len() - done) as f64 / done as f64);
+        eprintln!(
+            "{} {}: {} kills, {} left something; {} to go",
+            row.swept.program,
+            row.swept.command,
+            tally.kills,
+            tally.left.len(),
+            shown(left)
+        );
+        if let Ok(mut found) = found.lock() {
+            found.push((*at, tally, works));
         }
     });
     let mut works = vec![true; rows.len()];
@@ -195,10 +189,6 @@ pub fn all(arguments: &Arguments, group: Group) -> (Vec<Swept>, Vec<String>) {
     }
     notes.extend(full_form(&kept));
     (kept, notes)
-}
-
-fn processors() -> usize {
-    available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
 /// A share of a row on a host of its own; and whether the command works at all.
@@ -226,7 +216,7 @@ fn full_form(swept: &[Swept]) -> Option<String> {
         kills += more;
         time += longer;
     }
-    let processors = processors();
+    let processors = processors::count();
     let made: u64 = swept.iter().filter(|one| one.is_ours).map(|one| one.tally.turns).sum();
     (kills > 0).then(|| {
         format!(

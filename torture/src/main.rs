@@ -28,6 +28,7 @@ mod malformed;
 mod orphans;
 mod parts;
 mod power;
+mod processors;
 mod races;
 mod replay;
 mod replays;

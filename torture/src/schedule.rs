@@ -2,10 +2,9 @@
 
 use crate::arguments::Arguments;
 use crate::parts::{ALL, Make};
+use crate::processors;
 use crate::report::Report;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::available_parallelism;
+use std::sync::{Mutex, PoisonError};
 
 /// What keeps all processors busy by itself, or has to have one for whoever races against it.
 const ALONE: [&str; 8] =
@@ -19,18 +18,11 @@ pub fn run(arguments: &Arguments) -> Vec<String> {
         let begun = std::time::Instant::now();
         let part = make(arguments);
         eprintln!("{name}: {} s", begun.elapsed().as_secs());
-        report.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(&part);
+        report.lock().unwrap_or_else(PoisonError::into_inner).add(&part);
     };
     let wanted = ALL.iter().filter(|(name, _)| arguments.has(name));
     let (alone, beside): (Vec<_>, Vec<_>) = wanted.partition(|(name, _)| ALONE.contains(name));
     alone.into_iter().for_each(run);
-    let next = AtomicUsize::new(0);
-    let turns = || {
-        while let Some(part) = beside.get(next.fetch_add(1, Ordering::Relaxed)) {
-            run(part);
-        }
-    };
-    let processors = available_parallelism().map_or(1, std::num::NonZero::get);
-    std::thread::scope(|scope| (0..processors).for_each(|_| drop(scope.spawn(turns))));
-    report.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).publish()
+    processors::share(&beside, |part| run(part));
+    report.into_inner().unwrap_or_else(PoisonError::into_inner).publish()
 }

@@ -280,14 +280,15 @@ impl Subject for OfEngine {
     }
 
     fn cleaned(&self) -> Vec<String> {
-        // One `rm -f`, of what there is.
+        // One removal, of what there may be.
+        let removals: &[&[&str]] = match self.command {
+            "pull" => &[&["rmi", "-f", PULLED]],
+            "rmi" => &[&["rmi", "-f", "mine:1"]],
+            "volume create" => &[&["volume", "rm", "-f", "data"]],
+            _ => &[&["rm", "-f", "-v", "it"], &["volume", "rm", "-f", "data"]],
+        };
         let mut failed = Vec::new();
-        for words in [
-            &["rm", "-f", "-v", "it"][..],
-            &["volume", "rm", "-f", "data"],
-            &["rmi", "-f", "mine:1"],
-            &["rmi", "-f", PULLED],
-        ] {
+        for words in removals {
             if let Err(why) = self.called(words)
                 && !why.to_lowercase().contains("no such")
             {
