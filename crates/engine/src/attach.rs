@@ -66,6 +66,6 @@ pub fn wait(paths: &Paths, wanted: &str) -> Result<i32> {
         let _lock = control::wait_lock(paths, &record.id)?;
         stop::settle(paths, &record.id)?;
     }
-    let life = crate::life::read(paths, &record.id);
+    let life = crate::life::read(paths, &record.id)?;
     Ok(life.exit_code.unwrap_or(0))
 }

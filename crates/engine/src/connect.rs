@@ -6,7 +6,7 @@ use crate::networks::{self, ListedNetwork, find_network, name_of};
 use crate::paths::Paths;
 use crate::record::{self, Record};
 use crate::wish::{Attachment, Network};
-use crate::{neighbours, user_networks, way_out};
+use crate::{life, neighbours, user_networks, way_out};
 use network::{Definition, Request};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -14,9 +14,7 @@ use sys::{Errno, called};
 
 /// The network namespace of a container that runs; none when it does not.
 pub fn namespace_of(paths: &Paths, id: &str) -> Result<Option<OwnedFd>> {
-    let Some(init) = runtime::state::read(&paths.states(), id).ok().and_then(|state| state.init) else {
-        return Ok(None);
-    };
+    let Some(init) = life::state(paths, id)?.and_then(|state| state.init) else { return Ok(None) };
     // The process is held while its number is used: it may not become another's meanwhile.
     let Some(_process) = init.open().map_err(of_runtime)? else { return Ok(None) };
     let path = format!("/proc/{}/ns/net", init.pid);
@@ -134,7 +132,7 @@ fn attach(paths: &Paths, before: &Record, record: &Record, attachment: &Attachme
         };
         let (lease, _) = network::lease_in(&root, &attachment.network, id, request).map_err(of_network)?;
         network::attach(&lease, netns.as_fd()).map_err(of_network)?;
-        if let Some(init) = runtime::state::read(&paths.states(), id).ok().and_then(|state| state.init)
+        if let Some(init) = life::state(paths, id)?.and_then(|state| state.init)
             && let Some(init) = init.open().map_err(of_runtime)?
         {
             user_networks::stays_for(init.as_fd())?;
@@ -142,7 +140,7 @@ fn attach(paths: &Paths, before: &Record, record: &Record, attachment: &Attachme
     }
     let had = way_out::guest(before, &leases);
     way_out::renew(paths, had.as_ref(), record, &own_leases(paths, id)?, netns.as_fd())?;
-    if neighbours::is_up(paths, id) {
+    if life::is_up(paths, id) {
         return Ok(true);
     }
     Err(Error::new(Kind::Failed, "it has ended meanwhile"))

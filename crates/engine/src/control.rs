@@ -95,13 +95,14 @@ pub fn remove(paths: &Paths, id: &str) -> Result<()> {
     }
 }
 
-/// Whether a supervisor, or somebody about to be one, has the lock.
+/// Whether a supervisor, or somebody about to be one, has the lock. A lock that cannot be looked at is somebody's.
 pub fn is_attended(paths: &Paths, id: &str) -> bool {
     let path = directory(paths, id).join("lock");
-    let Ok(file) = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else {
-        return false;
+    let file = match rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+        Ok(file) => file,
+        Err(errno) => return errno != Errno::NOENT,
     };
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::AGAIN)
+    rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared).is_err()
 }
 
 /// The address of the socket: by descriptor, because a path of any length has to fit into 107 bytes.

@@ -15,7 +15,7 @@ use crate::boot;
 use crate::control;
 use crate::error::{Result, of_image, of_network, of_runtime};
 use crate::host::Host;
-use crate::{id_ranges, names, networks, remove};
+use crate::{id_ranges, names, networks, record, remove, volume};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -71,6 +71,8 @@ enum Remedy {
     Store,
     /// What the kernel has of networks.
     Link(network::Orphan),
+    /// What is left of a volume.
+    Volume(PathBuf),
     /// A file or a directory that means nothing.
     File(PathBuf),
 }
@@ -95,10 +97,12 @@ impl Finding {
         match &self.remedy {
             None => Ok(()),
             Some(Remedy::Settle(id)) => boot::settle_one(host, id),
+            Some(Remedy::Torn(id)) if record::read_to_remove(&paths.container(id))?.is_some() => Ok(()),
             Some(Remedy::Torn(id)) => {
                 delete(&paths.container(id))?;
                 control::remove(paths, id)
             }
+            Some(Remedy::State(id) | Remedy::Supervisor(id)) if paths.has_container(id)? => Ok(()),
             Some(Remedy::Name(name)) => match names::owner(paths, name)? {
                 Some(owner) if birth::is_gone(paths, &owner)? => names::release_left(paths, name, &owner),
                 _ => Ok(()),
@@ -140,6 +144,7 @@ impl Finding {
             Some(Remedy::Link(orphan)) => {
                 network::remove_orphan(&paths.network(), orphan).map_err(of_network)
             }
+            Some(Remedy::Volume(place)) => volume::remove_left(place),
             Some(Remedy::File(path)) => delete(path),
             Some(Remedy::Pasta(pid_file)) => network::pasta::Pasta::of(pid_file).stop().map_err(of_network),
         }

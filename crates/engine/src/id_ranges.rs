@@ -13,6 +13,7 @@ use crate::paths::{Paths, make};
 use runtime::id_map::subordinate;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 use sys::{Errno, called};
 
@@ -159,9 +160,8 @@ fn too_few(spans: &[Span], size: u32) -> Error {
 }
 
 fn taken(paths: &Paths) -> Result<BTreeSet<u32>> {
-    let directory = directory(paths);
-    let entries = std::fs::read_dir(&directory).map_err(called(|| format!("read {directory:?}")))?;
-    Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+    let names = crate::directory::names(&directory(paths))?;
+    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
 /// First fit: numbers that were given back are the next to go.
@@ -186,10 +186,11 @@ pub fn claim(paths: &Paths, claim: Claim, id: &str) -> Result<bool> {
         let link = link(paths, first);
         match rustix::fs::symlink(id, &link) {
             Ok(()) => {}
-            Err(Errno::EXIST) if owner(paths, first).as_deref() == Some(id) => {}
             Err(Errno::EXIST) => {
-                release(paths, claim, id)?;
-                return Ok(false);
+                if owner(paths, first)?.as_deref() != Some(id) {
+                    release(paths, claim, id)?;
+                    return Ok(false);
+                }
             }
             Err(errno) => return Err(called::<Errno>(|| format!("symlink({link:?})"))(errno).into()),
         }
@@ -197,19 +198,29 @@ pub fn claim(paths: &Paths, claim: Claim, id: &str) -> Result<bool> {
     Ok(true)
 }
 
-fn owner(paths: &Paths, first: u32) -> Option<String> {
-    std::fs::read_link(link(paths, first)).ok().map(|owner| owner.display().to_string())
+/// The container that a range is of; none where it is nobody's, or no link has its name.
+fn owner(paths: &Paths, first: u32) -> Result<Option<String>> {
+    let link = link(paths, first);
+    match std::fs::read_link(&link) {
+        Ok(owner) => Ok(Some(owner.display().to_string())),
+        Err(error) if [io::ErrorKind::NotFound, io::ErrorKind::InvalidInput].contains(&error.kind()) => {
+            Ok(None)
+        }
+        Err(error) => Err(called(|| format!("readlink({link:?})"))(error).into()),
+    }
 }
 
 /// Whether a claim is that of container `id`.
-pub fn belongs(paths: &Paths, claim: Claim, id: &str) -> bool {
-    owner(paths, claim.first).as_deref() == Some(id)
+pub fn belongs(paths: &Paths, claim: Claim, id: &str) -> Result<bool> {
+    Ok(owner(paths, claim.first)?.as_deref() == Some(id))
 }
 
 /// Gives back what of a claim belongs to container `id`.
 pub fn release(paths: &Paths, claim: Claim, id: &str) -> Result<()> {
-    for first in claim.starts().filter(|first| owner(paths, *first).as_deref() == Some(id)) {
-        unlink(&link(paths, first))?;
+    for first in claim.starts() {
+        if owner(paths, first)?.as_deref() == Some(id) {
+            unlink(&link(paths, first))?;
+        }
     }
     Ok(())
 }
@@ -234,12 +245,9 @@ fn unlink(path: &Path) -> Result<()> {
 
 /// The first ids of ranges whose containers are gone.
 pub fn left(paths: &Paths) -> Result<Vec<u32>> {
-    if !directory(paths).exists() {
-        return Ok(Vec::new());
-    }
     let mut all = Vec::new();
     for first in taken(paths)? {
-        if let Some(id) = owner(paths, first)
+        if let Some(id) = owner(paths, first)?
             && birth::is_gone(paths, &id)?
         {
             all.push(first);
@@ -252,10 +260,10 @@ pub fn left(paths: &Paths) -> Result<Vec<u32>> {
 pub fn sweep(paths: &Paths) -> Result<()> {
     let _lock = neighbours::hold(&directory(paths).join("lock"))?;
     for first in taken(paths)? {
-        let Some(id) = owner(paths, first) else { continue };
+        let Some(id) = owner(paths, first)? else { continue };
         let gone = birth::is_gone(paths, &id)?;
         // Looked at once more: before a container goes it gives its link back, and from then on that may be another's.
-        if gone && owner(paths, first).as_ref() == Some(&id) {
+        if gone && owner(paths, first)?.as_ref() == Some(&id) {
             unlink(&link(paths, first))?;
         }
     }

@@ -238,9 +238,10 @@ pub fn check(paths: &Paths, record: &Record) -> Result<()> {
 /// Gives the ids of a container back; where another is in the same user namespace, they are that one's now.
 pub fn release(paths: &Paths, record: &Record) -> Result<()> {
     let Some(ids) = &record.ids else { return Ok(()) };
-    let Some(claim) = ids.claim.filter(|claim| id_ranges::belongs(paths, *claim, &record.id)) else {
+    let Some(claim) = ids.claim else { return Ok(()) };
+    if !id_ranges::belongs(paths, claim, &record.id)? {
         return Ok(());
-    };
+    }
     let first = ids.joined.as_ref().unwrap_or(&record.id);
     let joins = |one: &record::Listed| {
         one.record.id != record.id

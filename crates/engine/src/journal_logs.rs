@@ -195,12 +195,12 @@ pub fn logs(
         })
     };
     loop {
-        let life = life::read(paths, id);
-        let status = life::status(paths, id, &life);
+        let life = life::read(paths, id)?;
+        let status = life::status(paths, id, &life)?;
         let over = !matches!(status, Status::Running | Status::Paused | Status::Restarting);
         let left =
             wish.until_time.map(|until| until.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO));
-        if over || left == Some(Duration::ZERO) || !paths.container(id).exists() {
+        if over || left == Some(Duration::ZERO) || !paths.has_container(id)? {
             break;
         }
         let limit = left.and_then(|left| Timespec::try_from(left).ok());

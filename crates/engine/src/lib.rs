@@ -25,6 +25,7 @@ mod copy;
 mod create;
 mod devices;
 mod diff;
+mod directory;
 mod disk;
 pub mod doctor;
 mod error;

@@ -1,6 +1,6 @@
 //! What has happened to a container: its last start and end. Written by its supervisor alone, at each change.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, of_runtime};
 use crate::paths::Paths;
 use serde::{Deserialize, Serialize};
 use sys::called;
@@ -68,25 +68,46 @@ pub fn write(paths: &Paths, id: &str, life: &Life) -> Result<()> {
     Ok(())
 }
 
-/// What has happened so far; nothing where nothing was written.
-pub fn read(paths: &Paths, id: &str) -> Life {
-    std::fs::read(paths.container(id).join("life.json"))
-        .ok()
-        .and_then(|text| serde_json::from_slice(&text).ok())
-        .unwrap_or_default()
+/// What has happened so far; nothing where nothing was written, or what is no life.
+pub fn read(paths: &Paths, id: &str) -> Result<Life> {
+    let path = paths.container(id).join("life.json");
+    match std::fs::read(&path) {
+        Ok(text) => Ok(serde_json::from_slice(&text).unwrap_or_default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Life::default()),
+        Err(error) => Err(called(|| format!("read {path:?}"))(error).into()),
+    }
+}
+
+/// What the runtime has noted of container `id`; none where there is nothing, or what is no record.
+pub fn state(paths: &Paths, id: &str) -> Result<Option<runtime::state::Record>> {
+    match runtime::state::read(&paths.states(), id) {
+        Ok(state) => Ok(Some(state)),
+        Err(error) if [runtime::Kind::NoSuchContainer, runtime::Kind::Invalid].contains(&error.kind) => {
+            Ok(None)
+        }
+        Err(error) => Err(of_runtime(error)),
+    }
+}
+
+/// Whether a container runs, or is made and about to. What cannot be looked at has not ended.
+pub fn is_up(paths: &Paths, id: &str) -> bool {
+    match state(paths, id) {
+        Ok(state) => state.and_then(|state| state.init).is_some_and(|init| init.is_alive().unwrap_or(true)),
+        Err(_) => true,
+    }
 }
 
 /// What container `id` does now.
-pub fn status(paths: &Paths, id: &str, life: &Life) -> Status {
-    let state = runtime::state::read(&paths.states(), id).ok();
+pub fn status(paths: &Paths, id: &str, life: &Life) -> Result<Status> {
+    let state = state(paths, id)?;
     // What cannot be looked at has not ended.
     if let Some(state) = state.filter(|state| state.init.is_some_and(|init| init.is_alive().unwrap_or(true)))
     {
         let frozen = state.cgroup.is_some_and(|cgroup| cgroup.is_frozen().unwrap_or(false));
-        return if frozen { Status::Paused } else { Status::Running };
+        return Ok(if frozen { Status::Paused } else { Status::Running });
     }
     if life.restarting && crate::control::is_attended(paths, id) {
-        return Status::Restarting;
+        return Ok(Status::Restarting);
     }
-    if life.started.is_none() { Status::Created } else { Status::Exited }
+    Ok(if life.started.is_none() { Status::Created } else { Status::Exited })
 }

@@ -114,9 +114,8 @@ pub fn logs(paths: &Paths, wanted: &str, wish: &LogWish, sink: &mut dyn FnMut(&E
     let Some(watch) = watch else { return Ok(()) };
     loop {
         // Before what is there is read: what comes after the reading is an event.
-        let life = life::read(paths, &id);
-        let over =
-            !matches!(life::status(paths, &id, &life), Status::Running | Status::Paused | Status::Restarting);
+        let status = life::status(paths, &id, &life::read(paths, &id)?)?;
+        let over = !matches!(status, Status::Running | Status::Paused | Status::Restarting);
         loop {
             if let Some(lines) = &mut lines {
                 while let Some(entry) = lines.next(entry_of)? {
@@ -137,7 +136,7 @@ pub fn logs(paths: &Paths, wanted: &str, wish: &LogWish, sink: &mut dyn FnMut(&E
         }
         let left =
             wish.until_time.map(|until| until.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO));
-        if over || left == Some(Duration::ZERO) || !paths.container(&id).exists() {
+        if over || left == Some(Duration::ZERO) || !paths.has_container(&id)? {
             return Ok(());
         }
         watch.wait(left)?;

@@ -10,6 +10,7 @@
 //! before the container's first instruction. What the container itself writes beside the blocks stays.
 
 use crate::error::{Error, Kind, Result, of_network};
+use crate::life::is_up;
 use crate::paths::Paths;
 use crate::{names, record};
 use network::{Definition, Lease};
@@ -52,14 +53,6 @@ pub fn hold(path: &Path) -> Result<Option<Held>> {
 /// Keeps others from a container's hosts file; none when the container is gone.
 pub fn hold_hosts(paths: &Paths, id: &str) -> Result<Option<Held>> {
     hold(&paths.container(id).join("hosts.lock"))
-}
-
-/// Whether a container runs, or is made and about to.
-pub fn is_up(paths: &Paths, id: &str) -> bool {
-    runtime::state::read(&paths.states(), id)
-        .ok()
-        .and_then(|state| state.init)
-        .is_some_and(|init| init.is_alive().unwrap_or(true))
 }
 
 /// Writes the blocks of a network's members.

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result, of_network};
 use crate::events::{self, Occurrences, Subject};
-use crate::neighbours::is_up;
+use crate::life::is_up;
 use crate::paths::Paths;
 use crate::record::Record;
 use crate::space::PruneFilter;

@@ -69,8 +69,7 @@ impl Paths {
 
     /// Whether there is this container. What cannot be looked at is not taken for gone.
     pub fn has_container(&self, id: &str) -> Result<bool> {
-        let place = self.container(id);
-        Ok(std::fs::exists(&place).map_err(called(|| format!("stat {place:?}")))?)
+        crate::directory::has(&self.container(id))
     }
 
     /// Named volumes.

@@ -1,7 +1,7 @@
 //! Which ports of the host lead to a container: written at its start, since free ones are picked only then.
 
 use crate::error::{Error, Kind, Result};
-use crate::neighbours::is_up;
+use crate::life::is_up;
 use crate::paths::Paths;
 use crate::record;
 use network::{PortMapping, Protocol};

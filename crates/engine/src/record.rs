@@ -1,5 +1,6 @@
 //! A container's record: written before anything of it exists, and enough to remove all of it.
 
+use crate::directory;
 use crate::error::{Error, Kind, Result};
 use crate::health::Check;
 use crate::ids::Ids;
@@ -135,13 +136,9 @@ pub fn read_to_remove(directory: &Path) -> Result<Option<Record>> {
 
 /// Every container's id, in no order.
 fn ids(paths: &Paths) -> Result<Vec<String>> {
-    let directory = paths.containers();
-    let entries = std::fs::read_dir(&directory).map_err(called(|| format!("read {directory:?}")))?;
-    Ok(entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.len() == 64)
-        .collect())
+    let mut names = directory::names(&paths.containers())?;
+    names.retain(|name| name.len() == 64);
+    Ok(names)
 }
 
 /// The file that holds what the container wrote.
@@ -190,22 +187,22 @@ pub fn list(paths: &Paths) -> Result<Vec<Listed>> {
 fn look_at(paths: &Paths, id: &str) -> Result<Option<Listed>> {
     let path = paths.container(id).join("container.json");
     match std::fs::read(&path) {
-        Ok(text) => Ok(serde_json::from_slice(&text).ok().map(|record| with_life(paths, record))),
+        Ok(text) => serde_json::from_slice(&text).ok().map(|record| with_life(paths, record)).transpose(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         // What it uses would be taken for unused, and go.
         Err(error) => Err(called(|| format!("read {path:?}"))(error).into()),
     }
 }
 
-fn with_life(paths: &Paths, record: Record) -> Listed {
-    let life = life::read(paths, &record.id);
-    let status = life::status(paths, &record.id, &life);
-    Listed { record, life, status }
+fn with_life(paths: &Paths, record: Record) -> Result<Listed> {
+    let life = life::read(paths, &record.id)?;
+    let status = life::status(paths, &record.id, &life)?;
+    Ok(Listed { record, life, status })
 }
 
 /// One container, by name, id, or the beginning of an id.
 pub fn get(paths: &Paths, wanted: &str) -> Result<Listed> {
-    let listed = with_life(paths, read(paths, &find(paths, wanted)?)?);
+    let listed = with_life(paths, read(paths, &find(paths, wanted)?)?)?;
     if listed.status == Status::Paused && pause::repair(paths, &listed.record.id) {
         return Ok(Listed { status: Status::Running, ..listed });
     }

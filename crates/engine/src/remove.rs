@@ -18,11 +18,11 @@ pub fn remove(paths: &Paths, wanted: &str, force: bool, volumes: bool) -> Result
         Error::new(Kind::Failed, format!("container {wanted} is running"))
             .with_hint(format!("devoxx-container rm --force {wanted}"))
     };
-    let is_up = || {
-        let life = life::read(paths, &id);
-        matches!(life::status(paths, &id, &life), Status::Running | Status::Paused | Status::Restarting)
+    let is_up = || -> Result<bool> {
+        let status = life::status(paths, &id, &life::read(paths, &id)?)?;
+        Ok(matches!(status, Status::Running | Status::Paused | Status::Restarting))
     };
-    if !force && is_up() {
+    if !force && is_up()? {
         return Err(running());
     }
     if force {
@@ -35,7 +35,7 @@ pub fn remove(paths: &Paths, wanted: &str, force: bool, volumes: bool) -> Result
         }
     }
     let Some(_lock) = control::wait_lock(paths, &id)? else { return Ok(id) };
-    if !force && is_up() {
+    if !force && is_up()? {
         return Err(running());
     }
     discard(paths, &id, volumes)?;
@@ -162,8 +162,9 @@ pub fn stop_using(paths: &Paths, id: &str, record: Option<&Record>) -> Vec<Strin
         Err(error) => note(Err(of_runtime(error))),
     }
     // A container of an ordinary user may have come to networks since whoever calls has read the record.
+    // What cannot be read may be: then there is nothing to be found, and no harm done.
     let is_leased = |record: &Record| record.leased;
-    if record.is_none_or(is_leased) || (pasta.is_some() && read(paths, id).as_ref().is_ok_and(is_leased)) {
+    if record.is_none_or(is_leased) || (pasta.is_some() && read(paths, id).as_ref().map_or(true, is_leased)) {
         note(user_networks::find(paths));
         if !user_networks::is_known() {
             // With it go the container's links, which nobody else can take off now.

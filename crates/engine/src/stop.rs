@@ -3,7 +3,7 @@
 use crate::error::{Error, Kind, Result, of_runtime};
 use crate::life::{self, Status};
 use crate::paths::Paths;
-use crate::record::{find, read};
+use crate::record::{find, read, read_to_remove};
 use crate::remove::stop_using;
 use crate::supervise::tell_ended;
 use crate::{control, events, networks, pause};
@@ -71,9 +71,9 @@ pub fn kill(paths: &Paths, wanted: &str, signal: &str) -> Result<()> {
 
 /// With the lock held: what a supervisor that was killed could not do any more at the end of its container.
 pub fn settle(paths: &Paths, id: &str) -> Result<()> {
-    let Ok(record) = read(paths, id) else { return Ok(()) };
-    let mut life = life::read(paths, id);
-    if life::status(paths, id, &life) != Status::Exited || life.exit_code.is_some() {
+    let Some(record) = read_to_remove(&paths.container(id))? else { return Ok(()) };
+    let mut life = life::read(paths, id)?;
+    if life::status(paths, id, &life)? != Status::Exited || life.exit_code.is_some() {
         return Ok(());
     }
     let networks = networks::of_container(paths, &record);

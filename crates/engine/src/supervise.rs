@@ -71,12 +71,11 @@ pub fn supervise(
         if let Some(log) = output::open(host, record)? {
             supervisor.keep(log);
         }
-        Ok(supervisor)
+        Ok((supervisor, life::read(host.paths, &record.id)?))
     });
     match prepared {
-        Ok(mut supervisor) => {
+        Ok((mut supervisor, life)) => {
             supervisor.welcome(first);
-            let life = life::read(host.paths, &record.id);
             Attendance { host, record, supervisor, life, passed, attached: start.attached }.run(start)
         }
         Err(error) => {
@@ -348,10 +347,10 @@ pub fn tell_ended(paths: &Paths, record: &Record, networks: &[ListedNetwork], co
 /// Memory ran out, and the container may go on.
 fn tell_out_of_memory(paths: &Paths, record: &Record) {
     tell(paths, record, "oom", &[]);
-    let mut life = life::read(paths, &record.id);
-    life.oom_killed = true;
-    // The event is told all the same.
-    let _unwritten = life::write(paths, &record.id, &life);
+    // The event is told all the same; what cannot be read is not written anew either.
+    if let Ok(life) = life::read(paths, &record.id) {
+        let _unwritten = life::write(paths, &record.id, &life::Life { oom_killed: true, ..life });
+    }
 }
 
 /// Says what happened to a container under the name that it has now: it may have been given another since its start.

@@ -10,8 +10,9 @@
 //! namespace open, makes another one.
 
 use crate::control::is_attended;
-use crate::error::{Error, Kind, Result, of_network};
-use crate::neighbours::{self, Held, is_up};
+use crate::error::{Error, Kind, Result, of_network, of_runtime};
+use crate::life::{self, is_up};
+use crate::neighbours::{self, Held};
 use crate::paths::Paths;
 use crate::user_namespace::{self, Ranges};
 use crate::{network_holder, record};
@@ -274,18 +275,31 @@ fn make(paths: &Paths, namespace: Option<OwnedFd>) -> Result<()> {
     Ok(())
 }
 
+/// How often a supervisor tries to make another holder, and how long after a failure.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// A supervisor's part in it: it looks after the holder while it looks after its container.
 #[derive(Debug)]
 pub struct Watch<'a> {
     paths: &'a Paths,
     init: BorrowedFd<'a>,
     connection: Option<OwnedFd>,
+    /// When it is tried once more, and how often it has failed in a row.
+    again: Option<Instant>,
+    failures: u32,
 }
 
 impl<'a> Watch<'a> {
     /// Watches over the holder; none where this process belongs to none.
     pub fn new(paths: &'a Paths, init: BorrowedFd<'a>) -> Option<Self> {
-        connection().map(|connection| Self { paths, init, connection: Some(connection) })
+        connection().map(|connection| Self {
+            paths,
+            init,
+            connection: Some(connection),
+            again: None,
+            failures: 0,
+        })
     }
 
     /// Makes another holder of the same namespace, unless somebody else has just done it.
@@ -302,9 +316,10 @@ impl<'a> Watch<'a> {
         stays_for(self.init)?;
         // Also for those whose supervisor is gone.
         for lease in network::leases(&self.paths.network()).map_err(of_network)? {
-            let init =
-                runtime::state::read(&self.paths.states(), &lease.id).ok().and_then(|state| state.init);
-            if let Some(pidfd) = init.and_then(|init| init.open().ok().flatten()) {
+            let Some(init) = life::state(self.paths, &lease.id)?.and_then(|state| state.init) else {
+                continue;
+            };
+            if let Some(pidfd) = init.open().map_err(of_runtime)? {
                 stays_for(pidfd.as_fd())?;
             }
         }
@@ -319,7 +334,7 @@ fn connection() -> Option<OwnedFd> {
 
 impl Aside for Watch<'_> {
     fn due(&self) -> Option<Instant> {
-        None
+        self.again
     }
 
     fn waits_for(&self) -> Vec<PollFd<'_>> {
@@ -327,12 +342,23 @@ impl Aside for Watch<'_> {
     }
 
     fn step(&mut self) {
-        let Some(fd) = &self.connection else { return };
-        let mut hung_up = [PollFd::new(fd, PollFlags::IN)];
-        if matches!(poll(&mut hung_up, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0)) {
+        let is_due = self.again.is_some_and(|again| again <= Instant::now());
+        let has_hung_up = self.connection.as_ref().is_some_and(|fd| {
+            let mut hung_up = [PollFd::new(fd, PollFlags::IN)];
+            matches!(poll(&mut hung_up, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1..))
+        });
+        if !is_due && !has_hung_up {
             return;
         }
-        // Nobody is there who could be told of a failure: the container runs on, and the next start makes networks anew.
-        self.connection = self.revive().ok().and_then(|()| connection());
+        (self.connection, self.again) = (None, None);
+        match self.revive() {
+            Ok(()) => (self.connection, self.failures) = (connection(), 0),
+            // Nobody is there who could be told of one that stays: the container runs on, and the next start makes networks anew.
+            Err(_) if self.failures < ATTEMPTS => {
+                self.failures += 1;
+                self.again = Some(Instant::now() + PAUSE);
+            }
+            Err(_) => {}
+        }
     }
 }

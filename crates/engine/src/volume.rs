@@ -7,6 +7,7 @@
 //! ```
 //! Whoever makes a volume, or removes it, holds the lock of its directory: one without `_data` whose lock is free was left in the middle.
 
+use crate::directory;
 use crate::error::{Error, Kind, Result, of_image};
 use crate::events::{self, Occurrences, Subject};
 use crate::filter::{Filters, Pattern};
@@ -74,7 +75,7 @@ fn checked(name: &str) -> Result<&str> {
 fn make_it(paths: &Paths, name: &str, mut volume: Volume) -> Result<(PathBuf, bool)> {
     let directory = paths.volumes().join(checked(name)?);
     let data = directory.join("_data");
-    if data.is_dir() {
+    if directory::is_one(&data)? {
         return Ok((data, false));
     }
     let _held = loop {
@@ -86,7 +87,7 @@ fn make_it(paths: &Paths, name: &str, mut volume: Volume) -> Result<(PathBuf, bo
     // Of each its own: several starts may make the same volume at once, and any of them is right.
     let new = directory.join(format!("volume.json.{}.new", std::process::id()));
     let place = directory.join("volume.json");
-    if !place.exists() {
+    if !directory::has(&place)? {
         volume.created = runtime::timestamp::now();
         let text =
             serde_json::to_vec(&volume).map_err(|error| Error::new(Kind::Failed, error.to_string()))?;
@@ -121,13 +122,8 @@ fn lock(directory: &Path, how: FlockOperation) -> Result<Option<OwnedFd>> {
 
 /// Every volume, by name.
 pub fn list_volumes(paths: &Paths) -> Result<Vec<Volume>> {
-    let directory = paths.volumes();
-    let entries = std::fs::read_dir(&directory).map_err(called(|| format!("read {directory:?}")))?;
-    let mut all: Vec<Volume> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter_map(|name| get_volume(paths, &name).ok())
-        .collect();
+    let names = directory::names(&paths.volumes())?;
+    let mut all: Vec<Volume> = names.iter().filter_map(|name| get_volume(paths, name).ok()).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(all)
 }
@@ -140,7 +136,7 @@ fn missing(name: &str) -> Error {
 pub fn get_volume(paths: &Paths, name: &str) -> Result<Volume> {
     let directory = paths.volumes().join(checked(name)?);
     let mountpoint = directory.join("_data");
-    if !mountpoint.is_dir() {
+    if !directory::is_one(&mountpoint)? {
         return Err(missing(name));
     }
     let noted = std::fs::read(directory.join("volume.json")).ok();
@@ -166,10 +162,9 @@ pub fn users(containers: &[record::Listed], name: &str) -> Vec<String> {
 /// Removes a volume that no container has; one that is not there is an error, but for `force`.
 pub fn remove_volume(paths: &Paths, name: &str, force: bool) -> Result<()> {
     sweep(paths);
-    match get_volume(paths, name) {
-        Err(error) if force && error.kind != Kind::Usage => return remove(paths, name).map(drop),
-        other => other?,
-    };
+    if !directory::is_one(&paths.volumes().join(checked(name)?).join("_data"))? && !force {
+        return Err(missing(name));
+    }
     let users = users(&record::list(paths)?, name);
     if let Some(user) = users.first() {
         return Err(Error::new(Kind::Failed, format!("volume {name} is in use by container {user}"))
@@ -195,18 +190,36 @@ pub fn remove(paths: &Paths, name: &str) -> Result<bool> {
 
 /// Goes on where others were killed while they made a volume or removed one. What cannot be removed now is left to the next.
 fn sweep(paths: &Paths) {
-    for entry in std::fs::read_dir(paths.volumes()).into_iter().flatten().flatten() {
-        let place = entry.path();
-        let is_left = |place: &Path| {
-            entry.file_name().as_encoded_bytes().starts_with(GONE.as_bytes()) || !place.join("_data").is_dir()
-        };
-        if is_left(&place)
-            && let Ok(Some(_held)) = lock(&place, FlockOperation::NonBlockingLockExclusive)
-            && is_left(&place)
-        {
-            let _left = image::remove_at(&place);
+    for place in left(paths).into_iter().flatten() {
+        let _left = remove_left(&place);
+    }
+}
+
+/// What is left of volumes that somebody was killed at.
+pub fn left(paths: &Paths) -> Result<Vec<PathBuf>> {
+    let mut left = Vec::new();
+    for name in directory::names(&paths.volumes())? {
+        let place = paths.volumes().join(name);
+        if is_left(&place)? {
+            left.push(place);
         }
     }
+    Ok(left)
+}
+
+fn is_left(place: &Path) -> Result<bool> {
+    let is_gone = place.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(GONE.as_bytes()));
+    Ok(is_gone || !directory::has(&place.join("_data"))?)
+}
+
+/// Removes it, unless somebody is at it, or it has become a volume.
+pub fn remove_left(place: &Path) -> Result<()> {
+    if let Some(_held) = lock(place, FlockOperation::NonBlockingLockExclusive)?
+        && is_left(place)?
+    {
+        image::remove_at(place).map_err(of_image)?;
+    }
+    Ok(())
 }
 
 /// Says of each volume that a container has that it is mounted now, or no more.

@@ -22,6 +22,8 @@ use sys::called;
 const STABLE: Duration = Duration::from_secs(10);
 /// So many that fail at their start are enough.
 const ATTEMPTS: u32 = 3;
+/// How long after a failure it is tried once more.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether something leads out of a network.
 pub fn leads_out(definition: &Definition) -> bool {
@@ -135,22 +137,19 @@ pub struct Watch<'a> {
     process: Option<OwnedFd>,
     since: Instant,
     attempts: u32,
+    /// When it is looked at once more, after a failure.
+    again: Option<Instant>,
 }
 
 impl<'a> Watch<'a> {
     /// Watches over the pasta of a container, where it has one.
     pub fn new(paths: &'a Paths, record: &'a Record, init: BorrowedFd<'a>) -> Option<Self> {
         let pasta = Pasta::of(record.pasta.as_deref()?);
-        let process = pasta.process().ok().flatten()?;
-        Some(Self {
-            paths,
-            id: &record.id,
-            init,
-            pasta,
-            process: Some(process),
-            since: Instant::now(),
-            attempts: 0,
-        })
+        let (process, again) = match pasta.process() {
+            Ok(process) => (Some(process?), None),
+            Err(_) => (None, Some(Instant::now() + PAUSE)),
+        };
+        Some(Self { paths, id: &record.id, init, pasta, process, since: Instant::now(), attempts: 0, again })
     }
 
     fn look(&self) -> Result<Option<OwnedFd>> {
@@ -174,12 +173,12 @@ impl<'a> Watch<'a> {
 
 fn has_ended(process: BorrowedFd<'_>) -> bool {
     let mut ended = [PollFd::new(&process, PollFlags::IN)];
-    !matches!(poll(&mut ended, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(0))
+    matches!(poll(&mut ended, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })), Ok(1..))
 }
 
 impl Aside for Watch<'_> {
     fn due(&self) -> Option<Instant> {
-        None
+        self.again
     }
 
     fn waits_for(&self) -> Vec<PollFd<'_>> {
@@ -187,12 +186,19 @@ impl Aside for Watch<'_> {
     }
 
     fn step(&mut self) {
-        if self.process.as_ref().is_none_or(|process| !has_ended(process.as_fd())) {
+        let is_due = self.again.is_some_and(|again| again <= Instant::now());
+        if !is_due && !self.process.as_ref().is_some_and(|process| has_ended(process.as_fd())) {
             return;
         }
         // One that fails again and again would do so for ever. Nobody is there who could be told: the container runs on.
         self.attempts = if self.since.elapsed() > STABLE { 0 } else { self.attempts + 1 };
-        self.process = if self.attempts > ATTEMPTS { None } else { self.look().ok().flatten() };
+        (self.process, self.again) = (None, None);
+        if self.attempts <= ATTEMPTS {
+            match self.look() {
+                Ok(process) => self.process = process,
+                Err(_) => self.again = Some(Instant::now() + PAUSE),
+            }
+        }
         self.since = Instant::now();
     }
 }

@@ -168,6 +168,17 @@ fn parsed(path: &Path, name: &str, text: &[u8]) -> Result<Definition> {
 
 /// All that were made, by name. One whose definition is none is passed over; where it cannot be read, nobody knows what is leased there.
 pub fn made(root: &Path) -> Result<Vec<Definition>> {
+    let mut all = Vec::new();
+    for name in names(root)? {
+        let path = file(root, &name);
+        all.extend(own_file::read(&path, LONGEST)?.and_then(|text| parsed(&path, &name, &text).ok()));
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+/// The names of all directories that may be a network's.
+fn names(root: &Path) -> Result<Vec<String>> {
     let directory = directory(root);
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,
@@ -177,13 +188,7 @@ pub fn made(root: &Path) -> Result<Vec<Definition>> {
     let entries: std::io::Result<Vec<_>> = entries.collect();
     let entries = entries.map_err(called(|| format!("readdir {}", directory.display())))?;
     let names = entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok());
-    let mut all = Vec::new();
-    for name in names.filter(|name| is_name(name) && name != DEFAULT) {
-        let path = file(root, &name);
-        all.extend(own_file::read(&path, LONGEST)?.and_then(|text| parsed(&path, &name, &text).ok()));
-    }
-    all.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(all)
+    Ok(names.filter(|name| is_name(name) && name != DEFAULT).collect())
 }
 
 /// Directories of networks that are none: without a definition, or with one that was torn.
@@ -191,7 +196,13 @@ pub fn torn(root: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory(root)).into_iter().flatten().flatten();
     let is_torn = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        is_name(&name) && !matches!(read(root, &name), Ok(Some(_)))
+        let file = file(root, &name);
+        is_name(&name)
+            && match own_file::read(&file, LONGEST) {
+                Ok(text) => text.is_none_or(|text| parsed(&file, &name, &text).is_err()),
+                // Nobody knows what it says.
+                Err(_) => false,
+            }
     };
     entries.map(|entry| entry.path()).filter(is_torn).collect()
 }
@@ -426,7 +437,8 @@ fn remove_directory(place: &Path) -> Result<()> {
 
 /// Goes on where others were killed while they made a network or removed one.
 pub fn sweep(root: &Path) -> Result<()> {
-    if !directory(root).exists() {
+    let directory = directory(root);
+    if !fs::exists(&directory).map_err(called(|| format!("stat {}", directory.display())))? {
         return Ok(());
     }
     let _lock = hold(root)?;
@@ -435,15 +447,16 @@ pub fn sweep(root: &Path) -> Result<()> {
 
 /// The same, with the lock held.
 pub(crate) fn clear_left(root: &Path) -> Result<()> {
-    for entry in fs::read_dir(directory(root)).into_iter().flatten().flatten() {
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if !is_name(&name) || name == DEFAULT || file(root, &name).exists() {
+    for name in names(root)? {
+        let place = file(root, &name);
+        if fs::exists(&place).map_err(called(|| format!("stat {}", place.display())))? {
             continue;
         }
-        match read_in(&going(root, &name), &name) {
-            Ok(Some(definition)) => clear(root, &definition)?,
+        let going = going(root, &name);
+        match own_file::read(&going, LONGEST)?.and_then(|text| parsed(&going, &name, &text).ok()) {
+            Some(definition) => clear(root, &definition)?,
             // It never was one, and has no bridge.
-            _ => remove_directory(&entry.path())?,
+            None => remove_directory(&directory(root).join(name))?,
         }
     }
     Ok(())

@@ -1,19 +1,20 @@
 //! What commands that were killed, or a loss of power, left half done: in the engine's directories, and in the kernel.
 
-use super::orphans::{is_old, names_in};
+use super::orphans::is_old;
 use super::{Finding, Remedy};
+use crate::directory::names;
 use crate::error::{Result, of_network};
 use crate::host::Host;
 use crate::names::short;
 use crate::paths::Paths;
-use crate::{control, id_ranges, remove};
+use crate::{control, id_ranges, remove, volume};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Files and directories.
 pub(super) fn in_directories(host: &Host<'_>, ids: &BTreeSet<String>, all: &mut Vec<Finding>) -> Result<()> {
     let paths = host.paths;
-    for name in names_in(&paths.containers()) {
+    for name in names(&paths.containers())? {
         let Some(id) = name.strip_prefix(remove::GONE).filter(|id| !control::is_attended(paths, id)) else {
             continue;
         };
@@ -44,18 +45,21 @@ pub(super) fn in_directories(host: &Host<'_>, ids: &BTreeSet<String>, all: &mut 
             "the lease of an address that nobody has",
         );
     }
-    let volumes = below(&paths.volumes());
-    files(
-        volumes.iter().filter(|volume| !volume.join("_data").is_dir()).cloned().collect(),
-        "the beginning of a volume",
-    );
-    files(volumes.iter().flat_map(|volume| drafts(volume)).collect(), "a draft");
-    files(ids.iter().flat_map(|id| drafts(&paths.container(id))).collect(), "a draft");
-    let images = below(&paths.run.join("images"));
+    let (volumes, containers) = (below(&paths.volumes())?, ids.iter().map(|id| paths.container(id)));
+    for place in volumes.into_iter().chain(containers) {
+        files(drafts(&place)?, "a draft");
+    }
+    let images = below(&paths.run.join("images"))?;
     files(
         images.into_iter().filter(|path| !crate::image_mount::is_mount_point(path)).collect(),
         "the place of an image that is not mounted",
     );
+    for place in volume::left(paths)?.into_iter().filter(|path| is_old(path)) {
+        all.push(Finding::orphan(
+            format!("the beginning of a volume, {}", place.display()),
+            Remedy::Volume(place),
+        ));
+    }
     Ok(())
 }
 
@@ -67,14 +71,13 @@ pub(super) fn in_kernel(paths: &Paths, all: &mut Vec<Finding>) -> Result<()> {
     Ok(())
 }
 
-fn below(directory: &Path) -> Vec<PathBuf> {
-    names_in(directory).map(|name| directory.join(name)).collect()
+fn below(directory: &Path) -> Result<Vec<PathBuf>> {
+    Ok(names(directory)?.into_iter().map(|name| directory.join(name)).collect())
 }
 
 /// Files that never got their place.
-fn drafts(directory: &Path) -> Vec<PathBuf> {
-    below(directory)
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|end| end == "new") && path.is_file())
-        .collect()
+fn drafts(directory: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = below(directory)?;
+    found.retain(|path| path.extension().is_some_and(|end| end == "new") && path.is_file());
+    Ok(found)
 }

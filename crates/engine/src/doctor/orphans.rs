@@ -5,11 +5,12 @@
 use super::{Finding, Pastas, Remedy, left, own_runtime, processes, settings};
 use crate::birth::{self, UNBORN};
 use crate::control;
+use crate::directory::names;
 use crate::error::{Result, of_network};
 use crate::host::Host;
 use crate::life::Status;
-use crate::names::{self, short};
-use crate::neighbours::is_up;
+use crate::life::is_up;
+use crate::names::{owner, short};
 use crate::paths::Paths;
 use crate::record::{self, Listed};
 use cgroup::Layout;
@@ -29,14 +30,16 @@ pub fn orphans(host: &Host<'_>, pastas: &Pastas) -> Result<Vec<Finding>> {
     let ids: BTreeSet<String> = listed.iter().map(|one| one.record.id.clone()).collect();
     containers(paths, &listed, &mut all);
     torn(paths, &ids, &mut all)?;
-    all.extend(names_in(&paths.states()).filter(|id| is_id(id) && !ids.contains(id)).map(|id| {
+    all.extend(names(&paths.states())?.into_iter().filter(|id| is_id(id) && !ids.contains(id)).map(|id| {
         let what = format!("the runtime's record of {}, which is no container", short(&id));
         Finding::orphan(what, Remedy::State(id))
     }));
-    all.extend(names_in(&paths.supervisors()).filter(|id| is_id(id) && !ids.contains(id)).map(|id| {
-        let what = format!("the directory of a supervisor of {}, which is no container", short(&id));
-        Finding::orphan(what, Remedy::Supervisor(id))
-    }));
+    all.extend(names(&paths.supervisors())?.into_iter().filter(|id| is_id(id) && !ids.contains(id)).map(
+        |id| {
+            let what = format!("the directory of a supervisor of {}, which is no container", short(&id));
+            Finding::orphan(what, Remedy::Supervisor(id))
+        },
+    ));
     left::in_directories(host, &ids, &mut all)?;
     networks(paths, &mut all)?;
     // First, so that what they hold can go after them.
@@ -51,7 +54,7 @@ pub fn orphans(host: &Host<'_>, pastas: &Pastas) -> Result<Vec<Finding>> {
     own_runtime::leftovers(host.rootless.is_some(), &mut all)?;
     left::in_kernel(paths, &mut all)?;
     mounts(paths, &mut all);
-    all.extend(names_in(&paths.run).filter_map(|name| {
+    all.extend(names(&paths.run)?.into_iter().filter_map(|name| {
         let id = name.strip_suffix(".pasta")?.to_owned();
         let known = ids.iter().any(|known| short(known) == id);
         (!known).then(|| {
@@ -73,14 +76,6 @@ pub fn orphans(host: &Host<'_>, pastas: &Pastas) -> Result<Vec<Finding>> {
 
 pub(super) fn is_id(name: &str) -> bool {
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-pub(super) fn names_in(directory: &Path) -> impl Iterator<Item = String> {
-    std::fs::read_dir(directory)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
 }
 
 /// Whether something was made so long ago that whoever made it is not at it any more.
@@ -112,21 +107,21 @@ fn containers(paths: &Paths, listed: &[Listed], all: &mut Vec<Finding>) {
 }
 
 fn torn(paths: &Paths, ids: &BTreeSet<String>, all: &mut Vec<Finding>) -> Result<()> {
-    for id in names_in(&paths.containers()).filter(|id| is_id(id) && !ids.contains(id)) {
+    for id in names(&paths.containers())?.into_iter().filter(|id| is_id(id) && !ids.contains(id)) {
         if is_old(&paths.container(&id)) && !control::is_attended(paths, &id) {
             let what = format!("the directory of a container without a record, {}", short(&id));
             all.push(Finding::orphan(what, Remedy::Torn(id)));
         }
     }
-    for name in names_in(&paths.containers()) {
+    for name in names(&paths.containers())? {
         let Some(id) = name.strip_prefix(UNBORN).filter(|id| birth::is_left_behind(paths, id)) else {
             continue;
         };
         let what = format!("the beginning of a container, {}", short(id));
         all.push(Finding::orphan(what, Remedy::Unborn(id.to_owned())));
     }
-    for name in names_in(&paths.names()) {
-        let Some(owner) = names::owner(paths, &name)? else { continue };
+    for name in names(&paths.names())? {
+        let Some(owner) = owner(paths, &name)? else { continue };
         if !ids.contains(&owner) && birth::is_gone(paths, &owner)? {
             all.push(Finding::orphan(
                 format!("the name {name}, whose container is gone"),
@@ -195,7 +190,9 @@ fn parents(directory: &Path, depth: usize, found: &mut BTreeSet<PathBuf>) {
         }
         let path = entry.path();
         if entry.file_name() == "devoxx" {
-            found.extend(names_in(&path).filter(|id| is_id(id)).map(|id| path.join(id)));
+            // Of what cannot be read none is an orphan.
+            let names = names(&path).into_iter().flatten();
+            found.extend(names.filter(|id| is_id(id)).map(|id| path.join(id)));
         } else if depth < DEEPEST {
             parents(&path, depth + 1, found);
         }

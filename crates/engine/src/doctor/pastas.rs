@@ -6,8 +6,8 @@
 
 use super::processes::{MOMENT, Process, started};
 use crate::control;
+use crate::life::is_up;
 use crate::names::short;
-use crate::neighbours::is_up;
 use crate::paths::Paths;
 use crate::record::Listed;
 use std::collections::BTreeMap;

@@ -121,7 +121,8 @@ fn look(paths: &Paths) -> BTreeSet<Process> {
 
 /// Whether there is no such container, none that is being made and none that is being removed.
 fn is_gone(paths: &Paths, id: &str) -> bool {
-    ["", UNBORN, GONE].iter().all(|prefix| !paths.containers().join(format!("{prefix}{id}")).exists())
+    let has = |prefix: &&str| crate::directory::has(&paths.containers().join(format!("{prefix}{id}")));
+    ["", UNBORN, GONE].iter().all(|prefix| matches!(has(prefix), Ok(false)))
 }
 
 /// The container whose supervisor's directory a process has a file of open.
