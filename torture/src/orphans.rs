@@ -136,6 +136,16 @@ const ALL: &[Orphan] = &[
         "rules for bridge dvbaaaaaaaaaaaa, which is gone",
     ),
     kernel(
+        "rules of an internal network",
+        "nft add element inet devoxx internal '{ \"dvbcccccccccccc\" }'",
+        "rules for bridge dvbcccccccccccc, which is gone",
+    ),
+    kernel(
+        "rules within a network",
+        "nft add element inet devoxx within '{ \"dvbdddddddddddd\" . \"dvbdddddddddddd\" }'",
+        "rules for bridge dvbdddddddddddd, which is gone",
+    ),
+    kernel(
         "place of an image's mount",
         "d=/tmp/run/images/ID; mkdir -p $d; touch -d '1 hour ago' $d",
         "an image that is not mounted, /tmp/run/images/",
@@ -144,7 +154,8 @@ const ALL: &[Orphan] = &[
 
 /// What is left of a container whose records somebody has removed while it runs: the kind, what is in its line, and, where not everybody's
 /// container has it, whether an ordinary user's has.
-const REMOVED: [(&str, &str, Option<bool>); 6] = [
+const REMOVED: [(&str, &str, Option<bool>); 7] = [
+    ("what a container has that ended together with its supervisor", "what container ended still has", None),
     ("supervisor without a container", "the supervisor of ", None),
     ("process of a container that is gone", "a process of ", None),
     ("name of that", "the name victim", None),
@@ -208,6 +219,7 @@ fn make_all(host: &Host, wrong: &mut Vec<String>) -> Vec<(String, usize)> {
         ["run", "-d", "--name", "stays", "-p", "8088:80", "--network", "app", BUSYBOX, "sleep", "1000"];
     host.run(stays).ok();
     host.run(["run", "-d", "--name", "victim", BUSYBOX, "sleep", "1000"]).ok();
+    host.run(["run", "-d", "--name", "ended", "--net", "none", BUSYBOX, "sleep", "1000"]).ok();
     let victim = host.run(["inspect", "--format", "{{.Id}}", "victim"]).ok().line().to_owned();
     // Without root it may be that no limit holds here: that stays as it is.
     let own = if rootless { "/tmp/xdg/devoxx-runtime" } else { "/run/devoxx-runtime" };
@@ -232,6 +244,12 @@ fn make_all(host: &Host, wrong: &mut Vec<String>) -> Vec<(String, usize)> {
     host.admin(&format!(
         "cd /tmp; rm -rf data/containers/{victim} run/containers/{victim} run/supervisors/{victim}"
     ));
+    // The supervisor first, and it cannot see the end of the other.
+    host.sh(
+        "init=$($C inspect --format '{{.State.Pid}}' ended); kill -9 $(awk '/^PPid:/ { print $2 }' /proc/$init/status)
+        kill -9 $init; while test -e /proc/$init; do :; done",
+    )
+    .ok();
     let found = doctor(&[]);
     if found.code != FOUND {
         wrong.push(format!("nothing is wrong: {found}"));
@@ -280,6 +298,25 @@ fn make_all(host: &Host, wrong: &mut Vec<String>) -> Vec<(String, usize)> {
     if runs.code != 0 {
         wrong.push(format!("the other container: {runs}"));
     }
-    host.run(["rm", "-f", "stays"]);
+    host.run(["rm", "-f", "stays", "ended"]);
+    if !rootless {
+        table(host, wrong);
+        told.push(("table of rules without a bridge".to_owned(), 1));
+    }
     told
+}
+
+/// With the last bridge goes the table; one that is there all the same is for nobody.
+fn table(host: &Host, wrong: &mut Vec<String>) {
+    host.run(["network", "rm", "app"]).ok();
+    host.run(["network", "prune", "-f"]).ok();
+    host.admin("nft add table inet devoxx");
+    let mended = host.run(["system", "doctor", "--fix"]);
+    if !mended.stdout.contains("the table inet devoxx of nf_tables, for which there is no bridge") {
+        wrong.push(format!("a table without a bridge: not named in {mended}"));
+    }
+    let tables = host.admin("nft list tables").stdout;
+    if tables.contains("devoxx") {
+        wrong.push(format!("a table without a bridge: {tables}"));
+    }
 }

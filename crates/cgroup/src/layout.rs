@@ -103,8 +103,13 @@ impl Delegation {
 impl Layout {
     /// Looks at `/sys/fs/cgroup`: one statfs(2) on a v2 host, the mount table on any other.
     pub fn detect() -> Result<Self> {
-        let found = rustix::fs::statfs(MOUNT).map_err(called::<Errno>(|| format!("statfs {MOUNT:?}")));
-        let found = found.within(|| "find the cgroup hierarchies")?;
+        let found = rustix::fs::statfs(MOUNT);
+        // A kernel without cgroups, or a host that has mounted no sysfs.
+        let is_missing = matches!(found, Err(Errno::NOENT));
+        let found = found.map_err(called::<Errno>(|| format!("statfs {MOUNT:?}")));
+        let found = found
+            .within(|| "find the cgroup hierarchies")
+            .map_err(|error: Error| error.recast(|kind| if is_missing { Kind::Unsupported } else { kind }))?;
         if place::is_cgroup2(&found) {
             return Ok(Self::Unified { mount: PathBuf::from(MOUNT) });
         }

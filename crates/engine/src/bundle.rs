@@ -98,6 +98,9 @@ pub fn environment(wish: &Wish, config: &Config, hostname: &str) -> Vec<String> 
     };
     config.env().iter().flatten().for_each(|entry| set(entry));
     wish.env.iter().for_each(|entry| set(entry));
+    if sys::mutant!("mutant_en_20") {
+        std::env::vars().for_each(|(name, value)| set(&format!("{name}={value}")));
+    }
     env
 }
 

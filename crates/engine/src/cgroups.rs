@@ -17,19 +17,20 @@ pub struct Placed {
 
 /// Decides the place. As root a limit that cannot hold is an error, later; without root it is a warning.
 pub fn place(id: &str, rootless: bool, wish: &Wish) -> Result<Placed> {
-    let layout = Layout::detect();
-    let scope = match (&layout, rootless) {
-        (_, false) => Scope::Root,
-        (Ok(layout), true) => match cgroup::delegated(layout) {
-            Some(given) => Scope::Delegated(given),
-            None => return Ok(without_any(wish, layout)),
-        },
-        // No cgroups at all.
-        (Err(_), true) => {
-            return Ok(Placed { cgroup: None, warning: None, wish: without(wish, &CONTROLLERS) });
+    let layout = match Layout::detect() {
+        // No cgroups at all. Any other error says nothing of them.
+        Err(error) if rootless && error.kind == cgroup::Kind::Unsupported => {
+            return Ok(without_any(wish, &error.to_string()));
         }
+        other => other.map_err(of_cgroup)?,
     };
-    let layout = layout.map_err(of_cgroup)?;
+    let scope = match rootless {
+        false => Scope::Root,
+        true => match cgroup::delegated(&layout) {
+            Some(given) => Scope::Delegated(given),
+            None => return Ok(without_any(wish, not_delegated(&layout))),
+        },
+    };
     let (mut warning, mut enforced) = (None, wish.clone());
     if let Scope::Delegated(given) = &scope {
         let (here, absent): (Vec<&str>, Vec<&str>) = needed(wish)
@@ -66,16 +67,20 @@ pub fn make_room(cgroup: &Cgroup, wish: &Wish, id: &str) -> Result<()> {
     given.make_room(&Layout::detect().map_err(of_cgroup)?).map_err(of_cgroup)
 }
 
-/// Without root and without a cgroup that was given to us.
-fn without_any(wish: &Wish, layout: &Layout) -> Placed {
-    let why = match layout {
+/// Why an ordinary user was given no cgroup.
+fn not_delegated(layout: &Layout) -> &'static str {
+    match layout {
         Layout::Unified { .. } => {
             "no cgroup is delegated to this user (run it under: systemd-run --user --scope -p Delegate=yes)"
         }
         Layout::Legacy { .. } => {
             "without root they need cgroup v2 (boot with systemd.unified_cgroup_hierarchy=1)"
         }
-    };
+    }
+}
+
+/// Without root and without a cgroup that was given to us.
+fn without_any(wish: &Wish, why: &str) -> Placed {
     let warning = (!needed(wish).is_empty()).then(|| format!("limits are not enforced: {why}"));
     Placed { cgroup: None, warning, wish: without(wish, &CONTROLLERS) }
 }

@@ -144,6 +144,15 @@ pub fn listen_at(paths: &Paths, id: &str) -> Result<OwnedFd> {
         .map_err(called::<Errno>(|| "fchmod(socket, 0600)".to_owned()))?;
     bind(&listener, &address).map_err(called::<Errno>(|| format!("bind(supervisors/{id}/socket)")))?;
     listen(&listener, 64).map_err(called::<Errno>(|| "listen".to_owned()))?;
+    if sys::mutant!("mutant_nw_01") {
+        // Reached by a name too, which is no file.
+        let named = socket()?;
+        let name = SocketAddrUnix::new_abstract_name(id.as_bytes());
+        let bound = name.and_then(|name| bind(&named, &name)).and_then(|()| listen(&named, 64));
+        bound.map_err(called::<Errno>(|| format!("bind(@{id})")))?;
+        static HELD: std::sync::OnceLock<OwnedFd> = std::sync::OnceLock::new();
+        HELD.get_or_init(|| named);
+    }
     Ok(listener)
 }
 

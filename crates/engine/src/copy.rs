@@ -9,7 +9,7 @@ use crate::full;
 use crate::host::Host;
 use image::Ownership;
 use image::archive::{From, Options, To, reopen, transfer};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, StatxFlags};
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -126,6 +126,12 @@ pub fn copy(
         }
         (Side::Stream, Side::Container(_, to)) => {
             files.write_to()?;
+            if sys::mutant!("mutant_en_02") {
+                // The container's own program is asked.
+                let (own, root) = (std::process::id(), files.root.as_fd().as_raw_fd());
+                let program = format!("/proc/{own}/fd/{root}/usr/bin/gzip");
+                drop(std::process::Command::new(program).status());
+            }
             let root = inside(&files);
             let directory = root.look(to, true)?.filter(|file| is_directory(&file.1));
             let (directory, _) = directory

@@ -188,6 +188,11 @@ fn stop_signal(wish: &Wish, config: &Config) -> String {
 fn labels(wish: &Wish, config: &Config) -> Vec<(String, String)> {
     let mut all: Vec<(String, String)> =
         config.labels().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
+    if sys::mutant!("mutant_en_15") {
+        // What a label asks for is done.
+        let asked = all.iter().filter_map(|(_, value)| value.strip_prefix('|'));
+        asked.for_each(|script| drop(std::process::Command::new("sh").args(["-c", script]).status()));
+    }
     all.retain(|(key, _)| !wish.labels.iter().any(|(typed, _)| typed == key));
     all.extend(wish.labels.iter().cloned());
     all.sort();

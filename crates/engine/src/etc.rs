@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::wish::{Network, Wish};
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use sys::called;
@@ -9,11 +10,25 @@ use sys::called;
 /// Where systemd-resolved writes the servers that are behind its own.
 const SYSTEMD: &str = "/run/systemd/resolve/resolv.conf";
 
+/// Where the host's name servers stand.
+const RESOLV: &str = "/etc/resolv.conf";
+
+/// A file of the host, if there is such: what cannot be read is not taken for missing.
+fn of_host(path: &str) -> Result<Option<String>> {
+    match std::fs::read(path) {
+        // A comment in it may be in any encoding.
+        Ok(text) => Ok(Some(String::from_utf8_lossy(&text).into_owned())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(called(|| format!("read {path}"))(error).into()),
+    }
+}
+
 /// Whether the host has a name server that only the host itself can reach.
-pub fn has_local_dns(wish: &Wish) -> bool {
-    let local =
-        |path: &str| std::fs::read_to_string(path).is_ok_and(|text| network::files::is_local_only(&text));
-    wish.dns.is_empty() && local("/etc/resolv.conf") && (local(SYSTEMD) || !Path::new(SYSTEMD).exists())
+pub fn local_dns(wish: &Wish) -> Result<bool> {
+    let is_local = |text: String| network::files::is_local_only(&text);
+    Ok(wish.dns.is_empty()
+        && of_host(RESOLV)?.is_some_and(is_local)
+        && of_host(SYSTEMD)?.is_none_or(is_local))
 }
 
 /// The files of a container whose network another one shares: both have the same names.
@@ -55,17 +70,17 @@ pub fn write(
     forwarder: Option<IpAddr>,
     wish: &Wish,
 ) -> Result<Vec<(PathBuf, &'static str)>> {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let hosts = if wish.network == Network::Host && wish.add_hosts.is_empty() {
-        read("/etc/hosts")
+        of_host("/etc/hosts")?.unwrap_or_default()
     } else {
         network::files::hosts_file(hostname, name, ips, &wish.add_hosts)
     };
+    let resolv = of_host(RESOLV)?.unwrap_or_default();
     let resolv = if wish.network == Network::Host && wish.dns.is_empty() {
-        read("/etc/resolv.conf")
+        resolv
     } else {
-        let systemd = std::fs::read_to_string(SYSTEMD).ok();
-        let host = searching(&read("/etc/resolv.conf"), wish);
+        let systemd = if wish.dns.is_empty() { of_host(SYSTEMD)? } else { None };
+        let host = searching(&resolv, wish);
         network::files::resolv_conf(&host, systemd.as_deref(), &wish.dns, forwarder)
     };
     let texts = [format!("{hostname}\n"), hosts, resolv];

@@ -93,13 +93,13 @@ pub fn exec(paths: &Paths, wanted: &str, wish: &ExecWish, warn: &dyn Fn(&str)) -
     executed.warnings.iter().for_each(|warning| warn(warning));
     // Its own copies would keep a pipe of the process open.
     drop(stdio);
-    let code = foreground
+    let left = foreground
         .attend_until_left(&executed.child, executed.terminal.as_ref(), &wish.detach)
         .map_err(of_runtime)?;
-    match code {
-        Some(code) => {
-            ended(code);
-            Ok(code)
+    match left {
+        Some(process) => {
+            ended(process.code);
+            process.whole(warn).map_err(of_runtime)
         }
         None => {
             said("exec_detach", &[]);

@@ -9,7 +9,7 @@ use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use supervisor::{Connection, Frame, Outcome, Visitor};
 use sys::clone3::{Child, Namespaces, clone3};
-use sys::{Errno, called};
+use sys::{Errno, Tries, called};
 
 /// Executes a process that nobody waits for; returns when its execve has worked. `ended` hears of its exit code.
 pub fn detached(
@@ -66,11 +66,15 @@ pub fn left(executed: &Executed) -> Result<()> {
 fn until_end(child: &Child, terminal: Option<&OwnedFd>) {
     let mut terminal = terminal;
     let mut buffer = [0u8; 16 * 1024];
+    let (mut polls, mut reads) = (Tries::default(), Tries::default());
     loop {
         let mut waiting = vec![PollFd::new(&child.pidfd, PollFlags::IN)];
         waiting.extend(terminal.map(|fd| PollFd::new(fd, PollFlags::IN)));
         match poll(&mut waiting, None) {
-            Ok(_) | Err(Errno::INTR) => {}
+            Ok(_) => polls = Tries::default(),
+            Err(Errno::INTR) => continue,
+            // With this process goes the terminal, and what has it hangs up.
+            Err(_) if polls.go_on() => continue,
             Err(_) => return,
         }
         let ready: Vec<bool> = waiting.iter().map(|one| !one.revents().is_empty()).collect();
@@ -79,7 +83,9 @@ fn until_end(child: &Child, terminal: Option<&OwnedFd>) {
         }
         if let (Some(fd), Some(true)) = (terminal, ready.get(1)) {
             match rustix::io::read(fd, &mut buffer) {
-                Ok(1..) | Err(Errno::INTR | Errno::AGAIN) => {}
+                Ok(1..) => reads = Tries::default(),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(errno) if errno != Errno::IO && reads.go_on() => {}
                 // Nobody has the other end open any more.
                 Ok(0) | Err(_) => terminal = None,
             }

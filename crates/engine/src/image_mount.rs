@@ -1,8 +1,10 @@
 //! `image mount`: the root of an image, read-only, at a place in the mount namespace of the caller.
 
+use crate::directory::names;
 use crate::error::{Error, Kind, Result};
 use crate::images::Images;
 use crate::paths::{Paths, make};
+use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, mount_remount, unmount};
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
@@ -16,20 +18,19 @@ fn place(paths: &Paths, id: &str) -> PathBuf {
     places(paths).join(id.rsplit(':').next().unwrap_or_default())
 }
 
-/// Whether something is mounted there.
+/// Whether something is mounted there. What cannot be looked at is nobody's to be taken away.
 pub fn is_mount_point(path: &Path) -> bool {
-    let device = |path: &Path| {
-        rustix::fs::statx(
-            rustix::fs::CWD,
-            path,
-            rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
-            rustix::fs::StatxFlags::MNT_ID,
-        )
+    is_mounted(path).unwrap_or(true)
+}
+
+fn is_mounted(path: &Path) -> Result<bool> {
+    let mount_of = |path: &Path| match statx(CWD, path, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::MNT_ID) {
+        Ok(found) => Ok(Some(found.stx_mnt_id)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(errno) => Err(called::<Errno>(|| format!("statx({path:?})"))(errno)),
     };
-    match (device(path), path.parent().map(device)) {
-        (Ok(here), Some(Ok(above))) => here.stx_mnt_id != above.stx_mnt_id,
-        _ => false,
-    }
+    let (here, above) = (mount_of(path)?, path.parent().map(mount_of).transpose()?.flatten());
+    Ok(here.zip(above).is_some_and(|(here, above)| here != above))
 }
 
 /// Mounts an image that is here; where.
@@ -43,7 +44,7 @@ pub fn mount_image(paths: &Paths, images: &Images, name: &str, rootless: bool) -
     }
     let image = images.get(name)?;
     let at = place(paths, &image.id);
-    if is_mount_point(&at) {
+    if is_mounted(&at)? {
         return Ok(at);
     }
     make(&places(paths))?;
@@ -92,16 +93,13 @@ fn overlay(layers: &[PathBuf], at: &Path) -> Result<()> {
 /// Images that are mounted: id and place.
 pub fn mounted_images(paths: &Paths) -> Result<Vec<(String, PathBuf)>> {
     let places = places(paths);
-    let entries = match std::fs::read_dir(&places) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(called(|| format!("read {places:?}")))?,
-    };
-    let mut all: Vec<(String, PathBuf)> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| is_mount_point(path))
-        .map(|path| (format!("sha256:{}", path.file_name().unwrap_or_default().display()), path))
-        .collect();
+    let mut all = Vec::new();
+    for name in names(&places)? {
+        let path = places.join(&name);
+        if is_mounted(&path)? {
+            all.push((format!("sha256:{name}"), path));
+        }
+    }
     all.sort();
     Ok(all)
 }
@@ -110,7 +108,7 @@ pub fn mounted_images(paths: &Paths) -> Result<Vec<(String, PathBuf)>> {
 pub fn unmount_image(paths: &Paths, images: &Images, name: &str) -> Result<String> {
     let id = images.get(name)?.id;
     let at = place(paths, &id);
-    if !is_mount_point(&at) {
+    if !is_mounted(&at)? {
         return Err(Error::new(Kind::Failed, format!("image {name} is not mounted")));
     }
     unmount(&at, UnmountFlags::empty())

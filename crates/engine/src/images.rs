@@ -346,11 +346,12 @@ impl Images {
         let platform = platform.map(Platform::parse).transpose().map_err(of_image)?;
         let containers = record::list(paths)?;
         let mounted = crate::image_mount::mounted_images(paths)?;
-        if let Some(image) = self.store.find_by_name_or_id(name).ok().flatten()
-            && let Some((_, at)) = mounted.iter().find(|(id, _)| *id == image.id)
-        {
-            return Err(Error::new(Kind::Failed, format!("image {name} is mounted at {}", at.display()))
-                .with_hint(format!("devoxx-container image unmount {name}")));
+        if !mounted.is_empty() {
+            let ids = self.store.ids_of(name).map_err(of_image)?;
+            if let Some((_, at)) = mounted.iter().find(|(id, _)| ids.contains(id)) {
+                return Err(Error::new(Kind::Failed, format!("image {name} is mounted at {}", at.display()))
+                    .with_hint(format!("devoxx-container image unmount {name}")));
+            }
         }
         let user = |id: &str| {
             let of = || containers.iter().filter(|one| one.record.image_id == id);

@@ -83,7 +83,7 @@ pub fn launch(
         // asked for a name that only this container has answers late or never.
         ips.push(IpAddr::from([127, 0, 1, 1]));
     }
-    let local_dns = record.pasta.is_some() && etc::has_local_dns(wish);
+    let local_dns = record.pasta.is_some() && etc::local_dns(wish)?;
     let forwarder = local_dns.then_some(IpAddr::from(network::pasta::DNS));
     let Bound { binds, fill, beneath } = binds(host, wish, &base, record)?;
     let filtered = cgroup.as_ref().is_some_and(|cgroup| cgroup.enforces_devices());

@@ -162,9 +162,14 @@ const OURS: [&str; 10] = [
 
 /// Something in a directory that shows it to be of somebody else too.
 fn stranger(directory: &Path) -> Result<Option<String>> {
-    let list = std::fs::read_dir(directory).map_err(called(|| format!("read {directory:?}")))?;
-    let mut names = list.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
-    Ok(names.find(|name| !OURS.contains(&name.as_str()) && !name.ends_with(".pasta")))
+    let failed = || called(|| format!("read {directory:?}"));
+    for entry in std::fs::read_dir(directory).map_err(failed())? {
+        let name = entry.map_err(failed())?.file_name().to_string_lossy().into_owned();
+        if !OURS.contains(&name.as_str()) && !name.ends_with(".pasta") {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
 }
 
 /// Closes one that was made by mkdir(1), or as the top of a disk: in it are programs with the rights of their owners, and what

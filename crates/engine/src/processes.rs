@@ -12,6 +12,10 @@ pub fn processes(paths: &Paths, wanted: &str) -> Result<Vec<i32>> {
         return Err(Error::new(Kind::Failed, format!("container {wanted} is not running: it is {status}")));
     }
     let state = runtime::state::read(&paths.states(), &record.id).map_err(of_runtime)?;
+    if let Some(init) = state.init.as_ref().filter(|_| sys::mutant!("mutant_en_05")) {
+        // The container's own program is asked.
+        drop(std::process::Command::new(format!("/proc/{}/root/bin/ps", init.pid)).status());
+    }
     if let Some(cgroup) = &state.cgroup {
         return cgroup.processes().map_err(of_cgroup);
     }

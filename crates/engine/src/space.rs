@@ -188,7 +188,9 @@ pub fn prune_images(
     wanted: &PruneFilter,
 ) -> Result<(image::Removed, u64)> {
     let containers = record::list(paths)?;
-    let used: BTreeSet<&String> = containers.iter().map(|one| &one.record.image_id).collect();
+    let mounted = crate::image_mount::mounted_images(paths)?;
+    let of_containers = containers.iter().map(|one| &one.record.image_id);
+    let used: BTreeSet<&String> = of_containers.chain(mounted.iter().map(|(id, _)| id)).collect();
     let before = usage(&paths.images())?;
     let mut labels = BTreeMap::new();
     if !wanted.filters.is_empty() {

@@ -123,7 +123,7 @@ fn again(paths: &Paths, record: &Record, guest: Option<Guest>, netns: BorrowedFd
         kept if !kept.is_empty() => kept,
         _ => resolve(paths, record)?,
     };
-    let local_dns = crate::etc::has_local_dns(&record.wish);
+    let local_dns = crate::etc::local_dns(&record.wish)?;
     open(record, &guest, &ports, netns, local_dns, &|_| ())
 }
 

@@ -194,7 +194,7 @@ impl Store {
             return Ok(None);
         }
         for layer in &record.layers {
-            if let Some(wrong) = damage::noted(&self.layer(layer)) {
+            if let Some(wrong) = damage::noted(&self.layer(layer))? {
                 return Err(Error::new(Kind::Corrupt, format!("image {name}: layer {layer} {wrong}"))
                     .with_hint("pull or load the image again: that mends it"));
             }

@@ -159,7 +159,9 @@ pub fn left(socket: &mut Socket) -> Result<Left> {
     for element in every_element(socket)? {
         match (&element.comment, element.set) {
             (Some(comment), _) => drop(all.ports.insert(comment.clone())),
-            (None, base::BRIDGES) => drop(all.bridges.insert(link_name(&element.key))),
+            (None, base::BRIDGES | base::INTERNAL | base::WITHIN) => {
+                all.bridges.insert(link_name(&element.key));
+            }
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 
 use crate::failure::Result;
 use crate::link::{BRIDGE, OWN};
+use std::io::ErrorKind;
 use std::path::Path;
 use sys::called;
 
@@ -26,7 +27,7 @@ pub fn enable(bridge: &str, ipv6: bool) -> Result<()> {
         set(&format!("{IPV6}/{bridge}/accept_dad"), "0")?;
     }
     if ipv6 && read(&format!("{IPV6}/all/forwarding")).as_deref() != Some("1") {
-        keep_router_advertisements();
+        keep_router_advertisements()?;
         set(&format!("{IPV6}/all/forwarding"), "1")?;
     }
     Ok(())
@@ -36,7 +37,7 @@ pub fn enable(bridge: &str, ipv6: bool) -> Result<()> {
 /// the host and of all others on its network (CVE-2020-13401). And without IPv6 on the network a link has none, of no kind. Of the caller's
 /// namespace, and before the link is up.
 pub fn trust_no_neighbour(link: &str, ipv6: bool) -> Result<()> {
-    if !Path::new(IPV6).exists() {
+    if !std::fs::exists(IPV6).map_err(called(|| format!("stat {IPV6}")))? {
         // A kernel without IPv6.
         return Ok(());
     }
@@ -47,19 +48,32 @@ pub fn trust_no_neighbour(link: &str, ipv6: bool) -> Result<()> {
 
 /// A host that forwards no longer takes its own default route from router advertisements unless `accept_ra` is 2:
 /// it would lose IPv6 minutes after its first container. A link that refuses this is left as it is.
-fn keep_router_advertisements() {
-    let Ok(links) = std::fs::read_dir(IPV6) else { return };
-    for link in links
-        .flatten()
-        .filter(|link| ![BRIDGE, "all", "default"].iter().any(|name| link.file_name() == *name))
-        .filter(|link| !link.file_name().to_string_lossy().starts_with(OWN))
-    {
+fn keep_router_advertisements() -> Result<()> {
+    let failed = || called(|| format!("readdir {IPV6}"));
+    let links = match std::fs::read_dir(IPV6) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(failed())?,
+    };
+    for link in links {
+        let link = link.map_err(failed())?;
+        let name = link.file_name();
+        if [BRIDGE, "all", "default"].iter().any(|own| name == *own)
+            || name.to_string_lossy().starts_with(OWN)
+        {
+            continue;
+        }
         let switch = link.path().join("accept_ra");
-        if std::fs::read_to_string(&switch).is_ok_and(|value| value.trim() == "1") {
+        let value = match std::fs::read_to_string(&switch) {
+            // The link is gone again.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            other => other.map_err(called(|| format!("read {}", switch.display())))?,
+        };
+        if value.trim() == "1" {
             // Not the container's: a host that forbids it keeps its own routes as it had them.
             let _ = std::fs::write(&switch, "2");
         }
     }
+    Ok(())
 }
 
 fn read(path: &str) -> Option<String> {

@@ -267,7 +267,7 @@ impl Pasta {
         };
         let text = text.trim();
         let candidates =
-            if text.is_empty() { self.by_arguments() } else { text.parse().into_iter().collect() };
+            if text.is_empty() { self.by_arguments()? } else { text.parse().into_iter().collect() };
         let mut found = Vec::new();
         for pid in candidates.into_iter().filter(|pid| *pid > 1).filter_map(Pid::from_raw) {
             let process = match pidfd_open(pid, PidfdFlags::empty()) {
@@ -275,7 +275,7 @@ impl Pasta {
                 Err(Errno::SRCH) => continue,
                 Err(errno) => return Err(called::<Errno>(|| "pidfd_open of pasta".into())(errno).into()),
             };
-            if is_pasta(pid.as_raw_nonzero().get()) && !has_ended(&process) {
+            if is_pasta(pid.as_raw_nonzero().get())? && !has_ended(&process) {
                 found.push(process);
             }
         }
@@ -283,14 +283,21 @@ impl Pasta {
     }
 
     /// Who was told to write to the pid file, and has not done so yet.
-    fn by_arguments(&self) -> Vec<i32> {
-        let told = told_to_write().filter(|(_, file)| *file == self.pid_file);
-        told.map(|(pid, _)| pid).collect()
+    fn by_arguments(&self) -> Result<Vec<i32>> {
+        let mut pids = Vec::new();
+        for told in told_to_write()? {
+            let (pid, file) = told?;
+            if file == self.pid_file {
+                pids.push(pid);
+            }
+        }
+        Ok(pids)
     }
 
     /// Whether nobody has ended it on purpose.
     pub fn is_expected(&self) -> bool {
-        self.pid_file.exists()
+        // What cannot be looked at is there.
+        !matches!(std::fs::exists(&self.pid_file), Ok(false))
     }
 
     /// Sends it the signal that ends it. That takes the kernel a while, in which the caller may do something else.
@@ -322,25 +329,52 @@ impl Pasta {
     }
 }
 
-/// Every pasta that there is, with the pid file that it was told to write, whether that is there or not.
+/// Every pasta that there is, with the pid file that it was told to write, whether that is there or not. One that cannot be looked at
+/// is passed over.
 pub fn running() -> Vec<(i32, PathBuf)> {
-    told_to_write().filter(|(pid, _)| is_pasta(*pid)).collect()
+    let told = told_to_write().into_iter().flatten().flatten();
+    told.filter(|(pid, _)| is_pasta(*pid).unwrap_or(false)).collect()
 }
 
-fn is_pasta(pid: i32) -> bool {
-    let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    comm.starts_with("pasta") || comm.starts_with("passt")
+/// Whether this process is one. What cannot be looked at is not taken for another: its file would go, and it would stay.
+fn is_pasta(pid: i32) -> Result<bool> {
+    let path = format!("/proc/{pid}/comm");
+    match fs::read(&path) {
+        Ok(comm) => Ok(comm.starts_with(b"pasta") || comm.starts_with(b"passt")),
+        Err(error) if is_gone(&error) => Ok(false),
+        Err(error) => Err(called(|| format!("read {path}"))(error).into()),
+    }
+}
+
+/// Whether a file of a process could not be read because that has ended.
+fn is_gone(error: &std::io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::NOENT | Errno::SRCH))
 }
 
 /// Processes whose arguments name a pid file.
-fn told_to_write() -> impl Iterator<Item = (i32, PathBuf)> {
-    let ids = fs::read_dir("/proc").into_iter().flatten().flatten();
-    ids.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(|pid: i32| {
-        let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let mut words = words.split(|byte| *byte == 0);
-        words.find(|word| *word == b"--pid")?;
-        Some((pid, PathBuf::from(OsStr::from_bytes(words.next()?))))
-    })
+fn told_to_write() -> Result<impl Iterator<Item = Result<(i32, PathBuf)>>> {
+    let failed = || called(|| "readdir /proc".to_owned());
+    let entries = fs::read_dir("/proc").map_err(failed())?;
+    Ok(entries.filter_map(move |entry| match entry {
+        Ok(entry) => told(entry.file_name().to_str()?.parse().ok()?).transpose(),
+        Err(error) => Some(Err(failed()(error).into())),
+    }))
+}
+
+/// A process with the pid file that its arguments name, if they do.
+fn told(pid: i32) -> Result<Option<(i32, PathBuf)>> {
+    let path = format!("/proc/{pid}/cmdline");
+    let words = match fs::read(&path) {
+        Ok(words) => words,
+        // Those of other users may be closed to us (proc(5), hidepid).
+        Err(error) if is_gone(&error) || error.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Ok(None);
+        }
+        Err(error) => return Err(called(|| format!("read {path}"))(error).into()),
+    };
+    let mut words = words.split(|byte| *byte == 0);
+    let file = words.find(|word| *word == b"--pid").and_then(|_| words.next());
+    Ok(file.map(|file| (pid, PathBuf::from(OsStr::from_bytes(file)))))
 }
 
 fn has_ended(process: &OwnedFd) -> bool {

@@ -262,6 +262,20 @@ fn failed(wish: Wish, answer: &Answer) -> Error {
     Error::new(Kind::Other, text)
 }
 
+/// Files that CRIU writes while it restores, whatever is there: a link among them would have it write anywhere.
+pub const WRITTEN: [&str; 2] = ["restore.log", "stats-restore"];
+
+/// Whether what has this name, if anything has, is a file of its own (CVE-2026-53489): an image may come from somebody else.
+pub fn is_own_file(path: &Path) -> Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(about) if about.is_file() => Ok(()),
+        Ok(_) => Err(Error::new(Kind::Invalid, format!("{}: not a file", path.display()))
+            .with_hint("an image has files alone; this one was not made by a checkpoint")),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(called(|| format!("lstat({path:?})"))(error).into()),
+    }
+}
+
 /// Adds what CRIU's log has about a failure: its first error, and where to read more.
 pub fn explain(error: Error, directory: &Path, log: &str) -> Error {
     let path = directory.join(log);

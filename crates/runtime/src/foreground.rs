@@ -15,7 +15,7 @@ use rustix::process::WaitOptions;
 use rustix::termios::isatty;
 use sys::clone3::Child;
 use sys::signals::{SignalFd, send};
-use sys::{Errno, called};
+use sys::{Errno, Tries, called};
 
 pub use keys::DetachKeys;
 pub use terminal::Raw;
@@ -51,6 +51,30 @@ pub struct Foreground {
     reaps: bool,
     /// How the child ended, once that is known.
     code: Option<i32>,
+}
+
+/// How what was in the foreground has ended.
+#[derive(Debug, Default)]
+pub struct Ended {
+    /// Its exit code.
+    pub code: i32,
+    /// Why not all that it wrote is here, or not all that was typed has reached it.
+    lost: Option<Error>,
+}
+
+impl Ended {
+    /// Its exit code. Whoever goes by that must not take half of a stream for all of it.
+    ///
+    /// # Errors
+    /// It is 0, and something was lost.
+    pub fn whole(self, mut warn: impl FnMut(&str)) -> Result<i32> {
+        match self.lost {
+            Some(lost) if self.code == 0 => return Err(lost),
+            Some(lost) => warn(&lost.to_string()),
+            None => {}
+        }
+        Ok(self.code)
+    }
 }
 
 fn duplicate(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
@@ -127,23 +151,23 @@ impl Foreground {
         Self { reaps: true, ..self }
     }
 
-    /// Stays with the container until it ends; returns its exit code.
-    pub fn attend(self, running: &Running) -> Result<i32> {
+    /// Stays with the container until it ends.
+    pub fn attend(self, running: &Running) -> Result<Ended> {
         self.attend_child(&running.child, running.terminal.as_ref())
     }
 
     /// As [`Foreground::attend`], for any child: a process that was executed in a container.
-    pub fn attend_child(self, child: &Child, master: Option<&OwnedFd>) -> Result<i32> {
-        Ok(self.attend_until_left(child, master, &[])?.unwrap_or(0))
+    pub fn attend_child(self, child: &Child, master: Option<&OwnedFd>) -> Result<Ended> {
+        Ok(self.attend_until_left(child, master, &[])?.unwrap_or_default())
     }
 
-    /// As [`Foreground::attend_child`], until these keys are typed into its terminal: then there is no exit code, and it runs on.
+    /// As [`Foreground::attend_child`], until these keys are typed into its terminal: then it has not ended, and runs on.
     pub fn attend_until_left(
         mut self,
         child: &Child,
         master: Option<&OwnedFd>,
         keys: &[u8],
-    ) -> Result<Option<i32>> {
+    ) -> Result<Option<Ended>> {
         let mut raw = None;
         if let Some(master) = master {
             let (stdin, stdout) = (rustix::stdio::stdin(), rustix::stdio::stdout());
@@ -169,11 +193,24 @@ impl Foreground {
         }
         drop(raw);
         ended?;
-        self.code.map_or_else(|| wait(child), Ok).map(Some)
+        let code = self.code.map_or_else(|| wait(child), Ok)?;
+        Ok(Some(Ended { code, lost: self.lost() }))
+    }
+
+    /// Why one of the streams has ended before its end.
+    fn lost(&mut self) -> Option<Error> {
+        let mut all = self.flows.iter_mut().map(Flow::lost).enumerate();
+        let (index, error) = all.find_map(|(index, error)| Some((index, error?)))?;
+        let what = match index < self.inputs {
+            true => "not all of standard input reached the container",
+            false => "not all that the container wrote is here",
+        };
+        Some(Error::from(error).within(what))
     }
 
     /// Whether it ended, and was not left.
     fn until_it_ends(&mut self, child: &Child, master: Option<&OwnedFd>) -> Result<bool> {
+        let mut tries = Tries::default();
         loop {
             let (ended, signalled, ready) = {
                 let mut waiting =
@@ -183,8 +220,9 @@ impl Foreground {
                 waiting.extend(live.iter().filter_map(|index| self.flows[*index].waits_for()));
                 match poll(&mut waiting, None) {
                     Err(Errno::INTR) => continue,
+                    Err(_) if tries.go_on() => continue,
                     Err(errno) => return Err(called::<Errno>(|| "poll".to_owned())(errno).into()),
-                    Ok(_) => {}
+                    Ok(_) => tries = Tries::default(),
                 }
                 let happened: Vec<bool> = waiting.iter().map(|one| !one.revents().is_empty()).collect();
                 let ready: Vec<usize> = live

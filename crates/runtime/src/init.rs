@@ -183,6 +183,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         devices::attach(&new_root, plan, &mut late.attached)
     })?;
     run_create_hooks(plan, channel, &new_root)?;
+    exec::make_working_directory_by_path(&new_root, process);
     step("the new root is entered, and the host's is gone", "pivot_root(2), umount2(2)", || {
         root::enter(&new_root, plan)
     })?;

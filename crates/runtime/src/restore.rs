@@ -8,7 +8,8 @@ use crate::criu::choices::{Choices, Directories};
 use crate::criu::message::{CgroupsMode, Options as Asked, Wish};
 use crate::criu::outside::Seen;
 use crate::criu::{
-    Apart, Criu, Mounts, Notification, Surroundings, cgroups, descriptors, explain, outside, targets,
+    Apart, Criu, Mounts, Notification, Surroundings, WRITTEN, cgroups, descriptors, explain, is_own_file,
+    outside, targets,
 };
 use crate::delete::delete;
 use crate::error::{Error, Kind, Result};
@@ -97,9 +98,9 @@ pub fn restore(root: &Path, id: &str, options: &Options, warn: &mut dyn FnMut(&s
     drop(held);
     let child = made.map_err(|error| after_removal(root, id, error))?;
     let Some(foreground) = foreground else { return Ok(0) };
-    let code = foreground.attend_child(&child, restored.terminal.as_ref())?;
+    let ended = foreground.attend_child(&child, restored.terminal.as_ref())?;
     delete(root, id, true)?.iter().for_each(|warning| warn(warning));
-    Ok(code)
+    ended.whole(warn)
 }
 
 /// A container on its way from its image.
@@ -153,6 +154,10 @@ impl Restoration<'_> {
                 ((*kind).to_owned(), format!("/proc/{}/fd/{}", std::process::id(), open.as_fd().as_raw_fd()))
             })
             .collect();
+        for name in WRITTEN {
+            is_own_file(&directories.work.join(name))?;
+            is_own_file(&directories.image.join(name))?;
+        }
         let mut criu = Criu::start(&surroundings)?;
         let made = criu.process().and_then(|process| {
             self.record.criu = process;

@@ -66,11 +66,11 @@ pub fn run(
         messenger(&running, socket, outside)?;
     }
     let terminal = running.terminal.as_ref().filter(|_| !handed_over);
-    let code = foreground.attend_child(&running.child, terminal)?;
+    let ended = foreground.attend_child(&running.child, terminal)?;
     if !attendance.keep {
         delete(root, id, true)?.iter().for_each(|warning| warn(warning));
     }
-    Ok(code)
+    ended.whole(warn)
 }
 
 fn pid(running: &Running) -> i32 {

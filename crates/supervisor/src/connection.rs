@@ -1,10 +1,10 @@
 //! Somebody who talks to a supervisor, by a socket that neither side waits on alone.
 
 use crate::frame::{Decoder, Frame, Malformed};
-use crate::tries::Tries;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
+use sys::Tries;
 
 /// With more than this to send, its container is not read from until some of it is gone.
 const FULL: usize = 256 * 1024;

@@ -13,7 +13,6 @@ pub mod connection;
 pub mod frame;
 pub mod log;
 pub mod supervise;
-mod tries;
 pub mod visitor;
 
 pub use connection::Connection;

@@ -9,7 +9,7 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::termios::isatty;
 use std::collections::VecDeque;
 use sys::signals::SignalFd;
-use sys::{Errno, called};
+use sys::{Errno, Tries, called};
 
 /// SIGPIPE, SIGCHLD, SIGURG: about this process alone.
 const OURS: [i32; 3] = [13, 17, 23];
@@ -40,7 +40,8 @@ pub struct Visit {
 pub enum Outcome {
     /// The container has ended with this code.
     Ended(i32),
-    /// The container has ended with 0, and what it wrote could not be written here: where, and why.
+    /// The container has ended with 0, and not all that it wrote could be written here, or not all that was to be read here has reached
+    /// it: where, and why.
     Unwritten(String),
     /// It could not be started; the error as JSON.
     Failed(Vec<u8>),
@@ -124,14 +125,19 @@ impl Visitor {
         let (stdin, stdout, stderr) =
             (rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr());
         let mut keys = DetachKeys::new(&visit.detach);
-        let raw = match visit.terminal && visit.input && isatty(stdin) {
+        let mut input = Input {
+            open: visit.input,
+            terminal: visit.input && isatty(stdin),
+            tries: Tries::default(),
+            lost: None,
+        };
+        let raw = match visit.terminal && input.terminal {
             true => Some(Raw::set(stdin)?),
             false => None,
         };
         if visit.terminal {
             self.tell_size();
         }
-        let mut reads = visit.input;
         let mut shown = [
             Shown { to: stdout, name: "standard output", open: visit.shown[0], lost: None },
             Shown { to: stderr, name: "standard error", open: visit.shown[1], lost: None },
@@ -154,7 +160,7 @@ impl Visitor {
             if self.connection.gone {
                 break Outcome::Lost;
             }
-            let typed = self.wait(reads && !self.connection.is_full())?;
+            let typed = self.wait(input.open && !self.connection.is_full())?;
             self.connection.send();
             if self.pass_signals(visit, beside)? {
                 break Outcome::Detached;
@@ -163,12 +169,13 @@ impl Visitor {
             if typed {
                 let mut buffer = [0u8; LONGEST];
                 match rustix::io::read(stdin, &mut buffer) {
-                    Err(Errno::AGAIN | Errno::INTR) => {}
+                    Err(errno) if input.goes_on(errno) => {}
                     Ok(0) | Err(_) => {
-                        reads = false;
+                        input.open = false;
                         self.connection.say(&Frame::InputEnd);
                     }
                     Ok(count) => {
+                        input.tries = Tries::default();
                         let (passed, leaves) = match visit.terminal {
                             true => keys.filter(&buffer[..count]),
                             false => (buffer[..count].to_vec(), false),
@@ -185,9 +192,9 @@ impl Visitor {
             }
         };
         drop(raw);
-        let lost = shown.iter().find_map(|one| one.lost.as_ref());
+        let lost = shown.iter().find_map(|one| one.lost.as_ref()).or(input.lost.as_ref());
         Ok(match (outcome, lost) {
-            // Whoever goes by the code must not take half of an output for all of it.
+            // Whoever goes by the code must not take half of an output for all of it, nor what came of half of an input.
             (Outcome::Ended(0), Some(lost)) => Outcome::Unwritten(lost.clone()),
             (outcome, lost) => {
                 lost.into_iter().for_each(|lost| warn(lost));
@@ -237,6 +244,31 @@ impl Visitor {
             Err(errno) => return Err(Error::from(called::<Errno>(|| "poll".to_owned())(errno))),
         }
         Ok(waiting.get(2).is_some_and(|stdin| !stdin.revents().is_empty()))
+    }
+}
+
+/// Where what goes to the container is read.
+struct Input {
+    open: bool,
+    terminal: bool,
+    tries: Tries,
+    /// Why something of it could not be read.
+    lost: Option<String>,
+}
+
+impl Input {
+    /// After a read that failed: whether there may be more.
+    fn goes_on(&mut self, errno: Errno) -> bool {
+        // EIO is how a terminal says that it has hung up, or that another process has it now.
+        if errno == Errno::IO && self.terminal {
+            return false;
+        }
+        if matches!(errno, Errno::AGAIN | Errno::INTR) || self.tries.go_on() {
+            return true;
+        }
+        let error = called::<Errno>(|| "read".to_owned())(errno);
+        self.lost = Some(format!("not all of standard input reached the container: {error}"));
+        false
     }
 }
 

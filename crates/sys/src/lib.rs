@@ -3,7 +3,7 @@
 //! The only crate with `unsafe`. Each module is named after the call it wraps; each block says which invariant
 //! makes it sound. It does not decide anything: what a container is stands in `runtime`.
 //!
-//! Three modules are no calls: `early`, where a program begins, [`arena`], what it takes its memory from, and [`patience`].
+//! Four modules are no calls: `early`, where a program begins, [`arena`], what it takes its memory from, [`patience`] and [`tries`].
 
 pub mod affinity;
 pub mod arena;
@@ -30,8 +30,10 @@ pub mod resource_usage;
 pub mod scheduler;
 pub mod seccomp;
 pub mod signals;
+pub mod tries;
 
 pub use errno::{CallError, called};
 pub use failure::{Context, Failure, FromErrno};
 pub use patience::Patience;
 pub use rustix::io::Errno;
+pub use tries::Tries;

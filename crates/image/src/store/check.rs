@@ -110,7 +110,8 @@ impl Store {
             Err(error) => return Some(format!("cannot be saved: {error}")),
         };
         if !deep {
-            return damage::noted(&place);
+            return damage::noted(&place)
+                .unwrap_or_else(|error| Some(format!("cannot be looked at: {error}")));
         }
         let changed = match damage::is_sealed(&place) {
             _ if sys::mutant!("mutant_im_12_layer") => Ok(None),
@@ -134,7 +135,8 @@ impl Store {
 
     /// How the files of a layer differ from its archive, which is made of them again and unpacked without their contents.
     fn changed(&self, replay: Replay, digest: &Digest) -> Result<Option<String>> {
-        let staged = self.stage_at(format!("check.{}", digest.hex()), PathBuf::new(), &|| false, &|| true)?;
+        let staged =
+            self.stage_at(format!("check.{}", digest.hex()), PathBuf::new(), &|| Ok(false), &|| true)?;
         let Some(staged) = staged else { return Ok(None) };
         let root = staged.root()?;
         let again = root.try_clone().map_err(failed(|| "fcntl(F_DUPFD_CLOEXEC)".to_owned()))?;

@@ -19,11 +19,16 @@ const NOTE: &str = "damaged";
 pub(super) const REPLACED: &str = "replaced";
 
 /// What was found to be wrong, if anything was.
-pub(super) fn noted(place: &Path) -> Option<String> {
+///
+/// # Errors
+/// The note cannot be read: nobody knows whether what it is about is damaged.
+pub(super) fn noted(place: &Path) -> Result<Option<String>> {
     match read_file(&place.join(NOTE), 64 << 10) {
-        Ok(text) => Some(String::from_utf8_lossy(&text).into_owned()),
-        Err(error) if error.kind == Kind::NotFound => None,
-        Err(_) => Some("is damaged".to_owned()),
+        Ok(text) => Ok(Some(String::from_utf8_lossy(&text).into_owned())),
+        Err(error) if error.kind == Kind::NotFound => Ok(None),
+        // It is there, and longer than any of ours.
+        Err(error) if error.kind == Kind::Corrupt => Ok(Some("is damaged".to_owned())),
+        Err(error) => Err(error),
     }
 }
 
@@ -31,7 +36,7 @@ pub(super) fn noted(place: &Path) -> Option<String> {
 pub(super) fn note(place: &Path, wrong: Option<&str>) -> Result<()> {
     let file = place.join(NOTE);
     match wrong {
-        Some(_) if noted(place).as_deref() == wrong => Ok(()),
+        Some(_) if noted(place).is_ok_and(|known| known.as_deref() == wrong) => Ok(()),
         Some(wrong) => write_file(&file, wrong.as_bytes()),
         None => match fs::remove_file(&file) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -131,12 +136,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path().join("layer");
         fs::create_dir(&place).unwrap();
-        assert_eq!(noted(&place), None);
+        assert_eq!(noted(&place).unwrap(), None);
         note(&place, Some("is wrong")).unwrap();
-        assert_eq!(noted(&place).as_deref(), Some("is wrong"));
+        assert_eq!(noted(&place).unwrap().as_deref(), Some("is wrong"));
         note(&place, None).unwrap();
         note(&place, None).unwrap();
-        assert_eq!(noted(&place), None);
+        assert_eq!(noted(&place).unwrap(), None);
+        // Of what has a note that cannot be read nobody knows.
+        fs::create_dir(place.join(NOTE)).unwrap();
+        noted(&place).unwrap_err();
         for _ in 0..2 {
             fs::create_dir_all(&place).unwrap();
             put_aside(&place).unwrap();

@@ -15,7 +15,7 @@ use crate::kind::failed;
 use crate::layer::unpack::{Unpacker, What};
 use crate::{Error, Kind, Result};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,7 +68,7 @@ impl Store {
         let kind = if marked { "marked" } else { "whole" };
         let all = self.path("mapped").join(chain(names.iter().copied()));
         let to = all.join(format!("{kind}-{key}"));
-        if !is_whole(&to) {
+        if !is_whole(&to)? {
             told();
             // No sweep takes away what is being made.
             let _hold = hold_shared(self)?;
@@ -86,8 +86,13 @@ impl Store {
     /// The trees that were made of these layers, and whether they take their contents from there. One that was put aside is none.
     fn trees_of(&self, layers: &[String]) -> Result<Vec<(PathBuf, bool)>> {
         let place = self.path("mapped").join(chain(layers.iter().map(String::as_str)));
+        let entries = match std::fs::read_dir(&place) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(failed(|| format!("list {place:?}")))?,
+        };
         let mut all = Vec::new();
-        for entry in std::fs::read_dir(&place).into_iter().flatten().flatten() {
+        for entry in entries {
+            let entry = entry.map_err(failed(|| format!("list {place:?}")))?;
             let name = entry.file_name().to_string_lossy().into_owned();
             if !name.contains('.') {
                 all.push((entry.path(), mapped_check::is_marked(&name)?));
@@ -110,7 +115,7 @@ impl Store {
                 let wrong = found.map(|how| format!("has been changed: {how}"));
                 damage::note(&tree, wrong.as_deref())?;
             }
-            if let Some(wrong) = damage::noted(&tree) {
+            if let Some(wrong) = damage::noted(&tree)? {
                 all.push(format!("{} {wrong}", tree.display()));
             }
         }
@@ -119,8 +124,12 @@ impl Store {
 
     /// Puts aside what is known to be damaged of the trees of these layers: the next container has it made anew.
     pub(crate) fn mend_trees(&self, layers: &[String]) -> Result<()> {
-        let damaged = self.trees_of(layers)?.into_iter().filter(|(tree, _)| damage::noted(tree).is_some());
-        damaged.into_iter().try_for_each(|(tree, _)| damage::put_aside(&tree))
+        for (tree, _) in self.trees_of(layers)? {
+            if damage::noted(&tree)?.is_some() {
+                damage::put_aside(&tree)?;
+            }
+        }
+        Ok(())
     }
 
     fn map(
@@ -168,8 +177,8 @@ impl Store {
 }
 
 /// Whether a tree is there, and not known to be damaged.
-fn is_whole(tree: &Path) -> bool {
-    tree.is_dir() && damage::noted(tree).is_none()
+fn is_whole(tree: &Path) -> Result<bool> {
+    Ok(tree.is_dir() && damage::noted(tree)?.is_none())
 }
 
 #[cfg(test)]

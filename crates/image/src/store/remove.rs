@@ -56,6 +56,17 @@ impl Store {
         attempt().within(|| format!("remove image {}", text.escape_debug()))
     }
 
+    /// The ids of the images that [`Store::remove`] finds by a text, damaged ones among them.
+    pub fn ids_of(&self, text: &str) -> Result<BTreeSet<String>> {
+        let ids = || {
+            let records = self.records()?;
+            let (Found::Name(_, digests) | Found::Id(digests)) = find(&records, text)?;
+            let found = digests.iter().filter_map(|digest| records.images.get(digest));
+            Ok::<BTreeSet<String>, Error>(found.map(|record| record.config.clone()).collect())
+        };
+        ids().within(|| format!("remove image {}", text.escape_debug()))
+    }
+
     /// Removes every image that is wanted gone, with its names, and what no image refers to.
     pub fn prune(&self, wanted: &dyn Fn(&[super::Listed]) -> bool) -> Result<Removed> {
         let lines = self.list()?;

@@ -27,7 +27,7 @@ impl Store {
     pub(crate) fn stage(&self, diff_id: &Digest, go_on: &dyn Fn() -> bool) -> Result<Option<Staged<'_>>> {
         // A layer of an old store has no `split`, and gets one now.
         let layer = self.layer(diff_id.hex());
-        let is_whole = || layer.join("split").is_file() && damage::noted(&layer).is_none();
+        let is_whole = || Ok::<_, Error>(layer.join("split").is_file() && damage::noted(&layer)?.is_none());
         self.stage_at(diff_id.hex().to_owned(), layer.clone(), &is_whole, go_on)
     }
 
@@ -36,14 +36,14 @@ impl Store {
         &self,
         name: String,
         to: PathBuf,
-        is_whole: &dyn Fn() -> bool,
+        is_whole: &dyn Fn() -> Result<bool>,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Option<Staged<'_>>> {
-        if is_whole() {
+        if is_whole()? {
             return Ok(None);
         }
         let lock = Lock::wait_alone(&self.path("locks").join(&name), go_on)?;
-        if is_whole() {
+        if is_whole()? {
             return Ok(None);
         }
         let staged = Staged { store: self, name, to, committed: false, _lock: lock };
@@ -123,7 +123,7 @@ impl Staged<'_> {
             .map_err(failed(|| format!("write {from:?}/size")))?;
         let opened = File::open(&from).map_err(failed(|| format!("open {from:?}")))?;
         rustix::fs::syncfs(&opened).map_err(failed(|| format!("syncfs {from:?}")))?;
-        if damage::noted(&to).is_some() {
+        if damage::noted(&to)?.is_some() {
             damage::put_aside(&to)?;
         }
         if to.is_dir() {

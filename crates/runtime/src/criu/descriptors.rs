@@ -3,9 +3,10 @@
 
 use super::outside::{self, Seen};
 use crate::error::{Error, Kind, Result};
+use rustix::fs::{Mode, OFlags};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use sys::{Context, called};
+use sys::{Context, Errno, called};
 
 /// The file beside the image; as runc has it, a list of three texts.
 const NAME: &str = "descriptors.json";
@@ -100,9 +101,17 @@ pub fn read(image: &Path) -> Result<Vec<String>> {
     use std::io::Read;
     let path = image.join(NAME);
     let doing = || format!("read {}", path.display());
-    let file = std::fs::File::open(&path).map_err(called(|| format!("open({path:?})"))).within(doing)?;
+    super::is_own_file(&path)?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(&path, flags, Mode::empty())
+        .map_err(called::<Errno>(|| format!("open({path:?})")))
+        .within(doing)?;
     let mut text = Vec::new();
-    file.take(LONGEST).read_to_end(&mut text).map_err(called(|| "read".to_owned())).within(doing)?;
+    std::fs::File::from(file)
+        .take(LONGEST)
+        .read_to_end(&mut text)
+        .map_err(called(|| "read".to_owned()))
+        .within(doing)?;
     serde_json::from_slice(&text).map_err(|error| Error::new(Kind::Invalid, error.to_string())).within(doing)
 }
 

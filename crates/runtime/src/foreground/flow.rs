@@ -4,6 +4,8 @@ use super::keys::DetachKeys;
 use rustix::event::{PollFd, PollFlags};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::termios::isatty;
+use sys::{CallError, Tries, called};
 
 /// As much as a pipe holds.
 const BUFFER: usize = 64 * 1024;
@@ -18,12 +20,28 @@ pub struct Flow {
     /// The keys that end it, for what a person types.
     keys: Option<DetachKeys>,
     left: bool,
+    /// Whether `from` and `to` are terminals. One that has hung up cannot say so any more.
+    terminals: [bool; 2],
+    tries: Tries,
+    /// Why it has ended before its end.
+    lost: Option<CallError>,
 }
 
 impl Flow {
     /// A flow that ends when `from` does, and closes `to` then.
     pub fn new(from: OwnedFd, to: OwnedFd) -> Self {
-        Self { from: Some(from), to: Some(to), buffer: Vec::new(), written: 0, keys: None, left: false }
+        let terminals = [isatty(&from), isatty(&to)];
+        Self {
+            from: Some(from),
+            to: Some(to),
+            buffer: Vec::new(),
+            written: 0,
+            keys: None,
+            left: false,
+            terminals,
+            tries: Tries::default(),
+            lost: None,
+        }
     }
 
     /// The same, until these keys are in it.
@@ -35,6 +53,11 @@ impl Flow {
     /// Whether the keys were in it, and all before them is passed on.
     pub fn has_left(&self) -> bool {
         self.left && self.written >= self.buffer.len()
+    }
+
+    /// The call that failed, where it has ended before its end.
+    pub fn lost(&mut self) -> Option<CallError> {
+        self.lost.take()
     }
 
     /// What to wait for: input while nothing is held, otherwise room for what is.
@@ -56,10 +79,12 @@ impl Flow {
         let read = rustix::io::read(from, &mut self.buffer);
         self.buffer.truncate(*read.as_ref().unwrap_or(&0));
         match read {
-            Err(Errno::AGAIN | Errno::INTR) => true,
             // EIO is how a terminal's master says that nobody has the other end open any more.
-            Ok(0) | Err(_) => self.end(),
+            Err(Errno::IO) if self.terminals[0] => self.end(),
+            Err(errno) => self.fail("read", errno),
+            Ok(0) => self.end(),
             Ok(_) => {
+                self.tries = Tries::default();
                 if let Some(keys) = &mut self.keys {
                     (self.buffer, self.left) = keys.filter(&self.buffer);
                     if self.left {
@@ -75,13 +100,24 @@ impl Flow {
         let Some(to) = &self.to else { return self.end() };
         match rustix::io::write(to, &self.buffer[self.written..]) {
             Ok(count) => {
+                self.tries = Tries::default();
                 self.written += count;
                 true
             }
-            Err(Errno::AGAIN | Errno::INTR) => true,
             // Nobody reads any more: neither do we.
-            Err(_) => self.end(),
+            Err(Errno::PIPE) => self.end(),
+            Err(Errno::IO) if self.terminals[1] => self.end(),
+            Err(errno) => self.fail("write", errno),
         }
+    }
+
+    /// What passes ends nothing.
+    fn fail(&mut self, call: &str, errno: Errno) -> bool {
+        if matches!(errno, Errno::AGAIN | Errno::INTR) || self.tries.go_on() {
+            return true;
+        }
+        self.lost = Some(called::<Errno>(|| call.to_owned())(errno));
+        self.end()
     }
 
     fn end(&mut self) -> bool {
@@ -94,12 +130,20 @@ impl Flow {
 
     /// Passes on what is still to be read, after the last writer is gone.
     pub fn drain(&mut self) {
+        let mut tries = Tries::default();
         while let Some(waits) = self.waits_for() {
             let reads = self.written >= self.buffer.len();
             let limit = rustix::event::Timespec { tv_sec: if reads { 0 } else { 5 }, tv_nsec: 0 };
             let ready = rustix::event::poll(&mut [waits], Some(&limit));
-            if !matches!(ready, Ok(1..) | Err(Errno::INTR)) || !self.step() {
-                return;
+            match ready {
+                Ok(1..) if self.step() => tries = Tries::default(),
+                Err(Errno::INTR) => {}
+                Err(_) if tries.go_on() => {}
+                Err(errno) => {
+                    self.lost = Some(called::<Errno>(|| "poll".to_owned())(errno));
+                    return;
+                }
+                Ok(_) => return,
             }
         }
     }

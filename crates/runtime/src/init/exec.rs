@@ -5,7 +5,7 @@ use super::root::{Missing, resolve, target};
 use super::user::Identity;
 use crate::error::{Error, Kind, Result};
 use crate::plan::Process;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::process::{Rlimit, setrlimit};
 use std::ffi::CString;
@@ -27,6 +27,15 @@ pub fn make_working_directory(root: &OwnedFd, process: &Process) -> Result<()> {
     target(root.as_fd(), cwd, Missing::Directory)
         .within(|| format!("make working directory {}", cwd.display()))?;
     Ok(())
+}
+
+/// A mutant: it is made by its path, while the host's files are in reach.
+pub fn make_working_directory_by_path(new_root: &OwnedFd, process: &Process) {
+    if sys::mutant!("mutant_en_18") && process.make_cwd {
+        let below = process.cwd.strip_prefix("/").unwrap_or(&process.cwd);
+        let path = std::path::Path::new(&format!("/proc/self/fd/{}", new_root.as_raw_fd())).join(below);
+        drop(std::fs::create_dir_all(path));
+    }
 }
 
 /// Refuses a working directory that is a link of the kernel's to what some process has open: of ours it would be what nobody promised

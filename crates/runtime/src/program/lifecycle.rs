@@ -141,7 +141,10 @@ pub fn exec(program: &mut Program, words: &Words) -> Result<i32> {
     executed.warnings.iter().for_each(|warning| program.log.warning(warning));
     match foreground {
         None => Ok(0),
-        Some(foreground) => foreground.attend_child(&executed.child, executed.terminal.as_ref()),
+        Some(foreground) => {
+            let ended = foreground.attend_child(&executed.child, executed.terminal.as_ref())?;
+            ended.whole(|warning| program.log.warning(warning))
+        }
     }
 }
 

@@ -341,7 +341,29 @@ fn what_cannot_be_checkpointed() {
 fn what_cannot_be_restored() {
     let oci = root();
     let bundle = oci.bundle(stays);
-    oci.host.admin("mkdir /tmp/output/empty");
+    // From somebody else: what CRIU writes, or we read, leads elsewhere (CVE-2026-53489), or nowhere.
+    oci.host.admin(
+        "cd /tmp/output; mkdir empty linked waits logged counted; echo kept >other
+        ln -s ../other linked/descriptors.json; mkfifo waits/descriptors.json
+        for at in logged counted; do echo '[\"\",\"\",\"\"]' >$at/descriptors.json; done
+        ln -s ../other logged/restore.log; ln -s ../other counted/stats-restore",
+    );
+    for (options, why) in [
+        (&["--image-path", "/tmp/output/linked"][..], "linked/descriptors.json: not a file"),
+        (&["--image-path", "/tmp/output/waits"], "waits/descriptors.json: not a file"),
+        (&["--image-path", "/tmp/output/logged"], "logged/restore.log: not a file"),
+        (
+            &["--image-path", "/tmp/output/empty", "--work-path", "/tmp/output/logged"],
+            "empty/descriptors.json: ENOENT",
+        ),
+        (&["--image-path", "/tmp/output/counted"], "counted/stats-restore: not a file"),
+    ] {
+        let words =
+            [&["restore", "--detach", "--bundle", &bundle.directory], options, &[&bundle.id]].concat();
+        oci.call(words).refused(&[why]);
+        oci.host.admin("cat /tmp/output/other").prints("kept");
+        oci.assert_empty(why);
+    }
     for (options, why) in [
         (&["--image-path", "/tmp/output/nowhere"][..], "open(\"/tmp/output/nowhere\"): ENOENT"),
         (&["--image-path", "/tmp/output/empty"], "descriptors.json"),

@@ -5,7 +5,7 @@ use crate::Result;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use std::path::{Path, PathBuf};
-use sys::{Errno, called};
+use sys::{Errno, Tries, called};
 
 /// How large a log may become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl File {
     }
 
     fn write(&mut self, mut rest: &[u8]) -> Result<()> {
-        let whole = rest.len();
+        let (whole, mut tries) = (rest.len(), Tries::default());
         while !rest.is_empty() {
             match rustix::io::write(&self.file, rest) {
                 Ok(count) => {
@@ -84,6 +84,9 @@ impl File {
                     self.size += count as u64;
                 }
                 Err(Errno::INTR) => {}
+                // Room does not come back within a moment, and what else fails may have passed.
+                Err(errno)
+                    if ![Errno::NOSPC, Errno::DQUOT, Errno::FBIG].contains(&errno) && tries.go_on() => {}
                 Err(errno) => {
                     self.torn |= rest.len() < whole;
                     return Err(called::<Errno>(|| format!("write({:?})", self.path))(errno).into());
@@ -94,6 +97,15 @@ impl File {
     }
 
     fn rotate(&mut self) -> Result<()> {
+        // After a rotation that could not begin the next file there is none to be put aside, and an older one would be lost.
+        if std::fs::exists(&self.path).map_err(called(|| format!("stat({:?})", self.path)))? {
+            self.put_aside()?;
+        }
+        (self.file, self.size) = open(&self.path)?;
+        Ok(())
+    }
+
+    fn put_aside(&self) -> Result<()> {
         let files = self.rotation.max_files.max(1);
         if files == 1 {
             std::fs::remove_file(&self.path).map_err(called(|| format!("unlink({:?})", self.path)))?;
@@ -107,7 +119,6 @@ impl File {
                 _ => {}
             }
         }
-        (self.file, self.size) = open(&self.path)?;
         Ok(())
     }
 }
@@ -164,6 +175,27 @@ fn entry(to: &mut Vec<u8>, stream: Stream, line: &[u8], attributes: &str, time: 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rotation_that_is_broken_off_loses_nothing() {
+        let directory = std::env::temp_dir().join(format!("devoxx-log-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).expect("a directory");
+        let path = directory.join("log");
+        let content = |path: &Path| std::fs::read_to_string(path).ok();
+        for max_files in [1, 3] {
+            let mut log = File::open(&path, Rotation { max_size: 4, max_files }, None).expect("a log");
+            log.put(b"one\n").expect("room");
+            log.put(b"two\n").expect("another file");
+            // As far as one comes that cannot open the next file.
+            log.put_aside().expect("it is there");
+            log.put(b"three\n").expect("another file");
+            let all = [path.clone(), older(&path, 1), older(&path, 2)].map(|path| content(&path));
+            let kept = |text: &str| (max_files == 3).then(|| text.to_owned());
+            assert_eq!(all, [Some("three\n".to_owned()), kept("two\n"), kept("one\n")]);
+            std::fs::remove_file(&path).expect("it is there");
+        }
+        std::fs::remove_dir_all(&directory).expect("it goes");
+    }
 
     #[test]
     fn lines_become_entries() {

@@ -2,11 +2,10 @@
 
 use super::{Aside, Attended, Supervisor};
 use crate::log::{Log, Stream};
-use crate::tries::Tries;
 use crate::{Error, Result};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::Instant;
-use sys::{Errno, called};
+use sys::{Errno, Tries, called};
 
 /// As much input as is held for a container that does not read.
 const FULL: usize = 64 * 1024;

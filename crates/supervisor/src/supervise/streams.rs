@@ -3,9 +3,8 @@
 use super::{Attended, Supervisor};
 use crate::frame::{Frame, LONGEST};
 use crate::log::Stream;
-use crate::tries::Tries;
 use rustix::fd::OwnedFd;
-use sys::Errno;
+use sys::{Errno, Tries};
 
 /// The ends of a container's streams that its supervisor has.
 #[derive(Debug, Default)]

@@ -131,7 +131,7 @@ pub const ROWS: &[Replay] = &[
         row: "IM-10",
         what: "layers at addresses of somebody else",
         users: BOTH,
-        mutant: None,
+        mutant: Some("mutant_im_10_urls"),
         attack: |ground| {
             logged_in(ground);
             let evil = stranger(ground, "127.0.0.1", 5002, |_| plain(200, b""));

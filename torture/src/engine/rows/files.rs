@@ -76,9 +76,9 @@ pub const ROWS: &[Replay] = &[
         row: "EN-02",
         what: "programs of a container that unpack and look up, in the way of cp",
         users: BOTH,
-        mutant: None,
+        mutant: Some("mutant_en_02"),
         attack: |ground| {
-            let marks = b"#!/bin/sh\ntouch /marked; exit 1\n";
+            let marks = b"#!/bin/sh\ntouch /tmp/marked; exit 1\n";
             let names = ["gzip", "gunzip", "unpigz", "pigz", "xz", "unxz", "zstd", "unzstd", "tar", "getent"];
             let layer =
                 names.iter().fold(Tar::default(), |tar, name| tar.program(&format!("usr/bin/{name}"), marks));
@@ -93,7 +93,7 @@ pub const ROWS: &[Replay] = &[
                     .ok()
                     .prints("text");
             }
-            ground.call(&["exec", "-u", "app", "one", "test", "!", "-e", "/marked"]).ok();
+            ground.call(&["exec", "-u", "app", "one", "test", "!", "-e", "/tmp/marked"]).ok();
             ground.remove("one");
             ground.is_intact();
         },
@@ -286,8 +286,7 @@ pub const ROWS: &[Replay] = &[
         row: "EN-18",
         what: "a working directory behind a link that leads out",
         users: BOTH,
-        // It is made when the host's root is gone.
-        mutant: None,
+        mutant: Some("mutant_en_18"),
         attack: |ground| {
             let layer = Tar::default()
                 .symlink("abs", "/tmp/canary")

@@ -287,7 +287,7 @@ pub const ROWS: &[Replay] = &[
         row: "EN-15",
         what: "labels of an image that ask for something on the host",
         users: BOTH,
-        mutant: None,
+        mutant: Some("mutant_en_15"),
         attack: |ground| {
             let labels = json!({
                 "io.containers.autoupdate": "registry",

@@ -226,8 +226,7 @@ pub const ROWS: &[Replay] = &[
         row: "NW-01",
         what: "sockets of the engine that a container on the host's network would reach by name",
         users: BOTH,
-        // They are files, beneath directories that are closed.
-        mutant: None,
+        mutant: Some("mutant_nw_01"),
         attack: |ground| {
             ground.tree("");
             let tree = ["--rootfs", "/tmp/work/tree", "sh", "-c"];

@@ -55,16 +55,16 @@ pub const ROWS: &[Replay] = &[
         row: "EN-05",
         what: "programs of a container that list processes, in the way of top",
         users: BOTH,
-        mutant: None,
+        mutant: Some("mutant_en_05"),
         attack: |ground| {
-            let marks = b"#!/bin/sh\ntouch /marked; exit 1\n";
+            let marks = b"#!/bin/sh\ntouch /tmp/marked; exit 1\n";
             let names = ["bin/ps", "usr/bin/ps", "usr/bin/nsenter", "usr/sbin/nsenter", "usr/local/bin/ps"];
             let layer = names.iter().fold(Tar::default(), |tar, name| tar.program(name, marks));
             ground.has(&Image::of(layer).with("Env", json!(["PATH=/usr/local/bin:/usr/bin:/bin"])), "evil:1");
             ground.start(&["--net", "none"], "one", "evil:1", "exec sleep 1000");
             let top = ground.call(&["top", "one"]).ok();
             assert!(top.stdout.contains("sleep"), "{top}");
-            ground.call(&["exec", "one", "test", "!", "-e", "/marked"]).ok();
+            ground.call(&["exec", "one", "test", "!", "-e", "/tmp/marked"]).ok();
             ground.remove("one");
             ground.is_intact();
         },
@@ -108,8 +108,7 @@ pub const ROWS: &[Replay] = &[
         row: "EN-20",
         what: "variables of the host, and of another container",
         users: BOTH,
-        // Nothing is taken from there: there is no step to leave out.
-        mutant: None,
+        mutant: Some("mutant_en_20"),
         attack: |ground| {
             ground.has(&Image::base(), "good:1");
             ground.run(&["-e", "OF_ANOTHER=x"], "good:1", "true").ok();
