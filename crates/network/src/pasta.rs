@@ -21,6 +21,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use sys::called;
+use sys::child_of::ends_with_us;
 
 /// What of pasta's complaints is read at most.
 const COMPLAINT: u64 = 4096;
@@ -89,13 +90,10 @@ pub fn start(
     // that there may be a pasta, see `Pasta::processes`.
     let pasta = Pasta { pid_file: pid_file.to_owned() };
     fs::File::create(pid_file).map_err(called::<std::io::Error>(|| format!("create {pid_file:?}")))?;
-    let started = Command::new("pasta")
-        .args(arguments(guest, ports, pid_file, dns))
-        .stdin(copy)
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = match started {
+    let mut command = Command::new("pasta");
+    command.args(arguments(guest, ports, pid_file, dns));
+    command.stdin(copy).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = match ends_with_us(&mut command).spawn() {
         Ok(child) => child,
         Err(error) => {
             pasta.forget()?;
@@ -255,17 +253,22 @@ impl Pasta {
         Ok(self.processes()?.pop())
     }
 
-    fn processes(&self) -> Result<Vec<OwnedFd>> {
+    /// What is in the pid file; none where there is no such.
+    fn noted(&self) -> Result<Option<String>> {
         let mut text = String::new();
         match fs::File::open(&self.pid_file) {
             Ok(file) => file
                 .take(16)
                 .read_to_string(&mut text)
                 .map_err(called::<std::io::Error>(|| format!("read {:?}", self.pid_file)))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(called(|| format!("open {:?}", self.pid_file))(error).into()),
         };
-        let text = text.trim();
+        Ok(Some(text.trim().to_owned()))
+    }
+
+    fn processes(&self) -> Result<Vec<OwnedFd>> {
+        let Some(text) = self.noted()? else { return Ok(Vec::new()) };
         let candidates =
             if text.is_empty() { self.by_arguments()? } else { text.parse().into_iter().collect() };
         let mut found = Vec::new();
@@ -398,6 +401,10 @@ impl Ending<'_> {
             // A Ctrl-C in the middle of the removal must not stop it.
             rustix::io::retry_on_intr(|| poll(&mut ended, Some(&PATIENCE)))
                 .map_err(called::<Errno>(|| "poll pasta".into()))?;
+        }
+        // One that had not written its number may have forked meanwhile, into who was to be named there.
+        if !self.processes.is_empty() && self.pasta.noted()?.is_some_and(|text| text.is_empty()) {
+            return self.pasta.kill()?.wait();
         }
         self.pasta.forget()
     }

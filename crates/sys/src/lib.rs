@@ -8,6 +8,7 @@
 pub mod affinity;
 pub mod arena;
 pub mod bpf;
+pub mod child_of;
 pub mod clone3;
 pub mod close_range;
 pub mod command_line;

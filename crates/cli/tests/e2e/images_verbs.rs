@@ -449,6 +449,9 @@ fn mounted() {
     }
     world.host.run(["image", "mount", BUSYBOX, "127.0.0.1:5000/debian:12"]).ok();
     assert_eq!(world.host.run(["image", "mount"]).ok().stdout.lines().count(), 2);
+    // What is mounted is used.
+    world.host.run(["image", "prune", "-a", "-f"]).ok();
+    world.host.run(["image", "inspect", BUSYBOX, "127.0.0.1:5000/debian:12"]).ok();
     assert_eq!(world.host.run(["image", "unmount", "--all"]).ok().stdout.lines().count(), 2);
     world.host.run(["image", "unmount", "-a"]).ok().prints("");
     world.host.run(["image", "mount"]).ok().prints("");
