@@ -353,8 +353,8 @@ fn what_cannot_be_restored() {
         (&["--image-path", "/tmp/output/waits"], "waits/descriptors.json: not a file"),
         (&["--image-path", "/tmp/output/logged"], "logged/restore.log: not a file"),
         (
-            &["--image-path", "/tmp/output/empty", "--work-path", "/tmp/output/logged"],
-            "empty/descriptors.json: ENOENT",
+            &["--image-path", "/tmp/output/counted", "--work-path", "/tmp/output/logged"],
+            "logged/restore.log: not a file",
         ),
         (&["--image-path", "/tmp/output/counted"], "counted/stats-restore: not a file"),
     ] {
