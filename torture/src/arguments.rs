@@ -77,18 +77,30 @@ impl Arguments {
         Ok(all)
     }
 
-    /// What was asked for, but for the parts.
-    pub fn told(&self) -> String {
+    /// How much was asked for.
+    pub fn form(&self) -> String {
         let mut told = if self.quick { "the short form" } else { "the long form" }.to_owned();
         let mut add = |words: String| told += &format!(", {words}");
         self.kills.into_iter().for_each(|number| add(format!("kills {number}")));
         self.errors.into_iter().for_each(|number| add(format!("errors {number}")));
         self.starts.into_iter().for_each(|number| add(format!("starts {number}")));
+        told
+    }
+
+    /// What was asked for, but for the parts.
+    pub fn told(&self) -> String {
+        let mut told = self.form();
+        let mut add = |words: String| told += &format!(", {words}");
         if !self.words.is_empty() {
-            add(format!("of all rows those with {}", self.words.join(", ")));
+            add(format!("of all rows last those with {}", self.words.join(", ")));
         }
         add(format!("seed {}", self.seed));
         told
+    }
+
+    /// Whether only some rows are wanted.
+    pub fn has_words(&self) -> bool {
+        !self.words.is_empty()
     }
 
     /// Whether a part is wanted: all of them when none is named.

@@ -1,10 +1,14 @@
 //! Descriptors of whoever starts a container: none but the standard ones and those asked for may be open in it.
 
 use crate::arguments::Arguments;
-use crate::ground::Ground;
+use crate::canary::Canary;
+use crate::processors;
 use crate::replay::tried;
 use crate::report::Section;
 use serde_json::json;
+use std::sync::{Mutex, PoisonError};
+use testkit::bundle::ROOT;
+use testkit::{Host, Oci, Snapshot};
 
 /// How often each command is called: by `--quick`, and otherwise.
 const TIMES: (u32, u32) = (40, 1000);
@@ -19,48 +23,131 @@ done
 exec 3</tmp/canary/dir 4< <(sleep 1000); pipe=$!
 trap 'kill $pipe' EXIT
 for turn in $(seq TIMES); do
-    said=$("$C" --root ROOT COMMAND 2>&1 </dev/null | tr '\n' ' ')
+    said=$(COMMAND 2>&1 </dev/null | tr '\n' ' ')
     [ "$said" = "0 1 2 3 " ] || { echo "turn $turn: $said"; exit 1; }
 done
 "#;
 
-/// `run` and `exec`, each as often as is said.
+/// A way in which a container gets a command.
+struct Way {
+    what: &'static str,
+    program: &'static str,
+    /// What is done before, and after, by the host's user; `BUNDLE` is a bundle that lists its descriptors, `WAITS` one that does not end.
+    before: &'static str,
+    command: &'static str,
+    after: &'static str,
+}
+
+const NOTHING: &str = ":";
+
+const WAYS: &[Way] = &[
+    Way {
+        what: "run",
+        program: "devoxx-runtime",
+        before: NOTHING,
+        command: r#""$C" --root ROOT run --bundle BUNDLE turn-$turn"#,
+        after: NOTHING,
+    },
+    // What create writes to would be held by the container.
+    Way {
+        what: "create and start",
+        program: "devoxx-runtime",
+        before: NOTHING,
+        command: r#"R="$C --root ROOT"; $R create --bundle BUNDLE turn-$turn >/tmp/said && $R start turn-$turn
+            while $R state turn-$turn | grep -q '"running"'; do :; done; $R delete turn-$turn; cat /tmp/said"#,
+        after: NOTHING,
+    },
+    Way {
+        what: "exec",
+        program: "devoxx-runtime",
+        before: r#"R="$C --root ROOT"; $R create --bundle WAITS waits </dev/null >/dev/null 2>&1 && $R start waits"#,
+        command: r#""$C" --root ROOT exec waits ls /proc/self/fd"#,
+        after: r#""$C" --root ROOT delete --force waits"#,
+    },
+    Way {
+        what: "run",
+        program: "devoxx-container",
+        before: NOTHING,
+        command: r#""$C" run --rm --net none --rootfs /tmp/tree ls /proc/self/fd"#,
+        after: NOTHING,
+    },
+    Way {
+        what: "exec",
+        program: "devoxx-container",
+        before: r#""$C" run -d --name waits --net none --rootfs /tmp/tree sleep 1000 >/dev/null"#,
+        command: r#""$C" exec waits ls /proc/self/fd"#,
+        after: r#""$C" rm -f waits >/dev/null"#,
+    },
+];
+
+impl Way {
+    fn host(&self, arguments: &Arguments, rootless: bool) -> Host {
+        let program = arguments.programs.join(self.program);
+        if rootless { Host::rootless(&program) } else { Host::root(&program) }
+    }
+
+    /// All starts, and that nothing of them is left.
+    fn many(&self, host: Host, times: u32) {
+        let oci = Oci::new(host);
+        let canary = Canary::place(&oci.host);
+        let user = oci.host.user();
+        oci.host.admin(&format!(
+            "cp -a /tmp/fixtures/rootfs/busybox /tmp/tree; chown -hR {user}:{user} /tmp/tree"
+        ));
+        let lists = oci.bundle(|config| config["process"]["args"] = json!(["ls", "/proc/self/fd"]));
+        let waits = oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"]));
+        let filled = |text: &str| {
+            text.replace("ROOT", ROOT).replace("BUNDLE", &lists.directory).replace("WAITS", &waits.directory)
+        };
+        let run = |script: &str| testkit::outcome::run(&mut oci.host.bash(script));
+        // What a program keeps of itself comes with the first.
+        run(&filled(&format!("{}\nturn=0; {}\n{}", self.before, self.command, self.after))).ok();
+        let before = Snapshot::take(&oci.host);
+        run(&filled(self.before)).ok();
+        let script = SCRIPT.replace("TIMES", &times.to_string()).replace("COMMAND", &filled(self.command));
+        let outcome = run(&script);
+        run(&filled(self.after)).ok();
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (0, ""), "{outcome}");
+        before.assert_same(&oci.host, "all starts");
+        let changed = canary.changes(&oci.host);
+        assert!(changed.is_empty(), "the host has changed: {changed:?}");
+    }
+}
+
+/// Each way, as root and as an ordinary user, as often as is said.
 pub fn part(arguments: &Arguments) -> Section {
     let times = if arguments.quick { TIMES.0 } else { TIMES.1 };
-    let mut rows = Vec::new();
-    let mut all_wrong = Vec::new();
-    for command in ["run", "exec"] {
-        let wrong = tried(|| many(&Ground::new(&arguments.programs, None), command, times));
-        all_wrong.extend(wrong.iter().map(|words| format!("{command}: {words}")));
-        rows.push(vec![command.to_owned(), times.to_string(), wrong.unwrap_or_else(|| "0, 1, 2".to_owned())]);
+    let jobs: Vec<(usize, &Way, bool)> = [false, true]
+        .iter()
+        .flat_map(|rootless| WAYS.iter().map(move |way| (way, *rootless)))
+        .enumerate()
+        .map(|(at, (way, rootless))| (at, way, rootless))
+        .collect();
+    let done: Mutex<Vec<(usize, Option<String>)>> = Mutex::default();
+    processors::share(&jobs, |(at, way, rootless)| {
+        let wrong = tried(|| way.many(way.host(arguments, *rootless), times));
+        done.lock().unwrap_or_else(PoisonError::into_inner).push((*at, wrong));
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(at, _)| *at);
+    let (mut rows, mut all_wrong) = (Vec::new(), Vec::new());
+    for ((_, way, rootless), (_, wrong)) in jobs.iter().zip(done) {
+        let who = if *rootless { "a user" } else { "root" };
+        let command = format!("{} {}", way.program, way.what);
+        all_wrong.extend(wrong.iter().map(|words| format!("{command} of {who}: {words}")));
+        let open = wrong.unwrap_or_else(|| "0, 1, 2".to_owned());
+        rows.push(vec![command, who.to_owned(), times.to_string(), open]);
     }
     Section {
         name: "descriptors",
         title: "Descriptors of a container, started with 50 others open",
-        columns: &["command", "times", "open in the container"],
-        rows,
+        columns: &["command", "of", "times", "open in the container"],
         figures: format!(
             "{} containers and commands in them have 0, 1 and 2 open, and nothing else.",
-            2 * times
+            rows.len() * times as usize
         ),
+        rows,
         notes: Vec::new(),
         wrong: all_wrong,
     }
-}
-
-fn many(ground: &Ground, command: &str, times: u32) {
-    let bundle = ground.oci.bundle(|config| config["process"]["args"] = json!(["ls", "/proc/self/fd"]));
-    let sleeper = (command == "exec").then(|| ground.sleeper());
-    let words = match &sleeper {
-        Some(sleeper) => format!("exec {} ls /proc/self/fd", sleeper.bundle.id),
-        None => format!("run --bundle {} turn-$turn", bundle.directory),
-    };
-    let script = SCRIPT
-        .replace("ROOT", testkit::bundle::ROOT)
-        .replace("TIMES", &times.to_string())
-        .replace("COMMAND", &words);
-    let outcome = testkit::outcome::run(&mut ground.oci.host.bash(&script));
-    drop(sleeper);
-    assert_eq!((outcome.code, outcome.stdout.as_str()), (0, ""), "{outcome}");
-    ground.is_intact();
 }

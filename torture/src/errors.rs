@@ -11,8 +11,9 @@ pub mod verdict;
 use crate::arguments::Arguments;
 use crate::processors;
 use crate::replay::tried;
-use crate::report::Section;
+use crate::report::{self, Section};
 use names::Names;
+use serde_json::Value;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -132,9 +133,8 @@ fn swept(
     let names = Names::read();
     let most = arguments.errors.or(arguments.quick.then_some(quick));
     let step = if most.is_none_or(|most| most > SHARED) { SHARES } else { 1 };
-    let wanted = commands.iter().filter(|(command, _)| arguments.wants(command));
+    let wanted = commands.iter().zip(0..).filter(|((command, _), _)| arguments.wants(command));
     let jobs: Vec<Job<'_>> = wanted
-        .zip(0..)
         .flat_map(|((command, make), turn)| {
             let names = &names;
             (0..step).map(move |first| Job { command, make: *make, turn, most, first, step, names })
@@ -150,21 +150,47 @@ fn swept(
         let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
         all.entry(job.turn).or_insert_with(|| (job.command, Swept::default())).1.add(swept);
     });
-    let (mut injections, mut found) = (0, 0);
-    for (command, swept) in all.into_inner().unwrap_or_else(PoisonError::into_inner).into_values() {
+    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let kept = report::kept(arguments, section.name);
+    for (command, turn) in commands.iter().map(|(command, _)| command).zip(0..) {
+        let Some((_, swept)) = all.remove(&turn) else {
+            keep(&mut section, kept.as_ref(), command);
+            continue;
+        };
         if swept.injections == 0 {
             section.wrong.push(format!("{command}: met no error"));
         }
-        injections += swept.injections;
-        found += swept.findings().count();
         section.wrong.extend(swept.findings().take(SHOWN).map(|finding| format!("{command}, {finding}")));
         section.rows.push(swept.row(command));
     }
+    let sum = |columns: std::ops::Range<usize>| -> u64 {
+        section
+            .rows
+            .iter()
+            .flat_map(|row| &row[columns.clone()])
+            .filter_map(|cell| cell.parse::<u64>().ok())
+            .sum()
+    };
     section.figures = format!(
-        "{} commands, {injections} errors; {found} panicked, hung, left something or were wrong.",
-        section.rows.len()
+        "{} commands, {} errors; {} panicked, hung, left something or were wrong.",
+        section.rows.len(),
+        sum(2..3),
+        sum(6..10)
     );
     section
+}
+
+/// Takes over the row of a command that does not run now.
+fn keep(section: &mut Section, kept: Option<&Value>, command: &str) {
+    let texts = |value: &Value| -> Vec<String> {
+        value.as_array().into_iter().flatten().filter_map(|cell| cell.as_str().map(str::to_owned)).collect()
+    };
+    let Some(kept) = kept else { return };
+    let mut rows = kept["rows"].as_array().into_iter().flatten().map(texts);
+    section.rows.extend(rows.find(|row| row.len() == COLUMNS.len() && row[0] == command));
+    let (what, none) = (format!("{command}, "), format!("{command}: "));
+    let wrong = texts(&kept["wrong"]).into_iter();
+    section.wrong.extend(wrong.filter(|line| line.starts_with(&what) || line.starts_with(&none)));
 }
 
 #[expect(clippy::print_stderr, reason = "a program, for who waits for it")]

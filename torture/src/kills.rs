@@ -6,6 +6,7 @@ mod runtime;
 use crate::arguments::Arguments;
 use crate::processors;
 use crate::replay::tried;
+use crate::report;
 use runtime::{COMMANDS, Command, Runtime};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -31,8 +32,24 @@ impl Swept {
     /// For programs.
     pub fn json(&self) -> Value {
         let tally = &self.tally;
-        json!({"program": self.program, "command": self.command, "stops": tally.stops, "moments": tally.moments, "kills": tally.kills,
-            "hung": tally.hung, "left": tally.left, "unusable": tally.unusable})
+        json!({"program": self.program, "command": self.command, "stops": tally.stops, "moments": tally.moments, "turns": tally.turns,
+            "kills": tally.kills, "hung": tally.hung, "left": tally.left, "unusable": tally.unusable, "seconds": tally.spent.as_secs()})
+    }
+
+    /// Takes what an earlier run has found of the same.
+    fn take_over(&mut self, found: &Value) {
+        let texts = |value: &Value| serde_json::from_value(value.clone()).unwrap_or_default();
+        let number = |name: &str| found[name].as_u64().unwrap_or_default();
+        self.tally = Tally {
+            stops: number("stops"),
+            moments: number("moments"),
+            turns: number("turns"),
+            kills: number("kills"),
+            hung: texts(&found["hung"]),
+            left: serde_json::from_value(found["left"].clone()).unwrap_or_default(),
+            unusable: texts(&found["unusable"]),
+            spent: Duration::from_secs(number("seconds")),
+        };
     }
 }
 
@@ -50,6 +67,8 @@ struct Row {
     most: Option<u64>,
     /// How many hosts share it.
     shares: usize,
+    /// Whether it runs now; else it is what an earlier run has found.
+    runs: bool,
 }
 
 /// How many kills are quick.
@@ -83,6 +102,17 @@ pub enum Group {
     Engine,
 }
 
+impl Group {
+    /// The name of its part.
+    pub fn part(self) -> &'static str {
+        match self {
+            Self::Runtime => "kills",
+            Self::WithCriu => "checkpoints",
+            Self::Engine => "engine-kills",
+        }
+    }
+}
+
 impl What {
     fn group(&self) -> Group {
         match self {
@@ -93,15 +123,20 @@ impl What {
     }
 }
 
-/// All rows that are asked for.
-fn rows(arguments: &Arguments) -> Vec<Row> {
+/// All rows that are asked for, and those that an earlier run has found.
+fn rows(arguments: &Arguments, kept: &[Value]) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut add = |program: &str, command: &'static str, is_ours: bool, most: Option<u64>, what: What| {
-        if arguments.wants(&format!("{program} {command}")) {
-            let swept = Swept { program: program.to_owned(), is_ours, command, tally: Tally::default() };
-            let shares = if most.is_none_or(|most| most > SHARED) { SHARES } else { 1 };
-            rows.push(Row { swept, what, most, shares });
+        let mut swept = Swept { program: program.to_owned(), is_ours, command, tally: Tally::default() };
+        let runs = arguments.wants(&format!("{program} {command}"));
+        let is_it = |one: &&Value| one["program"] == *program && one["command"] == *command;
+        match kept.iter().find(is_it) {
+            Some(found) if !runs => swept.take_over(found),
+            None if !runs => return,
+            _ => {}
         }
+        let shares = if most.is_none_or(|most| most > SHARED) { SHARES } else { 1 };
+        rows.push(Row { swept, what, most, shares, runs });
     };
     // For each change there is no time for more; the three victims take turns all the same.
     let kills = arguments.kills.or(arguments.quick.then_some(QUICK));
@@ -142,11 +177,14 @@ pub fn without_criu(arguments: &Arguments) -> Option<String> {
 /// Sweeps over a group, on all processors; and what is to be said of it.
 #[expect(clippy::print_stderr, reason = "a program, for who waits for it")]
 pub fn all(arguments: &Arguments, group: Group) -> (Vec<Swept>, Vec<String>) {
-    let rows: Vec<Row> = rows(arguments).into_iter().filter(|row| row.what.group() == group).collect();
+    let kept = report::kept(arguments, group.part()).and_then(|found| found.as_array().cloned());
+    let rows = rows(arguments, &kept.unwrap_or_default());
+    let rows: Vec<Row> = rows.into_iter().filter(|row| row.what.group() == group).collect();
     let mut notes = Vec::new();
     let jobs: Vec<(usize, u64)> = rows
         .iter()
         .enumerate()
+        .filter(|(_, row)| row.runs)
         .flat_map(|(at, row)| (0..row.shares as u64).map(move |first| (at, first)))
         .collect();
     let done = AtomicUsize::new(0);

@@ -22,17 +22,15 @@ pub const ALL: &[(&str, Make)] = &[
         let told = replay::all(arguments, replays::ATTESTED, "attestation");
         of_replays("attestation", "What is read again before a command may run", &told)
     }),
-    ("kills", |arguments| kills_of("kills", "Kills of the runtime's commands", arguments, Group::Runtime)),
+    ("kills", |arguments| kills_of("Kills of the runtime's commands", arguments, Group::Runtime)),
     ("checkpoints", |arguments| {
         let title = "Kills of checkpoint and restore";
         match kills::without_criu(arguments) {
             Some(why) => not_here("checkpoints", title, &why),
-            None => kills_of("checkpoints", title, arguments, Group::WithCriu),
+            None => kills_of(title, arguments, Group::WithCriu),
         }
     }),
-    ("engine-kills", |arguments| {
-        kills_of("engine-kills", "Kills of the engine's commands", arguments, Group::Engine)
-    }),
+    ("engine-kills", |arguments| kills_of("Kills of the engine's commands", arguments, Group::Engine)),
     ("engine", |arguments| engine::part(arguments).part()),
     ("descriptors", |arguments| descriptors::part(arguments).part()),
     ("crowds", |arguments| crowds::part(arguments).part()),
@@ -56,9 +54,9 @@ pub const ALL: &[(&str, Make)] = &[
     ("malformed", |arguments| malformed::part(arguments).part()),
 ];
 
-fn kills_of(name: &'static str, title: &str, arguments: &Arguments, group: Group) -> Part {
+fn kills_of(title: &str, arguments: &Arguments, group: Group) -> Part {
     let (swept, notes) = kills::all(arguments, group);
-    of_kills(name, title, &swept, &notes)
+    of_kills(group.part(), title, &swept, &notes)
 }
 
 fn not_here(name: &'static str, title: &'static str, why: &str) -> Part {

@@ -29,6 +29,8 @@ pub struct Report {
     directory: PathBuf,
     /// How this run was asked for.
     how: String,
+    /// Without the rows and what is random.
+    form: String,
     /// What is not as it must be, of all parts.
     wrong: Vec<String>,
 }
@@ -101,6 +103,7 @@ impl Report {
         Self {
             directory: arguments.out.clone(),
             how: format!("{date}, {}", arguments.told()),
+            form: arguments.form(),
             wrong: Vec::new(),
         }
     }
@@ -110,7 +113,7 @@ impl Report {
     pub fn add(&mut self, part: &Part) {
         let text = format!("{}\n\nRun on {}.\n\n", part.text.trim_end(), self.how);
         print!("{text}");
-        let json = json!({"title": part.title, "figures": part.figures, "run": self.how, "fine": part.wrong.is_empty(), "found": part.json});
+        let json = json!({"title": part.title, "figures": part.figures, "run": self.how, "form": self.form, "fine": part.wrong.is_empty(), "found": part.json});
         let parts = self.directory.join(PARTS);
         let file = |kind: &str| parts.join(format!("{}.{kind}", part.name));
         let written = fs::create_dir_all(&parts)
@@ -133,6 +136,18 @@ impl Report {
         self.wrong.extend(unwritten(&self.directory, written));
         self.wrong
     }
+}
+
+/// What a part has found in its last run here, where only some of its rows run now: the others stay as they are, so that the long form of a
+/// part need not be one run either. It has to be of the same form.
+pub fn kept(arguments: &Arguments, part: &str) -> Option<Value> {
+    if !arguments.has_words() {
+        return None;
+    }
+    let file = arguments.out.join(PARTS).join(format!("{part}.json"));
+    let json: Value = serde_json::from_str(&fs::read_to_string(file).ok()?).ok()?;
+    let same = json["form"].as_str() == Some(&arguments.form());
+    same.then(|| json["found"].clone())
 }
 
 fn unwritten(place: &Path, written: std::io::Result<()>) -> Option<String> {

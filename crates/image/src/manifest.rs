@@ -177,6 +177,10 @@ fn blob(descriptor: &Descriptor) -> Result<Blob> {
     if descriptor.size > i64::MAX.cast_unsigned() {
         return Err(corrupt(format!("{digest}: {} bytes", descriptor.size)));
     }
+    // Neither a document nor an archive is empty.
+    if descriptor.size == 0 {
+        return Err(corrupt(format!("{digest}: 0 bytes")));
+    }
     Ok(Blob { media_type: descriptor.media_type.clone().unwrap_or_default(), digest, size: descriptor.size })
 }
 
@@ -290,7 +294,7 @@ mod tests {
             ("M4", "sha256:0", "sha256:g", Err(Kind::Corrupt)),
             ("M4", "sha256:0", "sha256:A", Err(Kind::Corrupt)),
             ("M4", "sha256:00", "sha256:..", Err(Kind::Corrupt)),
-            ("M5", ":3", ":0", Ok(())),
+            ("M5", ":3", ":0", Err(Kind::Corrupt)),
             ("M5", ":3", ":3.5", Err(Kind::Corrupt)),
             ("M5", ":3", ":\"3\"", Err(Kind::Corrupt)),
             ("M5", ":3", ":null", Err(Kind::Corrupt)),

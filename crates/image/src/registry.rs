@@ -14,6 +14,7 @@ use crate::credentials::{Credential, CredentialSource};
 use crate::{Error, Kind, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -145,6 +146,7 @@ impl<'a> Registry<'a> {
             tag.len() <= 128 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
         };
         let mut tags: Vec<String> = Vec::new();
+        let mut pages = BTreeSet::new();
         let first = format!("/v2/{}/tags/list", self.name());
         let mut path = first.clone();
         loop {
@@ -156,8 +158,14 @@ impl<'a> Registry<'a> {
             let before = tags.len();
             tags.extend(list.filter(plain).map(str::to_owned));
             // A page that brings nothing is the last, whatever it says.
-            match link.as_deref().and_then(next_page) {
-                Some(query) if tags.len() > before && tags.len() < TAGS => path = format!("{first}?{query}"),
+            match link.as_deref().and_then(next_page).map(str::to_owned) {
+                Some(query) if tags.len() > before && tags.len() < TAGS => {
+                    if !pages.insert(query.clone()) {
+                        let text = format!("page {query:?} of the tags leads back to itself");
+                        return Err(Error::new(Kind::Corrupt, text));
+                    }
+                    path = format!("{first}?{query}");
+                }
                 _ => return Ok(tags),
             }
         }

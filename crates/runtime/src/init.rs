@@ -203,7 +203,7 @@ fn set_up_and_execute(plan: &Plan, channel: &mut Channel, outside: &Outside<'_>)
         .map_err(called::<Errno>(|| format!("sethostname({:?})", plan.hostname)))
         .within(|| format!("set host name {:?}", plan.hostname))?;
     }
-    if !plan.domainname.is_empty() {
+    if !plan.domainname.is_empty() && !sys::mutant!("mutant_at_domain") {
         setdomainname(plan.domainname.as_bytes())
             .map_err(called::<Errno>(|| format!("setdomainname({:?})", plan.domainname)))
             .within(|| format!("set domain name {:?}", plan.domainname))?;

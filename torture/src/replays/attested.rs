@@ -39,6 +39,7 @@ pub const ROWS: &[Replay] = attested![
     ("at_place", "the places of mounts", |c| super::files::mount(c, "/x", "tmpfs")),
     ("at_namespaces", "namespaces", |_| ()),
     ("at_names", "the host name", |_| ()),
+    ("at_domain", "the domain name", |c| c["domainname"] = json!("example.test")),
     ("at_cgroup", "the cgroup", |_| ()),
     ("at_limits", "limits", |c| {
         c["process"]["rlimits"] = json!([{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}]);

@@ -333,6 +333,28 @@ fn redirects_of(host: &Host) {
     assert!(store.requests().is_empty(), "nobody was asked");
 }
 
+/// Where every address leads to a next one, nobody goes on and on.
+#[test]
+fn circles() {
+    for host in [Host::root(&program()), Host::rootless(&program())] {
+        let web = Web::start_at(&host, ("127.0.0.1", 5007), |request| match request.target.as_str() {
+            "/v2/" => (200, Vec::new(), b"{}".to_vec()),
+            pages if pages.contains("/tags/list") => {
+                let next = "</v2/x/web/tags/list?last=1>; rel=\"next\"".to_owned();
+                (200, vec![("link", next)], br#"{"tags":["1"]}"#.to_vec())
+            }
+            target => (302, vec![("location", format!("{target}x"))], Vec::new()),
+        });
+        let check = |_family: &str, option: &str, words: &[&str]| {
+            host.run(["pull", option, &format!("{}/x/web", web.address)]).refuses(FAILED, words);
+            let asked = web.requests().len();
+            assert!(asked < 20, "{asked} requests");
+        };
+        check("M12", "--all-tags", &["list the tags", "leads back to itself"]);
+        check("M14", "--quiet", &["more than 5 redirects"]);
+    }
+}
+
 /// One layer is held back: the others arrive and are unpacked meanwhile, and are there for the next pull.
 #[test]
 fn layers_arrive_side_by_side_and_are_kept() {
