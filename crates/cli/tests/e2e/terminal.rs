@@ -50,7 +50,8 @@ fn what_is_typed_is_the_containers() {
         pty.shows("code-130");
         pty.types("tty; test -t 0 -a -t 1 -a -t 2 && exit 9\n");
         assert_eq!(client.wait(), 9, "{}", pty.screen());
-        assert!(pty.screen().contains("/dev/pts/0"), "{}", pty.screen());
+        // Who reads the screen may be a moment behind the end.
+        pty.shows("/dev/pts/0");
     }
 }
 
