@@ -121,8 +121,8 @@ pub fn part(arguments: &Arguments) -> Section {
         ],
         figures: format!(
             "{} cycles of the runtime, {} of the engine; {} things left.",
-            of_runtime.0,
-            of_engine.0,
+            of_runtime.0 * of_runtime.1,
+            of_engine.0 * of_engine.1,
             wrong.len()
         ),
         rows,
