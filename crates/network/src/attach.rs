@@ -5,6 +5,7 @@
 
 use crate::definition::{self, Definition, Driver};
 use crate::failure::{Error, Kind, Result};
+use crate::own_file::is_there;
 use crate::pool::{self, Lease};
 use crate::socket::Socket;
 use crate::subnet::Subnet;
@@ -12,7 +13,6 @@ use crate::{bridges, firewall, flows, forwarding, link};
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use std::fs;
 use std::net::IpAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -94,11 +94,7 @@ pub fn way_out(lease: &Lease, netns: BorrowedFd<'_>) -> Result<()> {
 /// hook rules in and out). They go with their network, or by [`remove_unused`].
 pub fn detach(root: &Path, id: &str) -> Result<()> {
     let mut failures = Vec::new();
-    let is_there = |name: &str| {
-        let place = root.join(name);
-        fs::exists(&place).map_err(called(|| format!("stat {}", place.display())))
-    };
-    if !is_there("leases")? && !is_there("networks")? {
+    if !is_there(&root.join("leases"))? && !is_there(&root.join("networks"))? {
         // Nothing was ever attached from here: no privilege is needed to find that out.
         return Ok(());
     }
@@ -179,7 +175,7 @@ fn joined(failures: Vec<Error>) -> Option<Error> {
 
 /// Removes the bridges that no container is on, and the table after the last one; the networks stay, and make theirs anew.
 pub fn remove_unused(root: &Path) -> Result<()> {
-    if !pool::lock_file(root).exists() {
+    if !is_there(&pool::lock_file(root))? {
         return Ok(());
     }
     // A lease comes before its bridge, so whoever is about to attach is seen here, or makes the bridge anew.

@@ -437,8 +437,7 @@ fn remove_directory(place: &Path) -> Result<()> {
 
 /// Goes on where others were killed while they made a network or removed one.
 pub fn sweep(root: &Path) -> Result<()> {
-    let directory = directory(root);
-    if !fs::exists(&directory).map_err(called(|| format!("stat {}", directory.display())))? {
+    if !own_file::is_there(&directory(root))? {
         return Ok(());
     }
     let _lock = hold(root)?;
@@ -448,8 +447,7 @@ pub fn sweep(root: &Path) -> Result<()> {
 /// The same, with the lock held.
 pub(crate) fn clear_left(root: &Path) -> Result<()> {
     for name in names(root)? {
-        let place = file(root, &name);
-        if fs::exists(&place).map_err(called(|| format!("stat {}", place.display())))? {
+        if own_file::is_there(&file(root, &name))? {
             continue;
         }
         let going = going(root, &name);

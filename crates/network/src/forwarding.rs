@@ -3,6 +3,7 @@
 
 use crate::failure::Result;
 use crate::link::{BRIDGE, OWN};
+use crate::own_file::is_there;
 use std::io::ErrorKind;
 use std::path::Path;
 use sys::called;
@@ -37,7 +38,7 @@ pub fn enable(bridge: &str, ipv6: bool) -> Result<()> {
 /// the host and of all others on its network (CVE-2020-13401). And without IPv6 on the network a link has none, of no kind. Of the caller's
 /// namespace, and before the link is up.
 pub fn trust_no_neighbour(link: &str, ipv6: bool) -> Result<()> {
-    if !std::fs::exists(IPV6).map_err(called(|| format!("stat {IPV6}")))? {
+    if !is_there(Path::new(IPV6))? {
         // A kernel without IPv6.
         return Ok(());
     }

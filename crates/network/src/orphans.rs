@@ -7,6 +7,7 @@ use crate::attach::lock;
 use crate::failure::Result;
 use crate::firewall::{self, Left};
 use crate::link::{self, Found};
+use crate::own_file::is_there;
 use crate::socket::Socket;
 use crate::{bridges, definition, pool};
 use std::collections::BTreeSet;
@@ -79,7 +80,7 @@ pub fn orphans(root: &Path) -> Result<Vec<Orphan>> {
 /// Removes one; nothing where it is none any more.
 pub fn remove(root: &Path, orphan: &Orphan) -> Result<()> {
     // Nobody of this state directory makes bridges or publishes ports meanwhile.
-    let _lock = if pool::lock_file(root).exists() { Some(lock(&pool::lock_file(root))?) } else { None };
+    let _lock = if is_there(&pool::lock_file(root))? { Some(lock(&pool::lock_file(root))?) } else { None };
     if !orphans(root)?.contains(orphan) {
         return Ok(());
     }

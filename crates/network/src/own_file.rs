@@ -29,6 +29,11 @@ pub fn read(path: &Path, longest: u64) -> Result<Option<Vec<u8>>> {
     Ok(Some(content))
 }
 
+/// Whether there is something. What cannot be looked at is an error, and not gone.
+pub fn is_there(path: &Path) -> Result<bool> {
+    Ok(std::fs::exists(path).map_err(called(|| format!("stat {}", path.display())))?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,7 +21,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use sys::called;
-use sys::child_of::ends_with_us;
+use sys::parent_death_signal::ends_with_us;
 
 /// What of pasta's complaints is read at most.
 const COMPLAINT: u64 = 4096;
@@ -396,14 +396,19 @@ pub struct Ending<'a> {
 impl Ending<'_> {
     /// Waits for its end, and removes its pid file.
     pub fn wait(self) -> Result<()> {
+        let mut all_ended = true;
         for process in &self.processes {
             let mut ended = [PollFd::new(process, PollFlags::IN)];
             // A Ctrl-C in the middle of the removal must not stop it.
-            rustix::io::retry_on_intr(|| poll(&mut ended, Some(&PATIENCE)))
-                .map_err(called::<Errno>(|| "poll pasta".into()))?;
+            let ready =
+                rustix::io::retry_on_intr(|| poll(&mut ended, Some(&PATIENCE)))
+                    .map_err(called::<Errno>(|| "poll pasta".into()))?;
+            all_ended &= ready > 0;
         }
-        // One that had not written its number may have forked meanwhile, into who was to be named there.
-        if !self.processes.is_empty() && self.pasta.noted()?.is_some_and(|text| text.is_empty()) {
+        // One that had not written its number may have forked meanwhile, into who was to be named there. Who does not end is not waited for
+        // again and again.
+        if all_ended && !self.processes.is_empty() && self.pasta.noted()?.is_some_and(|text| text.is_empty())
+        {
             return self.pasta.kill()?.wait();
         }
         self.pasta.forget()

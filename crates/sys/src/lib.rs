@@ -8,7 +8,6 @@
 pub mod affinity;
 pub mod arena;
 pub mod bpf;
-pub mod child_of;
 pub mod clone3;
 pub mod close_range;
 pub mod command_line;
@@ -23,6 +22,7 @@ pub mod memory_policy;
 pub mod mount_setattr;
 pub mod mutant;
 pub mod namespace;
+pub mod parent_death_signal;
 pub mod patience;
 pub mod peer;
 pub mod personality;
