@@ -13,7 +13,6 @@ use crate::processors;
 use crate::replay::tried;
 use crate::report::{self, Section};
 use names::Names;
-use serde_json::Value;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -154,7 +153,7 @@ fn swept(
     let kept = report::kept(arguments, section.name);
     for (command, turn) in commands.iter().map(|(command, _)| command).zip(0..) {
         let Some((_, swept)) = all.remove(&turn) else {
-            keep(&mut section, kept.as_ref(), command);
+            section.take_over(kept.as_ref(), command);
             continue;
         };
         if swept.injections == 0 {
@@ -178,19 +177,6 @@ fn swept(
         sum(6..10)
     );
     section
-}
-
-/// Takes over the row of a command that does not run now.
-fn keep(section: &mut Section, kept: Option<&Value>, command: &str) {
-    let texts = |value: &Value| -> Vec<String> {
-        value.as_array().into_iter().flatten().filter_map(|cell| cell.as_str().map(str::to_owned)).collect()
-    };
-    let Some(kept) = kept else { return };
-    let mut rows = kept["rows"].as_array().into_iter().flatten().map(texts);
-    section.rows.extend(rows.find(|row| row.len() == COLUMNS.len() && row[0] == command));
-    let (what, none) = (format!("{command}, "), format!("{command}: "));
-    let wrong = texts(&kept["wrong"]).into_iter();
-    section.wrong.extend(wrong.filter(|line| line.starts_with(&what) || line.starts_with(&none)));
 }
 
 #[expect(clippy::print_stderr, reason = "a program, for who waits for it")]

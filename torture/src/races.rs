@@ -6,7 +6,7 @@ use crate::arguments::Arguments;
 use crate::ground::Ground;
 use crate::replay::tried;
 use crate::replays::{bind, mount, mounts};
-use crate::report::Section;
+use crate::report::{self, Section};
 use crate::storm::{Exchanged, Tally, Turn, storm};
 use serde_json::{Value, json};
 
@@ -294,6 +294,9 @@ pub fn tally_or(race: impl FnOnce() -> Tally) -> Tally {
     tally
 }
 
+const COLUMNS: &[&str] =
+    &["what is exchanged", "starts", "ran", "refused", "hung", "got out", "without the defence"];
+
 const ROOT: &str = "a directory on the way to the root file system";
 
 /// The root file system is what it was when it was opened: all that is made is made in the one that the container has.
@@ -333,30 +336,39 @@ fn root(arguments: &Arguments, times: u32) -> Tally {
 /// All races.
 pub fn part(arguments: &Arguments) -> Section {
     let times = arguments.starts.unwrap_or(if arguments.quick { STARTS.0 } else { STARTS.1 });
-    let wanted = RACES.iter().filter(|race| arguments.wants(race.what));
-    let mut told: Vec<Row> = wanted.map(|race| race.row(arguments, times)).collect();
-    told.extend(arguments.wants(ROOT).then(|| Told::of(ROOT, tally_or(|| root(arguments, times))).row()));
+    let title = "Names that are exchanged for links to the host while containers start";
+    let mut section = Section::new("races", title, COLUMNS);
+    let kept = report::kept(arguments, section.name);
+    let mut add = |what: &str, race: &dyn Fn() -> Row| {
+        if !arguments.wants(what) {
+            section.take_over(kept.as_ref(), what);
+            return;
+        }
+        let (row, wrong) = race();
+        section.rows.push(row);
+        section.wrong.extend(wrong);
+    };
+    for race in RACES {
+        add(race.what, &|| race.row(arguments, times));
+    }
+    add(ROOT, &|| Told::of(ROOT, tally_or(|| root(arguments, times))).row());
     // Each of them is several programs.
-    told.extend(engine::rows(arguments, if arguments.quick { times / 2 } else { times }));
-    let (rows, wrong): (Vec<_>, Vec<_>) = told.into_iter().unzip();
-    let sum = |column: usize| -> u64 { rows.iter().filter_map(|row| row[column].parse::<u64>().ok()).sum() };
-    let note = format!(
+    let times = if arguments.quick { times / 2 } else { times };
+    for race in engine::RACES {
+        add(race.what, &|| race.row(arguments, times));
+    }
+    let sum = |column: usize| -> u64 {
+        section.rows.iter().filter_map(|row| row[column].parse::<u64>().ok()).sum()
+    };
+    section.figures = format!(
         "{} races, {} starts: {} ran, {} were refused, {} hung.",
-        rows.len(),
+        section.rows.len(),
         sum(1),
         sum(2),
         sum(3),
         sum(4)
     );
-    Section {
-        name: "races",
-        title: "Names that are exchanged for links to the host while containers start",
-        columns: &["what is exchanged", "starts", "ran", "refused", "hung", "got out", "without the defence"],
-        rows,
-        figures: note,
-        notes: Vec::new(),
-        wrong: wrong.into_iter().flatten().collect(),
-    }
+    section
 }
 
 /// The attack of the row RT-08: the target of a volume.

@@ -66,6 +66,20 @@ impl Section {
         Self { name, title, columns, rows, figures, notes: Vec::new(), wrong: Vec::new() }
     }
 
+    /// Takes over the row that begins with this cell, and what was wrong with it, from what is [`kept`].
+    pub fn take_over(&mut self, kept: Option<&Value>, what: &str) {
+        let texts = |value: &Value| -> Vec<String> {
+            value.as_array().into_iter().flatten().filter_map(|cell| cell.as_str().map(str::to_owned)).collect()
+        };
+        let Some(kept) = kept else { return };
+        let mut rows = kept["rows"].as_array().into_iter().flatten().map(texts);
+        self.rows.extend(rows.find(|row| row.len() == self.columns.len() && row[0] == what));
+        let about = |line: &String| {
+            line.strip_prefix(what).is_some_and(|rest| rest.starts_with(", ") || rest.starts_with(": "))
+        };
+        self.wrong.extend(texts(&kept["wrong"]).into_iter().filter(about));
+    }
+
     fn markdown(&self) -> String {
         let line = |cells: Vec<&str>| format!("| {} |\n", cells.join(" | "));
         let mut text = format!("## {}\n\n{}\n\n", self.title, self.figures);

@@ -8,8 +8,9 @@ use std::path::Path;
 use testkit::{Host, Snapshot};
 
 /// What is exchanged while the engine is at work.
-struct Race {
-    what: &'static str,
+pub struct Race {
+    /// For people.
+    pub what: &'static str,
     /// Where it is, in the host.
     at: &'static str,
     links: &'static [&'static str],
@@ -48,7 +49,8 @@ const VOLUME: Race = Race {
     mutant: Some("mutant_rt_08_unread"),
 };
 
-const RACES: &[Race] = &[
+/// All of them.
+pub const RACES: &[Race] = &[
     VOLUME,
     Race {
         what: "engine: the target of a new volume, which begins with what is there",
@@ -200,7 +202,7 @@ impl Race {
     }
 
     /// Its row of the report.
-    fn row(&self, arguments: &Arguments, times: u32) -> Row {
+    pub fn row(&self, arguments: &Arguments, times: u32) -> Row {
         let told = Told::of(self.what, tally_or(|| self.run(&arguments.programs, None, times)));
         let without = |mutant| {
             let programs = arguments.mutants.as_deref()?;
@@ -208,10 +210,4 @@ impl Race {
         };
         told.row_without(self.mutant, without)
     }
-}
-
-/// A row for each.
-pub fn rows(arguments: &Arguments, times: u32) -> Vec<Row> {
-    let wanted = RACES.iter().filter(|race| arguments.wants(race.what));
-    wanted.map(|race| race.row(arguments, times)).collect()
 }
