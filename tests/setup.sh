@@ -6,7 +6,7 @@ packages=(
     debootstrap        # a real root file system
     busybox-static     # the smallest one
     umoci skopeo       # images out of them
-    jq zstd curl       # to change them, and to ask a registry
+    jq zstd xz-utils curl  # to change them, and to ask a registry
     docker-registry    # to pull from
     apache2-utils      # htpasswd, for a registry with passwords
     ca-certificates    # TLS

@@ -1,8 +1,10 @@
 //! Decompression, chosen by what the bytes are and not by what the manifest calls them.
 //!
-//! gzip in several members (RFC 1952, 2.2) and zstd in several frames (RFC 8878, 3.1) are one stream each.
+//! gzip in several members (RFC 1952, 2.2), zstd in several frames (RFC 8878, 3.1) and xz in several streams (the .xz file format, 2) are
+//! one stream each.
 
 use flate2::bufread::MultiGzDecoder;
+use lzma_rust2::XzReader;
 use ruzstd::decoding::FrameDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use std::io::{self, BufRead, BufReader, Read};
@@ -16,6 +18,10 @@ pub(super) fn open<'a>(source: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>>
     let head = source.fill_buf()?;
     if head.starts_with(&[0x1f, 0x8b]) {
         return Ok(Box::new(MultiGzDecoder::new(source)));
+    }
+    if head.starts_with(b"\xfd7zXZ\0") {
+        let kibibytes = u32::try_from(WINDOW >> 10).unwrap_or(u32::MAX);
+        return Ok(Box::new(XzReader::new_mem_limit(source, true, kibibytes)));
     }
     // Frames of zstd, or of bytes to skip, which may stand first.
     let frame = head.get(..4).and_then(|magic| magic.try_into().ok()).map(u32::from_le_bytes);
@@ -85,6 +91,56 @@ impl<R: BufRead> Read for Zstd<R> {
                 return Err(io::Error::other("zstd: wrong checksum"));
             }
             self.within = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lzma_rust2::{XzOptions, XzWriter};
+    use std::io::Write;
+
+    fn xz(bytes: &[u8]) -> Vec<u8> {
+        let mut writer = XzWriter::new(Vec::new(), XzOptions::with_preset(0)).unwrap();
+        writer.write_all(bytes).unwrap();
+        writer.finish().unwrap()
+    }
+
+    /// The header of the first block says that so much has to be remembered (the .xz file format, 3.1 and 5.3.1).
+    fn remembering(mut bytes: Vec<u8>, dictionary: u8) -> Vec<u8> {
+        assert_eq!(bytes[12..16], [2, 0, 0x21, 1], "another header than this test knows");
+        bytes[16] = dictionary;
+        let mut sum = flate2::Crc::new();
+        sum.update(&bytes[12..20]);
+        bytes[20..24].copy_from_slice(&sum.sum().to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn xz_is_read_whole_or_refused() {
+        fn check(what: &str, bytes: &[u8], expected: Option<&[u8]>) {
+            let mut found = Vec::new();
+            let read = open(bytes).and_then(|mut archive| archive.read_to_end(&mut found));
+            match expected {
+                Some(expected) => assert!(read.is_ok() && found == expected, "{what}: {read:?}, {found:?}"),
+                None => assert!(read.is_err(), "{what}: {found:?}"),
+            }
+        }
+        let (one, two) = (xz(b"some text"), xz(b", and more"));
+        check("one stream", &one, Some(b"some text"));
+        check("two streams", &[&one[..], &two].concat(), Some(b"some text, and more"));
+        check("between them padding", &[&one[..], &[0; 4], &two].concat(), Some(b"some text, and more"));
+        check("nothing inside", &xz(b""), Some(b""));
+        check("as much to remember as is allowed", &remembering(one.clone(), 29), Some(b"some text"));
+        check("4 GiB to remember", &remembering(one.clone(), 40), None);
+        for length in 7..one.len() {
+            check(&format!("the first {length} bytes"), &one[..length], None);
+        }
+        for at in 6..one.len() {
+            let mut wrong = one.clone();
+            wrong[at] ^= 1;
+            check(&format!("another byte at {at}"), &wrong, None);
         }
     }
 }
