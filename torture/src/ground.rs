@@ -98,12 +98,23 @@ impl Ground {
 
     /// Runs a script in a container of a bundle that `root` (a script, in its root file system) and `edit` have changed.
     pub fn runs(&self, root: &str, edit: impl FnOnce(&mut Value), script: &str) -> Outcome {
+        self.runs_with(&[], root, edit, script)
+    }
+
+    /// The same with options of `run`.
+    pub fn runs_with(
+        &self,
+        options: &[&str],
+        root: &str,
+        edit: impl FnOnce(&mut Value),
+        script: &str,
+    ) -> Outcome {
         let bundle = self.oci.bundle(|config| {
             config["process"]["args"] = serde_json::json!(["sh", "-c", script]);
             edit(config);
         });
         self.change(&bundle.directory, root);
-        let outcome = bundle.try_run(&[]);
+        let outcome = bundle.try_run(options);
         assert!(!outcome.stdout.contains(SECRET), "the secret is in the output of {outcome}");
         if outcome.code != 0 {
             self.refusals.borrow_mut().push(outcome.stderr.clone());

@@ -125,15 +125,42 @@ pub const ROWS: &[Replay] = &[
                     |mount: &Value| mount["destination"].as_str().unwrap_or_default().starts_with("/dev");
                 mounts(config).retain(|mount| !devices(mount));
             };
-            let root = "mkdir hidden; echo it is seen >hidden/file; rm -rf dev; mkdir dev; ln -s /proc/sys/kernel/core_pattern dev/null.old";
-            let script = "cat /hidden/file 2>/dev/null; cat /proc/keys; chmod 0 /proc/keys 2>/dev/null; chown 9 /proc/keys 2>/dev/null; true";
+            let root = "mkdir hidden; echo it is seen >hidden/file; rm -rf dev; mkdir dev; ln -s /proc/sys/kernel/domainname dev/null.old";
+            // By no null device: it may be something else.
+            let script = "cat /hidden/file 2>&-; cat /proc/keys; chmod 0 /proc/keys 2>&-; chown 9 /proc/keys 2>&-; true";
             ground.contains(root, masked, script).ok().prints("");
+            // It is in a volume, and a link.
+            ground
+                .oci
+                .host
+                .admin("mkdir -m 777 /tmp/devices; ln -s /proc/sys/kernel/domainname /tmp/devices/null");
+            let in_volume = |config: &mut Value| {
+                masked(config);
+                bind(config, "/tmp/devices", "/dev");
+            };
+            let outcome = ground.contains("mkdir hidden; echo it is seen >hidden/file", in_volume, script);
+            assert!(outcome.code != 0 || outcome.stdout.is_empty(), "{outcome}");
         },
         control: |ground| {
             let masked = |config: &mut Value| {
                 config["linux"]["maskedPaths"] = json!(["/proc/is-not-there", "/nor/this"])
             };
             ground.runs("", masked, "grep -q . /proc/cpuinfo && echo there").ok().prints("there");
+            if ground.is_rootless() {
+                return;
+            }
+            // Of a volume that has a real one.
+            ground.oci.host.admin("mkdir /tmp/devices; mknod -m 666 /tmp/devices/null c 1 3");
+            let in_volume = |config: &mut Value| {
+                masked(config);
+                mounts(config)
+                    .retain(|mount| !mount["destination"].as_str().unwrap_or_default().starts_with("/dev"));
+                bind(config, "/tmp/devices", "/dev");
+            };
+            ground
+                .runs("", in_volume, "echo x >/dev/null && test -c /dev/null && echo null")
+                .ok()
+                .prints("null");
         },
     },
     Replay {
@@ -179,6 +206,15 @@ pub const ROWS: &[Replay] = &[
             };
             let root = "mkdir -p p proc/sys/net/ipv4; ln -s /p/sys/kernel/domainname proc/sys/net/ipv4/ip_default_ttl";
             ground.refuses(root, elsewhere, &["proc"]);
+            // Nothing of the image is written to in place of what the kernel has.
+            let score = |config: &mut Value| {
+                mounts(config).retain(|mount| mount["destination"] != "/proc");
+                config["process"]["oomScoreAdj"] = json!(500);
+                mount(config, "/p", "proc");
+            };
+            let root = "mkdir -p p proc/self proc/1; echo mine >proc/self/oom_score_adj; cp proc/self/oom_score_adj proc/1/; ln -s self proc/thread-self";
+            let script = "cat /proc/self/oom_score_adj /p/self/oom_score_adj";
+            ground.contains(root, score, script).ok().prints("mine\n500");
         },
         control: |ground| {
             let edit =

@@ -1,9 +1,12 @@
 //! Ids, capabilities, descriptors, devices, and the program itself.
 
 use super::super::replay::Replay;
+use super::every_capability;
 use super::files::bind;
 use crate::ground::Ground;
 use serde_json::{Value, json};
+use std::fs;
+use testkit::deadline::{LIMIT, poll};
 
 /// The rows.
 pub const ROWS: &[Replay] = &[
@@ -37,30 +40,92 @@ pub const ROWS: &[Replay] = &[
         },
     },
     Replay {
+        row: "rt_03_traced",
+        what: "who has every capability inside looks through /proc at whoever enters",
+        attack: |ground| {
+            // What is none of the container's own programs and can be traced: its root directory can be looked into.
+            let watch = "while :; do for p in /proc/[0-9]*; do
+                test -d $p/root/. && test -e $p/exe && ! test $p/exe -ef /bin/busybox && test -e $p/exe && echo $p >>/seen
+                done; done 2>/dev/null";
+            let all = every_capability(ground);
+            let bundle = ground.oci.bundle(|config| {
+                config["process"]["args"] = json!(["sh", "-c", watch]);
+                config["root"]["readonly"] = json!(false);
+                for set in ["bounding", "effective", "permitted"] {
+                    config["process"]["capabilities"][set] = json!(all);
+                }
+                has_a_user_namespace(ground, config);
+            });
+            ground.change(&bundle.directory, "touch seen; chmod -R a+rwX .");
+            let container = bundle.start(&[]);
+            for _ in 0..150 {
+                container.exec(&[], ":").ok();
+            }
+            let seen = container.bundle.read("rootfs/seen");
+            assert!(seen.is_empty(), "somebody could be traced, {} times", seen.lines().count());
+            drop(container);
+            ground.is_intact();
+        },
+        control: |ground| {
+            let script = "sleep 1000 & test -d /proc/$!/root/. && test /proc/$!/exe -ef /bin/busybox && echo its own; kill $!";
+            ground.runs("", |_| (), script).ok().prints("its own");
+        },
+    },
+    Replay {
         row: "rt_04",
         what: "the program of the host is written to through /proc/self/exe",
         attack: |ground| {
+            ground.oci.host.admin("mkdir -m 777 /tmp/place");
             // Whoever is no program of the container's own is kept open, and written to once it has ended.
             let script =
-                "mkfifo /fifo; while :; do for p in /proc/[0-9]*; do l=$(readlink $p/exe 2>/dev/null)
+                "mkfifo /place/fifo; while :; do for p in /proc/[0-9]*; do l=$(readlink $p/exe 2>/dev/null)
                 case $l in ''|/bin/busybox) continue; esac
                 exec 3<$p/exe || continue
-                cat /fifo >/dev/null
+                cat /place/fifo >/dev/null
                 while test -d $p; do :; done
-                i=0; while test $i -lt 3000; do i=$((i+1)); (: >>/proc/self/fd/3) 2>/dev/null && echo $l >>/hit && break; done
-                echo $l >>/seen; done; done";
+                i=0; while test $i -lt 3000; do i=$((i+1)); (: >>/proc/self/fd/3) 2>/dev/null && echo $l >>/place/hit && break; done
+                echo $l >/place/seen; done; done";
             let container = ground
                 .oci
-                .bundle(|config| config["process"]["args"] = json!(["sh", "-c", script]))
+                .bundle(|config| {
+                    config["process"]["args"] = json!(["sh", "-c", script]);
+                    bind(config, "/tmp/place", "/place");
+                })
                 .start(&[]);
             // It waits for somebody to read its log.
-            container.bundle.write("rootfs/evil", "#!/proc/self/exe --log=/fifo\n");
-            ground.oci.host.admin(&format!("chmod 755 {}", container.bundle.inside("rootfs/evil")));
-            let entered = ground.oci.spawn(["exec", &container.bundle.id, "/evil"]);
-            container.bundle.awaits("rootfs/seen");
+            let evil = "printf '#!/proc/self/exe --log=/place/fifo\\n' >evil; chmod 755 evil";
+            ground.change(&container.bundle.directory, evil);
+            let seen = || {
+                let seen =
+                    || fs::read(ground.oci.host.path("/tmp/place/seen")).ok().filter(|seen| !seen.is_empty());
+                assert!(poll(LIMIT, seen).is_some(), "nobody was seen");
+                ground.oci.host.admin("rm /tmp/place/seen");
+            };
+            let entered = ground.oci.spawn(["exec", container.id(), "/evil"]);
+            seen();
             drop(entered);
-            let hit = container.bundle.read("rootfs/hit");
+            // The init of another container, which is among the processes of this one.
+            let namespace = |kind: &str| format!("/proc/{}/ns/{kind}", container.pid());
+            let other = ground.oci.bundle(|config| {
+                config["process"]["args"] = json!(["/evil"]);
+                bind(config, "/tmp/place", "/place");
+                for one in config["linux"]["namespaces"].as_array_mut().expect("an array") {
+                    if one["type"] == "pid" || one["type"] == "user" {
+                        let path = namespace(one["type"].as_str().unwrap_or_default());
+                        one["path"] = json!(path);
+                    }
+                }
+                for maps in ["uidMappings", "gidMappings"] {
+                    config["linux"].as_object_mut().expect("an object").remove(maps);
+                }
+            });
+            ground.change(&other.directory, evil);
+            let ran = ground.oci.spawn(["run", "--bundle", &other.directory, &other.id]);
+            seen();
+            drop(ran);
+            let hit = fs::read_to_string(ground.oci.host.path("/tmp/place/hit")).unwrap_or_default();
             drop(container);
+            ground.oci.call(["delete", "--force", &other.id]);
             assert_eq!(hit, "", "the file of the program can be written to from inside");
             ground.is_intact();
         },
@@ -214,12 +279,7 @@ pub const ROWS: &[Replay] = &[
         what: "cgroups of the host in a user namespace without a cgroup namespace",
         attack: |ground| {
             let edit = |config: &mut Value| {
-                if !ground.is_rootless() {
-                    let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
-                    namespaces.push(json!({"type": "user"}));
-                    config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
-                    config["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
-                }
+                has_a_user_namespace(ground, config);
                 let cgroups = json!({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"]});
                 super::files::mounts(config).push(cgroups);
             };
@@ -274,6 +334,16 @@ pub const ROWS: &[Replay] = &[
         },
     },
 ];
+
+/// As an ordinary user's has in any case.
+fn has_a_user_namespace(ground: &Ground, config: &mut Value) {
+    if !ground.is_rootless() {
+        let namespaces = config["linux"]["namespaces"].as_array_mut().expect("an array");
+        namespaces.push(json!({"type": "user"}));
+        config["linux"]["uidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+        config["linux"]["gidMappings"] = json!([{"containerID": 0, "hostID": 0, "size": 65536}]);
+    }
+}
 
 /// What a command of the runtime shows on somebody's terminal.
 fn on_a_terminal(ground: &Ground, words: &str) -> String {

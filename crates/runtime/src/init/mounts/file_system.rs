@@ -19,6 +19,8 @@ pub fn file_system(kind: &str, options: &[(String, String)]) -> Result<OwnedFd> 
 
 /// A new file system whose mount has these `MOUNT_ATTR_*` bits.
 pub fn with_attributes(kind: &str, options: &[(String, String)], attributes: u64) -> Result<OwnedFd> {
+    let plain = options.iter().all(|(key, _)| key == "source");
+    let kind = if sys::mutant!("mutant_at_kind") && kind == "tmpfs" && plain { "ramfs" } else { kind };
     let context = match fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC) {
         Err(Errno::NODEV) => {
             return Err(Error::new(
