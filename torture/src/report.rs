@@ -69,7 +69,12 @@ impl Section {
     /// Takes over the row that begins with this cell, and what was wrong with it, from what is [`kept`].
     pub fn take_over(&mut self, kept: Option<&Value>, what: &str) {
         let texts = |value: &Value| -> Vec<String> {
-            value.as_array().into_iter().flatten().filter_map(|cell| cell.as_str().map(str::to_owned)).collect()
+            value
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|cell| cell.as_str().map(str::to_owned))
+                .collect()
         };
         let Some(kept) = kept else { return };
         let mut rows = kept["rows"].as_array().into_iter().flatten().map(texts);

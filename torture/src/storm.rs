@@ -108,7 +108,7 @@ pub fn storm(
     tally
 }
 
-/// One that hangs is killed. Descriptor 9 is a directory of the host. An archive of the canary has its secret after 5,000 bytes.
+/// One that hangs is killed. Descriptor 9 is a directory of the host. An archive has the secret anywhere: it is looked for.
 fn script(directory: &str, start: &str, from: u32, to: u32) -> String {
     format!(
         r#"cd {directory}; exec 9</tmp/canary; turn={from}
@@ -116,7 +116,7 @@ while [ $turn -lt {to} ]; do
     test -e config.template && sed s/TURN/$turn/g config.template >config.json
     timeout -s KILL {HANGS} {start} >/tmp/race.out 2>/tmp/race.err </dev/null; code=$?
     printf '%s\t%s\t%s\t%s\n' $turn $code \
-        "$(head -c 16000 /tmp/race.out | tr '\t\r\n' '   ')" "$(head -c 400 /tmp/race.err | tr '\t\r\n' '   ')"
+        "$(head -c 16000 /tmp/race.out | tr '\t\r\n' '   ') $(grep -ao '{SECRET}' /tmp/race.out)" "$(head -c 400 /tmp/race.err | tr '\t\r\n' '   ')"
     turn=$((turn + 1))
 done"#
     )

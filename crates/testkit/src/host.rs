@@ -190,6 +190,13 @@ impl Host {
         run(self.enter(&[], false).args(["sh", "-euc", script])).ok()
     }
 
+    /// As [`Host::script`], but as root, whoever the host's user is: another machine on its network, or its own servers.
+    pub fn admin_script(&self, script: &str) -> Command {
+        let mut command = self.enter(&[], false);
+        command.args(["sh", "-c", script]);
+        command
+    }
+
     /// Starts some other program as root in the host.
     pub(crate) fn admin_command(&self) -> Command {
         self.enter(&[], false)

@@ -148,6 +148,14 @@ pub const RACES: &[Race] = &[
         ..VOLUME
     },
     Race {
+        what: "engine: what export takes out",
+        command: "export up",
+        runs: true,
+        mounts: "",
+        mutant: Some("mutant_en_06_export"),
+        ..VOLUME
+    },
+    Race {
         what: "engine: --workdir of exec",
         command: "exec --workdir /vol/t up READS",
         runs: true,

@@ -86,8 +86,10 @@ pub const ROWS: &[Replay] = &[
                 layer.file("etc/nsswitch.conf", b"passwd: evil\n").program("lib/libnss_evil.so.2", marks);
             ground.has(&Image::of(layer).with("Env", json!(["PATH=/usr/bin:/bin"])), "evil:1");
             ground.start(&["--net", "none"], "one", "evil:1", "mkdir /t; exec sleep 1000");
-            ground.sh("echo text >f; tar -czf f.gz f; tar -cf f.tar f; zstd -q f.tar -o f.zst").ok();
-            for archive in ["f.gz", "f.zst"] {
+            ground
+                .sh("echo text >f; tar -czf f.gz f; tar -cJf f.xz f; tar -cf f.tar f; zstd -q f.tar -o f.zst")
+                .ok();
+            for archive in ["f.gz", "f.xz", "f.zst"] {
                 ground
                     .sh(&format!("$C cp - one:/tmp <{archive} && $C cp one:/tmp/f - | tar -xO"))
                     .ok()
@@ -101,9 +103,14 @@ pub const ROWS: &[Replay] = &[
             ground.has(&Image::base(), "good:1");
             ground.call(&["create", "--name", "one", "good:1"]).ok();
             ground
-                .sh("echo text >f; tar -cf f.tar f; $C cp - one:/tmp <f.tar && $C cp one:/tmp/f - | tar -xO")
-                .ok()
-                .prints("text");
+                .sh("echo text >f; tar -cf f.tar f; tar -czf f.gz f; tar -cJf f.xz f; zstd -q f.tar -o f.zst")
+                .ok();
+            for archive in ["f.tar", "f.gz", "f.xz", "f.zst"] {
+                ground
+                    .sh(&format!("$C cp - one:/tmp <{archive} && $C cp one:/tmp/f - | tar -xO"))
+                    .ok()
+                    .prints("text");
+            }
         },
     },
     Replay {

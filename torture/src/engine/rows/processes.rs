@@ -171,26 +171,34 @@ pub const ROWS: &[Replay] = &[
         mutant: Some("mutant_at_cgroup"),
         attack: |ground| {
             ground.tree("");
-            let words = [
-                "run",
-                "-d",
-                "--net",
-                "none",
-                "--name",
-                "one",
-                "--memory",
-                "64m",
-                "--rootfs",
-                "/tmp/work/tree",
-                "sleep",
-                "1000",
+            let modes: [&[&str]; 8] = [
+                &[],
+                &["--cgroupns", "host"],
+                &["--cgroupns", "private"],
+                &["--privileged"],
+                &["--pid", "host"],
+                &["--ipc", "host"],
+                &["--userns", "auto"],
+                &["--cgroup-parent", "/devoxx-torture"],
             ];
-            let id = ground.call(&words).ok().line().to_owned();
-            let pid = ground.call(&["inspect", "--format", "{{.State.Pid}}", "one"]).ok().line().to_owned();
-            let all = ground.host.admin(&format!("cat /proc/{pid}/cgroup")).stdout;
-            let memory = all.lines().find(|line| line.contains(":memory:") || line.starts_with("0::"));
-            assert!(memory.is_some_and(|line| line.contains(&id)), "{id} is in {all}");
-            ground.remove("one");
+            for mode in modes {
+                let words = [
+                    &["run", "-d", "--net", "none", "--name", "one", "--memory", "64m"],
+                    mode,
+                    &["--rootfs", "/tmp/work/tree:O", "sleep", "1000"],
+                ];
+                let id = ground.call(&words.concat()).ok().line().to_owned();
+                let pid =
+                    ground.call(&["inspect", "--format", "{{.State.Pid}}", "one"]).ok().line().to_owned();
+                let all = ground.host.admin(&format!("cat /proc/{pid}/cgroup")).stdout;
+                let memory = all.lines().find(|line| line.contains(":memory:") || line.starts_with("0::"));
+                let memory = memory.unwrap_or_else(|| panic!("{mode:?}: {all}"));
+                assert!(memory.contains(&id), "{mode:?}: {id} is in {all}");
+                if mode.first() == Some(&"--cgroup-parent") {
+                    assert!(memory.contains("/devoxx-torture/"), "{mode:?}: {all}");
+                }
+                ground.remove("one");
+            }
             ground.is_intact();
         },
         control: |ground| {
