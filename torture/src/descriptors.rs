@@ -32,7 +32,8 @@ done
 struct Way {
     what: &'static str,
     program: &'static str,
-    /// What is done before, and after, by the host's user; `BUNDLE` is a bundle that lists its descriptors, `WAITS` one that does not end.
+    /// What is done before, and after, by the host's user; `BUNDLE` is a bundle that lists its descriptors, `HOOKED` one whose hooks look at
+    /// their own too, `WAITS` one that does not end.
     before: &'static str,
     command: &'static str,
     after: &'static str,
@@ -46,6 +47,13 @@ const WAYS: &[Way] = &[
         program: "devoxx-runtime",
         before: NOTHING,
         command: r#""$C" --root ROOT run --bundle BUNDLE turn-$turn"#,
+        after: NOTHING,
+    },
+    Way {
+        what: "run, with hooks",
+        program: "devoxx-runtime",
+        before: NOTHING,
+        command: r#""$C" --root ROOT run --bundle HOOKED turn-$turn"#,
         after: NOTHING,
     },
     // What create writes to would be held by the container.
@@ -80,6 +88,10 @@ const WAYS: &[Way] = &[
     },
 ];
 
+/// All that there are (config.md, "POSIX-platform Hooks"): some run on the host, some inside.
+const HOOKS: [&str; 6] =
+    ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
+
 impl Way {
     fn host(&self, arguments: &Arguments, rootless: bool) -> Host {
         let program = arguments.programs.join(self.program);
@@ -96,8 +108,18 @@ impl Way {
         ));
         let lists = oci.bundle(|config| config["process"]["args"] = json!(["ls", "/proc/self/fd"]));
         let waits = oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"]));
+        let hooked = oci.bundle(|config| {
+            config["process"]["args"] = json!(["ls", "/proc/self/fd"]);
+            for kind in HOOKS {
+                // Where one fails nothing runs, or that is said.
+                let look = format!("cat >/dev/null; test \"$(echo $(ls /proc/self/fd))\" = '0 1 2 3' || {{ echo {kind} >&2; exit 1; }}");
+                config["hooks"][kind] = json!([{"path": "/bin/sh", "args": ["sh", "-c", look], "env": ["PATH=/usr/bin:/bin"]}]);
+            }
+        });
         let filled = |text: &str| {
-            text.replace("ROOT", ROOT).replace("BUNDLE", &lists.directory).replace("WAITS", &waits.directory)
+            let bundles = [("BUNDLE", &lists), ("HOOKED", &hooked), ("WAITS", &waits)];
+            let text = text.replace("ROOT", ROOT);
+            bundles.iter().fold(text, |text, (word, bundle)| text.replace(word, &bundle.directory))
         };
         let run = |script: &str| testkit::outcome::run(&mut oci.host.bash(script));
         // What a program keeps of itself comes with the first.

@@ -144,6 +144,34 @@ fn in_which_namespaces() {
     }
 }
 
+/// Descriptors that the caller of the runtime had open, also those for the container, came along into its hooks: another program's business.
+#[test]
+fn nothing_of_the_caller_is_open() {
+    fn check(options: &str, inside: &str) {
+        let oci = root();
+        let mut bundle = noting(&oci, |_| ());
+        bundle.config["process"]["args"] = json!(["true"]);
+        for name in ALL {
+            let place = if name == "startContainer" { "/bundle" } else { bundle.directory.as_str() };
+            // The last one is the directory that is listed.
+            bundle.config["hooks"][name] =
+                json!([hook(&format!("echo $(ls /proc/self/fd) >{place}/{name}.fds"))]);
+        }
+        bundle.save();
+        let script = format!(
+            "exec 3</tmp 8</etc; exec $C --root /tmp/run/oci run --bundle {} {options} {}",
+            bundle.directory, bundle.id
+        );
+        oci.host.sh(&script).ok();
+        for name in ALL {
+            let expected = if name == "startContainer" { inside } else { "0 1 2 3\n" };
+            assert_eq!(bundle.read(&format!("{name}.fds")), expected, "{name}, {options}");
+        }
+    }
+    check("", "0 1 2 3\n");
+    check("--preserve-fds 1", "0 1 2 3 4\n");
+}
+
 #[test]
 fn their_words_and_their_order() {
     clause!("config.hooks.path", "config.hooks.args", "config.hooks.env", "config.hooks.order");
