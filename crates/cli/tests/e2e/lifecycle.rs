@@ -257,6 +257,35 @@ fn it_is_started_again_later_and_later() {
     world.host.run(["rm", "storm"]).ok();
 }
 
+/// What stays behind a command (a supervisor, what leads out of a network, what holds networks) has nothing open of its caller: who waits
+/// for the end of a pipe, or for a lock, would wait for the end of a container.
+#[test]
+fn what_stays_behind_holds_nothing_of_the_caller() {
+    for world in World::both() {
+        world.host.run(["pull", BUSYBOX]).ok();
+        world.host.admin("mkfifo -m 666 /tmp/held");
+        for command in [
+            "run -d --name one busybox sleep 1000",
+            "network create app",
+            "run -d --name two --net app -p 8080:80 busybox sleep 1000",
+            "restart -t 0 two",
+            "stop -t 0 one",
+            "start one",
+            "network connect app one",
+            "exec -d one sleep 1000",
+        ] {
+            let command = command.replace("busybox", BUSYBOX);
+            let script = format!(
+                "timeout 20 sh -c 'cat /tmp/held; echo end' & exec 9>/tmp/held; $C {command} </dev/null >/dev/null && exec 9>&-; wait"
+            );
+            let outcome = world.host.sh(&script).ok();
+            assert_eq!(outcome.stdout, "end\n", "{command} left it open: {outcome}");
+        }
+        world.host.run(["rm", "-f", "one", "two"]).ok();
+        world.host.run(["network", "rm", "app"]).ok();
+    }
+}
+
 #[test]
 fn a_visit_can_be_left() {
     for world in World::both() {
