@@ -196,6 +196,20 @@ fn malicious_layers_stay_inside() {
         corrupt,
     );
     check("T5", "link loop", |l, _| l.symlink("a", "b").symlink("b", "a").file("a/f", ""), corrupt);
+    // So many links does the kernel follow on one way, and no more (path_resolution(7)). What was written through them is in `d`.
+    let chain = |l: Layer, count: usize| {
+        let link = |l: Layer, number: usize| l.symlink(&format!("l{number}"), &format!("l{}", number - 1));
+        let l = (2..=count).fold(l.directory("d").symlink("l1", "d"), link);
+        l.file(&format!("l{count}/f"), "x").hardlink("h", "d/f")
+    };
+    check("T5", "a chain of 40 links", |l, _| chain(l, 40), None);
+    check("T5", "a chain of 41 links", |l, _| chain(l, 41), corrupt);
+    check(
+        "T5",
+        "41 links in one path",
+        |l, _| l.symlink("a", ".").file(&format!("{}f", "a/".repeat(41)), ""),
+        corrupt,
+    );
     check("T9", "root as file", |l, _| l.file("./", ""), None);
     check("T9", "root as link", |l, out| l.symlink(".", out), corrupt);
     check("T12", "whiteout of nothing", |l, _| l.file(".wh.", ""), corrupt);
@@ -615,7 +629,8 @@ fn compressed_layers_are_one_stream() {
         let ground = Ground::new();
         let found = unpack(wire, tar, &ground.root());
         assert_eq!(found.as_ref().err().map(|error| error.kind), kind, "{family}, {what}: {found:?}");
-        assert!(kind.is_some() || ground.root().join("f").exists(), "{family}, {what}");
+        let names = || fs::read_dir(ground.root()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(kind.is_some() || names().eq(["f"]), "{family}, {what}: {:?}", names().collect::<Vec<_>>());
     }
     let gzip = |bytes: &[u8]| {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -630,10 +645,42 @@ fn compressed_layers_are_one_stream() {
     check("T19", "plain", &tar, &tar, None);
     check("T19", "gzip", &gzip(&tar), &tar, None);
     check("T19", "two gzip members", &[gzip(head), gzip(tail)].concat(), &tar, None);
+    let members: Vec<_> = tar.chunks(100).map(gzip).collect();
+    check("T19", "many gzip members", &members.concat(), &tar, None);
+    check("T19", "members of nothing", &[gzip(b"").repeat(50_000), gzip(&tar)].concat(), &tar, None);
+    check("T19", "gzip in gzip", &gzip(&gzip(&tar)), &tar, corrupt);
     check("T19", "zstd", &zstd(&tar), &tar, None);
     check("T19", "two zstd frames", &[zstd(head), zstd(tail)].concat(), &tar, None);
     let skip = [&[0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3][..], &zstd(&tar)].concat();
     check("T19", "a frame to skip", &skip, &tar, None);
+    let frames: Vec<_> = tar.chunks(100).map(zstd).collect();
+    check("T19", "many zstd frames", &frames.concat(), &tar, None);
+    check("T19", "a zstd frame behind gzip", &[gzip(head), zstd(tail)].concat(), &tar, corrupt);
+    let skips = skip[..11].repeat(100_000);
+    check(
+        "T19",
+        "many frames to skip",
+        &[&skips[..], &zstd(head), &skips, &zstd(tail), &skips].concat(),
+        &tar,
+        None,
+    );
+    check("T19", "nothing but frames to skip", &skips, &tar, corrupt);
+    let endless = [&[0x50, 0x2a, 0x4d, 0x18, 0xff, 0xff, 0xff, 0xff][..], &zstd(&tar)].concat();
+    check("T19", "a frame to skip of 4 GiB", &endless, &tar, corrupt);
+    // One frame of one raw block, whose header (RFC 8878, 3.1.1.1) says how much memory it wants.
+    let framed = |header: &[u8]| {
+        let block = (tar.len() as u32) << 3 | 1;
+        [&[0x28, 0xb5, 0x2f, 0xfd], header, &block.to_le_bytes()[..3], &tar].concat()
+    };
+    let window = |log: u8| framed(&[0, (log - 10) << 3]);
+    let segment = |size: u64| framed(&[&[0xe0][..], &size.to_le_bytes()].concat());
+    check("T19", "a window of 128 MiB", &window(27), &tar, None);
+    check("T19", "a window of 256 MiB", &window(28), &tar, corrupt);
+    check("T19", "a window of 2 GiB", &window(31), &tar, corrupt);
+    check("T19", "the largest window", &framed(&[0, 0xff]), &tar, corrupt);
+    check("T19", "a segment", &segment(tar.len() as u64), &tar, None);
+    check("T19", "a segment of 2 GiB", &segment(2 << 30), &tar, corrupt);
+    check("T19", "a segment of 16 EiB", &segment(u64::MAX), &tar, corrupt);
     check("T20", "truncated gzip", &gzip(&tar)[..60], &tar, corrupt);
     check("T20", "truncated tar", &tar[..600], &tar[..600], corrupt);
     let mut wrong = gzip(&tar);
@@ -644,6 +691,18 @@ fn compressed_layers_are_one_stream() {
     check("T20", "trailing bytes", &gzip(&more), &more, None);
     check("T20", "trailing bytes that the diff id lacks", &gzip(&more), &tar, corrupt);
     check("T20", "text", b"hello", b"hello", corrupt);
+    // Two blocks of zeros are its end (pax(1)), but GNU tar too takes one, and the end of the file.
+    let entries = &tar[..tar.len() - 1024];
+    check("T20", "no end blocks", entries, entries, None);
+    check("T20", "no end blocks within gzip", &gzip(entries), entries, None);
+    let one = &tar[..tar.len() - 512];
+    check("T20", "one end block", one, one, None);
+    let half = &tar[..tar.len() - 768];
+    check("T20", "half an end block", half, half, corrupt);
+    let behind = [&tar[..], &Layer::new().file("g", "").bytes()].concat();
+    check("T20", "an archive behind the end", &behind, &behind, None);
+    let cut = &entries[..entries.len() - 512];
+    check("T20", "no data of the last entry", cut, cut, corrupt);
 }
 
 #[test]
