@@ -14,19 +14,22 @@ pub(crate) const BYTES: u64 = 100 << 30;
 /// Files and directories of an image, also those that only stand in paths.
 pub(super) const FILES: u64 = 2_000_000;
 
-/// How much is written between two looks at the disk.
-const STEP: u64 = 16 << 20;
+/// How much is written between two looks at the disk: little beside a tenth of a small one.
+const STEP: u64 = 1 << 20;
 
 /// What stays free on a large disk; on a small one it is a tenth.
 const RESERVE: u64 = 1 << 30;
 
-/// Whether a disk can take something and has enough left for all others.
-fn suffices(size: u64, free: u64, something: u64) -> bool {
+/// Bytes of a disk for each of its inodes, as mke2fs(8) makes one. A file of no bytes takes an inode too.
+const INODE: u64 = 16 << 10;
+
+/// Whether a disk can take something and has enough left for all others, of which it needs to keep no more than `reserve`.
+fn suffices(size: u64, free: u64, something: u64, reserve: u64) -> bool {
     if size == 0 || sys::mutant!("mutant_im_06") {
         // A file system that does not say.
         return true;
     }
-    let reserve = RESERVE.min(size / 10);
+    let reserve = reserve.min(size / 10);
     free >= reserve.saturating_add(something)
 }
 
@@ -34,7 +37,14 @@ fn suffices(size: u64, free: u64, something: u64) -> bool {
 fn check_room(place: impl AsFd, something: u64) -> io::Result<()> {
     let found = rustix::fs::fstatvfs(place)?;
     let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-    let room = suffices(bytes(found.f_blocks), bytes(found.f_bavail), something);
+    let room = suffices(bytes(found.f_blocks), bytes(found.f_bavail), something, RESERVE);
+    if room { Ok(()) } else { Err(Errno::NOSPC.into()) }
+}
+
+/// The same for the inodes of a disk.
+fn check_inodes(place: impl AsFd) -> io::Result<()> {
+    let found = rustix::fs::fstatvfs(place)?;
+    let room = suffices(found.f_files, found.f_favail, 0, RESERVE / INODE);
     if room { Ok(()) } else { Err(Errno::NOSPC.into()) }
 }
 
@@ -81,12 +91,12 @@ impl<'a> Share<'a> {
             return Err(Error::new(Kind::Corrupt, format!("the image has more than {FILES} files")));
         }
         self.files += files;
-        // A file of no bytes takes a block or so too.
-        self.unchecked = self.unchecked.saturating_add(real).saturating_add(files * 1024);
+        self.unchecked = self.unchecked.saturating_add(real).saturating_add(files * INODE);
         if self.unchecked >= STEP {
             self.unchecked = 0;
-            check_room(place, real)
+            check_room(&place, real)
                 .map_err(failed(|| format!("keep room on the disk beside {real} bytes")))?;
+            check_inodes(&place).map_err(failed(|| "keep inodes of the disk for other files".to_owned()))?;
         }
         Ok(())
     }
@@ -160,7 +170,7 @@ mod tests {
     #[test]
     fn a_disk_keeps_a_reserve() {
         fn check(size: u64, free: u64, something: u64, room: bool) {
-            assert_eq!(suffices(size, free, something), room, "{size} {free} {something}");
+            assert_eq!(suffices(size, free, something, RESERVE), room, "{size} {free} {something}");
         }
         const GIB: u64 = 1 << 30;
         check(100, 10, 0, true);

@@ -3,6 +3,7 @@
 use super::super::archive::{Entry, Image, Tar, digest};
 use super::super::ground::Ground;
 use super::super::{BOTH, Replay};
+use testkit::Outcome;
 
 /// Loads an image with this layer, and runs something in it where it could be loaded. Neither may touch the host.
 fn contained(ground: &Ground, layer: Tar, script: &str) {
@@ -36,6 +37,91 @@ fn honest(ground: &Ground) {
     let script = "cat /abs/through /second /third; stat -c %h /real/f";
     ground.run(&[], "good:1", script).ok().prints("in the root\ntext\ntext\n3");
     ground.is_intact();
+}
+
+/// A store of its own, with busybox in it, on a disk of 64 MiB and 65,536 inodes.
+struct SmallDisk<'a>(&'a Ground);
+
+impl<'a> SmallDisk<'a> {
+    fn new(ground: &'a Ground) -> Self {
+        let user = ground.host.user();
+        ground.host.admin(&format!(
+            "mkdir /tmp/work/small
+            mount -t tmpfs -o size=64m,nr_inodes=65536,mode=700,uid={user},gid={user} small /tmp/work/small"
+        ));
+        let this = Self(ground);
+        this.load(&Image::base()).ok();
+        this
+    }
+
+    fn load(&self, image: &Image) -> Outcome {
+        let file = self.0.file(&image.saved("small:1"));
+        let load = format!("DEVOXX_ROOT=/tmp/work/small exec $C load -q -i {file}; rm {file}");
+        self.0.sh(&load)
+    }
+
+    /// Free blocks and inodes, less the empty file that a layer is locked by.
+    fn free(&self) -> String {
+        let free = "rm -f /tmp/work/small/image/locks/*; stat -f -c '%f %d' /tmp/work/small";
+        self.0.host.admin(free).stdout
+    }
+
+    /// A layer is refused with this word, and leaves the disk as it was.
+    fn refuses(&self, layer: Vec<u8>, word: &str) {
+        let before = self.free();
+        self.load(&Image::base().and(layer)).refuses(125, &[word]);
+        self.0.host.admin("test -z \"$(ls -A /tmp/work/small/image/staging)\"");
+        assert_eq!(self.free(), before, "free blocks and inodes after {word:?}");
+    }
+
+    /// A layer that is said to be this archive is taken, and a script that is run sees this.
+    fn takes(&self, layer: Vec<u8>, archive: &[u8], script: &str, sees: &str) {
+        self.load(&Image::base().and_packed(layer, digest(archive))).ok();
+        let run = "exec $C run --rm --net none small:1 sh -c";
+        self.0.sh(&format!("export DEVOXX_ROOT=/tmp/work/small; {run} '{script}'")).ok().prints(sees);
+    }
+
+    fn gone(self) {
+        self.0.host.admin("umount /tmp/work/small");
+        self.0.is_intact();
+    }
+}
+
+/// A frame of zstd (RFC 8878, 3.1.1) of some bytes, and of so many zeros behind them: four bytes for each 128 KiB.
+fn zeros_behind(bytes: &[u8], blocks: usize) -> Vec<u8> {
+    const BLOCK: usize = 128 << 10;
+    let block =
+        |size: usize, kind: usize, last: bool| (size << 3 | kind << 1 | usize::from(last)).to_le_bytes();
+    // Magic number, nothing but a window, and that of one block.
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0, 7 << 3];
+    frame.extend(&block(bytes.len(), 0, false)[..3]);
+    frame.extend(bytes);
+    for number in 1..=blocks {
+        frame.extend(&block(BLOCK, 1, number == blocks)[..3]);
+        frame.push(0);
+    }
+    frame
+}
+
+/// The header of a file of so many MiB.
+fn of_mebibytes(name: &str, size: usize) -> Vec<u8> {
+    let entry = Entry { name, size: Some((size as u64) << 20), ..Entry::default() };
+    let mut header = Tar::default().entry(&entry).bytes();
+    header.truncate(512);
+    header
+}
+
+/// Empty files.
+fn files(count: usize) -> Tar {
+    (0..count).fold(Tar::default(), |tar, number| tar.file(&format!("files/{number}"), b""))
+}
+
+/// Files of ten attributes each, of so many bytes.
+fn attributed(count: usize, size: usize) -> Tar {
+    let value = "x".repeat(size);
+    let names: Vec<String> = (0..10).map(|number| format!("SCHILY.xattr.user.a{number}")).collect();
+    let records: Vec<(&str, &str)> = names.iter().map(|name| (&**name, &*value)).collect();
+    (0..count).fold(Tar::default(), |tar, number| tar.pax(&records).file(&format!("files/{number}"), b""))
 }
 
 /// The rows.
@@ -184,36 +270,76 @@ pub const ROWS: &[Replay] = &[
         users: BOTH,
         mutant: Some("mutant_im_06"),
         attack: |ground| {
-            let user = ground.host.user();
-            ground.host.admin(&format!(
-                "mkdir /tmp/work/small; mount -t tmpfs -o size=64m,mode=700,uid={user},gid={user} small /tmp/work/small"
-            ));
-            let small = |image: &Image, words: &[&str]| {
-                let file = ground.file(&image.saved("evil:1"));
-                let load = format!("DEVOXX_ROOT=/tmp/work/small exec $C load -i {file}");
-                ground.sh(&load).refuses(125, words);
-                ground.host.admin("test -z \"$(ls -A /tmp/work/small/image/staging)\"");
-            };
-            let zeros = Tar::default().entry(&Entry { name: "z", size: Some(80 << 20), ..Entry::default() });
-            std::fs::write(ground.host.path("/tmp/work/header"), &zeros.bytes()[..512]).expect("a header");
+            let disk = SmallDisk::new(ground);
+            std::fs::write(ground.host.path("/tmp/work/header"), of_mebibytes("z", 80)).expect("a header");
             ground.sh("(cat header; head -c 80M /dev/zero) | gzip -1 >bomb; rm header").ok();
             let bomb = std::fs::read(ground.host.path("/tmp/work/bomb")).expect("a bomb");
-            small(&Image::base().and(bomb), &["keep room on the disk"]);
+            disk.refuses(bomb, "keep room on the disk");
+            // 1 MiB that are 32 GiB, in one file and in many.
+            let (whole, room) =
+                (zeros_behind(&of_mebibytes("z", 32 << 10), 32 << 13), "keep room on the disk");
+            assert!(whole.len() < (1 << 20) + 1024, "{} bytes", whole.len());
+            disk.refuses(whole, room);
+            let many = (0..1000).map(|number| zeros_behind(&of_mebibytes(&format!("z{number}"), 1), 1 << 3));
+            disk.refuses(many.collect::<Vec<_>>().concat(), room);
             let claims = Tar::default().entry(&Entry { name: "z", size: Some(1 << 62), ..Entry::default() });
-            small(&Image::of(claims), &["unpacks to more than"]);
-            ground.host.admin("umount /tmp/work/small");
-            ground.is_intact();
+            disk.refuses(claims.bytes(), "unpacks to more than");
+            disk.gone();
         },
         control: |ground| {
             let packed =
                 "(cat header; head -c 20M /dev/zero; head -c 1024 /dev/zero) >plain; gzip -1 <plain >packed";
-            let zeros = Tar::default().entry(&Entry { name: "z", size: Some(20 << 20), ..Entry::default() });
-            std::fs::write(ground.host.path("/tmp/work/header"), &zeros.bytes()[..512]).expect("a header");
+            std::fs::write(ground.host.path("/tmp/work/header"), of_mebibytes("z", 20)).expect("a header");
             ground.sh(packed).ok();
             let read = |name: &str| std::fs::read(ground.host.path(name)).expect("a layer");
-            let image = Image::base().and_packed(read("/tmp/work/packed"), digest(&read("/tmp/work/plain")));
-            ground.has(&image, "good:1");
-            ground.run(&[], "good:1", "stat -c %s /z").ok().prints("20971520");
+            let (packed, plain) = (read("/tmp/work/packed"), read("/tmp/work/plain"));
+            let disk = SmallDisk::new(ground);
+            disk.takes(packed, &plain, "stat -c %s /z", "20971520");
+            let header = of_mebibytes("y", 20);
+            let archive = [&header[..], &vec![0; 21 << 20]].concat();
+            disk.takes(zeros_behind(&header, 21 << 3), &archive, "stat -c %s /y", "20971520");
+            disk.gone();
+        },
+    },
+    Replay {
+        row: "IM-06",
+        what: "files of no bytes, more than the disk has inodes",
+        users: BOTH,
+        mutant: Some("mutant_im_06"),
+        attack: |ground| {
+            let disk = SmallDisk::new(ground);
+            disk.refuses(files(70_000).bytes(), "keep inodes of the disk");
+            let deep = (0..70_000).fold(Tar::default(), |tar, number| tar.directory(&format!("d/{number}")));
+            disk.refuses(deep.bytes(), "keep inodes of the disk");
+            disk.gone();
+        },
+        control: |ground| {
+            let disk = SmallDisk::new(ground);
+            let archive = files(20_000).bytes();
+            disk.takes(archive.clone(), &archive, "ls /files | wc -l", "20000");
+            disk.gone();
+        },
+    },
+    Replay {
+        row: "IM-06",
+        what: "attributes of files, more than the disk has room for",
+        users: BOTH,
+        mutant: Some("mutant_im_06"),
+        attack: |ground| {
+            let disk = SmallDisk::new(ground);
+            // A disk has them beside its inodes or in its blocks.
+            disk.refuses(attributed(150, 60 << 10).bytes(), ": keep ");
+            disk.refuses(attributed(20_000, 300).bytes(), ": keep ");
+            disk.gone();
+            let large = "x".repeat((64 << 10) + 1);
+            let layer = Tar::default().pax(&[("SCHILY.xattr.user.a", &large)]).file("f", b"");
+            refused(ground, layer, &["fsetxattr", "65537 bytes"]);
+        },
+        control: |ground| {
+            let disk = SmallDisk::new(ground);
+            let archive = attributed(10, 60 << 10).bytes();
+            disk.takes(archive.clone(), &archive, "ls /files | wc -l", "10");
+            disk.gone();
         },
     },
     Replay {
