@@ -9,7 +9,7 @@ use crate::layer::Expected;
 use crate::layer::budget::Budget;
 use crate::layer::headers::{Gauged, each};
 use crate::layer::unpack::{What, entry};
-use crate::manifest::{self, Manifest};
+use crate::manifest::{self, Blob, LAYERS, Manifest};
 use crate::platform::Platform;
 use crate::pull::{Event, STEP, platform_of};
 use crate::reference::Reference;
@@ -272,6 +272,10 @@ impl Load<'_> {
         }
         let mut loaded = Vec::new();
         for image in images {
+            if image.layers.len() > LAYERS {
+                let text = format!("manifest.json: {} layers, more than {LAYERS}", image.layers.len());
+                return Err(Error::new(Kind::Unsupported, text));
+            }
             let config = self.bag.needed(&image.config)?;
             if !self.is_wanted(&config)? {
                 continue;
@@ -298,8 +302,9 @@ impl Load<'_> {
         Ok(wanted.fit(&platform_of(&parse_config(config)?)).is_some())
     }
 
-    fn layer(&self, path: &str, digest: Option<&Digest>, diff_id: &Digest, budget: &Budget) -> Result<Layer> {
+    fn layer(&self, path: &str, blob: Option<&Blob>, diff_id: &Digest, budget: &Budget) -> Result<Layer> {
         let (file, size) = self.bag.file(path)?.ok_or_else(|| missing(path))?;
+        blob.map_or(Ok(()), |blob| blob.has(size)).within(|| path.to_owned())?;
         let name = diff_id.to_string();
         (self.progress)(Event::Layer { digest: name.clone(), total: size });
         let told = Cell::new(0);
@@ -310,7 +315,7 @@ impl Load<'_> {
             }
             (self.go_on)()
         };
-        let expected = Expected { digest, size, diff_id, budget };
+        let expected = Expected { digest: blob.map(|blob| &blob.digest), size, diff_id, budget };
         let kept = self.store.keep_layer(file, &expected, &moved);
         let kept = kept.within(|| format!("layer {diff_id}"))?;
         (self.progress)(Event::Done { digest: name.clone() });
@@ -353,23 +358,27 @@ impl Load<'_> {
     /// The image of a manifest, or of an index for this machine.
     fn described(&self, mut digest: Digest, media_type: &str, names: &[Reference]) -> Result<Vec<String>> {
         let mut media_type = media_type.to_owned();
+        let mut chosen: Option<Blob> = None;
         let most = if sys::mutant!("mutant_im_11") { usize::MAX } else { DEPTH };
         for _ in 0..most {
             let bytes = self.blob(&digest)?;
+            chosen.map_or(Ok(()), |blob| blob.has(bytes.len() as u64)).within(|| path_of(&digest))?;
             match manifest::parse(&bytes, &media_type)? {
                 Manifest::Index(entries) => {
                     let host = Platform::host();
                     let wanted = self.platform.unwrap_or(&host);
-                    let chosen = manifest::choose(&entries, wanted);
+                    let found = manifest::choose(&entries, wanted);
                     // Another of the archive may have it.
-                    if self.platform.is_some() && chosen.is_err() {
+                    if self.platform.is_some() && found.is_err() {
                         return Ok(Vec::new());
                     }
-                    let chosen = chosen?;
-                    (digest, media_type) = (chosen.digest.clone(), chosen.media_type.clone());
+                    let blob = found?.clone();
+                    (digest, media_type) = (blob.digest.clone(), blob.media_type.clone());
+                    chosen = Some(blob);
                 }
                 Manifest::Image { config, layers } => {
                     let raw = self.blob(&config.digest)?;
+                    config.has(raw.len() as u64).within(|| path_of(&config.digest))?;
                     if !self.is_wanted(&raw)? {
                         return Ok(Vec::new());
                     }
@@ -381,7 +390,7 @@ impl Load<'_> {
                     let (mut kept, budget) = (Vec::new(), Budget::default());
                     for (blob, diff_id) in layers.iter().zip(&diff_ids) {
                         let path = path_of(&blob.digest);
-                        kept.push(self.layer(&path, Some(&blob.digest), diff_id, &budget)?);
+                        kept.push(self.layer(&path, Some(blob), diff_id, &budget)?);
                     }
                     return self.keep(names, |name| {
                         self.store.keep_manifest((&bytes, &media_type), &raw, &kept, name)
@@ -453,6 +462,90 @@ mod tests {
         header.set_cksum();
         let padding = vec![0; data.len().next_multiple_of(512) - data.len()];
         [header.as_bytes(), data, &padding].concat()
+    }
+
+    /// The archive of the layer of a number.
+    fn numbered(number: u8) -> Vec<u8> {
+        [&entry(tar::EntryType::Regular, &format!("f{number}"), "", b"x")[..], &[0; 1024]].concat()
+    }
+
+    /// One image as docker saves it and as a layout of OCI, an index in the other: layers by their numbers, as they are listed and as
+    /// the configuration has them; and what has a byte less than is said.
+    fn saved(layers: &[u8], ids: &[u8], short: &str) -> [(&'static str, Vec<u8>); 2] {
+        use serde_json::json;
+        let whole = |files: &[(String, Vec<u8>)]| {
+            let files = files.iter().map(|(name, bytes)| entry(tar::EntryType::Regular, name, "", bytes));
+            files.chain([vec![0; 1024]]).collect::<Vec<_>>().concat()
+        };
+        let described = |what: &str, bytes: &[u8]| {
+            let size = bytes.len() + usize::from(what == short);
+            let kind = format!(
+                "application/vnd.oci.image.{what}{}",
+                if what == "layer" { ".v1.tar" } else { ".v1+json" }
+            );
+            json!({"mediaType": kind, "digest": Digest::of(bytes).to_string(), "size": size})
+        };
+        let ids: Vec<String> = ids.iter().map(|number| Digest::of(&numbered(*number)).to_string()).collect();
+        let (host, rootfs) = (Platform::host(), json!({"type": "layers", "diff_ids": ids}));
+        let config = json!({"architecture": host.architecture, "os": host.os, "rootfs": rootfs}).to_string();
+        let parts: Vec<(String, Vec<u8>)> = (0..3)
+            .map(|number| (format!("{number}.tar"), numbered(number)))
+            .chain([("config.json".to_owned(), config.clone().into_bytes())])
+            .collect();
+        let names: Vec<String> = layers.iter().map(|number| format!("{number}.tar")).collect();
+        let docker = json!([{"Config": "config.json", "RepoTags": ["x:1"], "Layers": names}]);
+        let docker = [&[("manifest.json".to_owned(), docker.to_string().into_bytes())], &parts[..]].concat();
+        let layers: Vec<_> = layers.iter().map(|number| described("layer", &numbered(*number))).collect();
+        let of_config = described("config", config.as_bytes());
+        let image = json!({"schemaVersion": 2, "config": of_config, "layers": layers}).to_string();
+        let index =
+            json!({"schemaVersion": 2, "manifests": [described("manifest", image.as_bytes())]}).to_string();
+        let top =
+            json!({"schemaVersion": 2, "manifests": [described("index", index.as_bytes())]}).to_string();
+        let blobs = parts.into_iter().map(|(_, bytes)| bytes).chain([image, index].map(String::into_bytes));
+        let blobs = blobs.map(|bytes| (path_of(&Digest::of(&bytes)), bytes));
+        let oci: Vec<_> = blobs.chain([("index.json".to_owned(), top.into_bytes())]).collect();
+        [("docker", whole(&docker)), ("oci", whole(&oci))]
+    }
+
+    #[test]
+    fn layers_and_sizes_are_what_documents_say() {
+        fn check(family: &str, layers: &[u8], ids: &[u8], short: &str, expected: Result<(), &str>) {
+            // No size stands in docker's.
+            for (form, archive) in saved(layers, ids, short).into_iter().skip(usize::from(!short.is_empty()))
+            {
+                let what = format!("{family}, {form}: {} layers, {} ids, {short}", layers.len(), ids.len());
+                let store = tempfile::tempdir().unwrap();
+                let staging = store.path().join("staging");
+                let store = Store::open(store.path(), crate::Ownership::Root).unwrap();
+                let found = load(&store, None, None, &mut &archive[..], &|_| (), &AtomicBool::new(false));
+                match (found, expected) {
+                    (Ok(names), Ok(())) => assert_eq!(names.len(), 1, "{what}"),
+                    (Err(error), Err(says)) => {
+                        assert!(error.to_string().contains(says), "{what}: {error}");
+                        assert!(store.list().unwrap().is_empty(), "{what}");
+                    }
+                    (found, _) => panic!("{what}: {found:?}"),
+                }
+                assert_eq!(std::fs::read_dir(staging).unwrap().count(), 0, "{what}");
+            }
+        }
+        check("M6", &[], &[], "", Ok(()));
+        check("M6", &[0, 1, 2], &[0, 1, 2], "", Ok(()));
+        check("M6", &[0, 0, 1, 0], &[0, 0, 1, 0], "", Ok(()));
+        check("M6", &[0; 500], &[0; 500], "", Ok(()));
+        check("M6", &[0; 501], &[0; 501], "", Err("501 layers, more than 500"));
+        check("M6", &[0; 10_000], &[0; 10_000], "", Err("10000 layers, more than 500"));
+        check("M6", &[0; 10_000], &[0], "", Err("10000 layers, more than 500"));
+        check("M6", &[0, 1], &[0], "", Err("2 layers but 1 diff ids"));
+        check("M6", &[0], &[0, 1], "", Err("1 layers but 2 diff ids"));
+        check("M6", &[], &[0], "", Err("0 layers but 1 diff ids"));
+        check("M6", &[0], &[], "", Err("1 layers but 0 diff ids"));
+        check("M6", &[0, 1], &[1, 0], "", Err("content has digest"));
+        check("M6", &[0, 1], &[0, 2], "", Err("content has digest"));
+        check("M5", &[0], &[0], "layer", Err("bytes, not the"));
+        check("M5", &[0], &[0], "config", Err("bytes, not the"));
+        check("M5", &[0], &[0], "manifest", Err("bytes, not the"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use std::collections::{BTreeSet, HashMap};
 
 /// Overlayfs takes no more lower directories.
-const LAYERS: usize = 500;
+pub(crate) const LAYERS: usize = 500;
 const CONFIG_LIMIT: u64 = 4 << 20;
 
 const INDEXES: [&str; 2] =
@@ -43,6 +43,16 @@ pub(crate) struct Blob {
     pub media_type: String,
     pub digest: Digest,
     pub size: u64,
+}
+
+impl Blob {
+    /// Fails unless it has so many bytes as it says.
+    pub fn has(&self, size: u64) -> Result<()> {
+        if size == self.size {
+            return Ok(());
+        }
+        Err(corrupt(format!("{size} bytes, not the {} that its descriptor says", self.size)))
+    }
 }
 
 #[derive(Deserialize)]

@@ -203,19 +203,21 @@ fn resolve(
     let mut wanted = reference.wanted();
     let mut expected = reference.digest.clone();
     let mut aliases = BTreeSet::new();
-    // How the index calls the manifest that was chosen.
-    let mut chosen: Option<String> = None;
+    // What the index says of the manifest that was chosen.
+    let mut chosen: Option<Blob> = None;
     let most = if sys::mutant!("mutant_im_11") { usize::MAX } else { DEPTH };
     for _ in 0..most {
-        let document = registry.manifest(&wanted).within(|| "fetch manifest")?;
+        let size = chosen.as_ref().map(|blob| blob.size);
+        let document = registry.manifest(&wanted, size).within(|| "fetch manifest")?;
         let digest = match (&expected, &document.digest_header) {
             (Some(expected), _) => expected.clone(),
             (None, Some(header)) => header.parse().map_err(|e: Error| e.recast(|_| Kind::Corrupt))?,
             (None, None) => Digest::of(&document.bytes),
         };
         digest.verify(&document.bytes).within(|| "manifest")?;
+        chosen.as_ref().map_or(Ok(()), |blob| blob.has(document.bytes.len() as u64)).within(|| "manifest")?;
         aliases.insert(format!("{}@{digest}", reference.name()));
-        let called = match &chosen {
+        let called = match chosen.as_ref().map(|blob| &blob.media_type) {
             Some(kind) if document.media_type.is_empty() => kind,
             Some(kind) if !kind.is_empty() && *kind != document.media_type => {
                 let text = format!("manifest: {kind:?} in the index but served as {:?}", document.media_type);
@@ -228,13 +230,14 @@ fn resolve(
                 let blob = manifest::choose(&entries, &wish)?;
                 wanted = blob.digest.to_string();
                 expected = Some(blob.digest.clone());
-                chosen = Some(blob.media_type.clone());
+                chosen = Some(blob.clone());
             }
             Manifest::Image { config, layers } => {
                 store.keep_blob(&digest, &document.bytes)?;
                 let raw_config = registry.small_blob(&config.digest.to_string(), config.size);
                 let raw_config = raw_config.within(|| "fetch configuration")?;
                 config.digest.verify(&raw_config).within(|| "configuration")?;
+                config.has(raw_config.len() as u64).within(|| "configuration")?;
                 let parsed = parse_config(&raw_config)?;
                 let platform = platform_of(&parsed);
                 // The name alone may lead to an image of one other platform; what was asked for expressly may not.
@@ -368,4 +371,40 @@ fn fetch_layer(
     staged.commit(size, Some(&blob.digest))?;
     progress(Event::Done { digest });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_and_diff_ids_are_pairs() {
+        fn check(family: &str, layers: usize, diff_ids: &[&str], expected: Result<(), &str>) {
+            let digest = Digest::of(b"");
+            let blob = Blob { media_type: String::new(), digest: digest.clone(), size: 1 };
+            let ids: Vec<String> = diff_ids.iter().map(|id| id.replace('_', &digest.to_string())).collect();
+            let rootfs = serde_json::json!({"type": "layers", "diff_ids": ids});
+            let config = serde_json::json!({"architecture": "amd64", "os": "linux", "rootfs": rootfs});
+            let config = parse_config(config.to_string().as_bytes()).unwrap();
+            match (pair(vec![blob; layers], &config), expected) {
+                (Ok(pairs), Ok(())) => assert_eq!(pairs.len(), layers, "{family}: {diff_ids:?}"),
+                (Err(error), Err(says)) => {
+                    assert!(
+                        error.kind == Kind::Corrupt && error.to_string().contains(says),
+                        "{family}: {error}"
+                    );
+                }
+                (found, _) => panic!("{family}: {layers} layers, {diff_ids:?}: {found:?}"),
+            }
+        }
+        check("M6", 0, &[], Ok(()));
+        check("M6", 1, &["_"], Ok(()));
+        check("M6", 2, &["_", "_"], Ok(()));
+        check("M6", 0, &["_"], Err("0 layers but 1 diff ids"));
+        check("M6", 1, &[], Err("1 layers but 0 diff ids"));
+        check("M6", 2, &["_"], Err("2 layers but 1 diff ids"));
+        check("M6", 1, &["_", "_"], Err("1 layers but 2 diff ids"));
+        check("M6", 1, &["sha256:../x"], Err("hexadecimal digits"));
+        check("M6", 1, &[""], Err("digest"));
+    }
 }

@@ -109,8 +109,8 @@ impl<'a> Registry<'a> {
         self.get("/v2/", "*/*").map(drop)
     }
 
-    /// A manifest or index, by tag or digest.
-    pub fn manifest(&self, wanted: &str) -> Result<Document> {
+    /// A manifest or index, by tag or digest, of so many bytes where that is known.
+    pub fn manifest(&self, wanted: &str, size: Option<u64>) -> Result<Document> {
         let mut answer = self
             .get(&format!("/v2/{}/manifests/{wanted}", self.name()), ACCEPT)
             .map_err(|error| self.with_tags(error, wanted))?;
@@ -118,7 +118,7 @@ impl<'a> Registry<'a> {
         let (media_type, digest_header) = (header("content-type"), header("docker-content-digest"));
         let media_type =
             media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
-        let bytes = answer.bytes(MANIFEST_LIMIT)?;
+        let bytes = answer.bytes(size.unwrap_or(MANIFEST_LIMIT).min(MANIFEST_LIMIT))?;
         Ok(Document { bytes, media_type, digest_header })
     }
 
