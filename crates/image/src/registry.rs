@@ -26,8 +26,9 @@ use url::{Url, encoded};
 
 const MANIFEST_LIMIT: u64 = 4 << 20;
 const TOKEN_LIMIT: u64 = 1 << 20;
-/// More tags of one repository are not asked for.
+/// More tags of one repository, and more pages of them, are not asked for.
 const TAGS: usize = 100_000;
+const PAGES: usize = 1000;
 const ATTEMPTS: u32 = 3;
 
 /// The variable with further hosts that may get credentials.
@@ -127,8 +128,8 @@ impl<'a> Registry<'a> {
         if error.kind != Kind::NotFound || wanted.contains(':') {
             return error;
         }
-        match self.tags() {
-            Ok(tags) if !tags.is_empty() => {
+        match self.listed() {
+            Ok((tags, _)) if !tags.is_empty() => {
                 let shown = nearest(tags, wanted).join(", ");
                 error.with_hint(format!("{} has no tag {wanted}; it has {shown}", self.name()))
             }
@@ -140,8 +141,19 @@ impl<'a> Registry<'a> {
         }
     }
 
-    /// The tags of the repository (distribution-spec, "Listing Tags"), page by page.
+    /// The tags of the repository.
     pub fn tags(&self) -> Result<Vec<String>> {
+        match self.listed()? {
+            (tags, true) => Ok(tags),
+            (tags, false) => {
+                let text = format!("there are more than {} of them", tags.len());
+                Err(Error::new(Kind::Unsupported, text))
+            }
+        }
+    }
+
+    /// Tags of the repository (distribution-spec, "Listing Tags"), page by page, and whether these are all.
+    fn listed(&self) -> Result<(Vec<String>, bool)> {
         let plain = |tag: &&str| {
             tag.len() <= 128 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
         };
@@ -158,15 +170,16 @@ impl<'a> Registry<'a> {
             let before = tags.len();
             tags.extend(list.filter(plain).map(str::to_owned));
             // A page that brings nothing is the last, whatever it says.
-            match link.as_deref().and_then(next_page).map(str::to_owned) {
-                Some(query) if tags.len() > before && tags.len() < TAGS => {
-                    if !pages.insert(query.clone()) {
-                        let text = format!("page {query:?} of the tags leads back to itself");
-                        return Err(Error::new(Kind::Corrupt, text));
-                    }
-                    path = format!("{first}?{query}");
-                }
-                _ => return Ok(tags),
+            let next = link.as_deref().and_then(next_page).filter(|_| tags.len() > before);
+            if tags.len() > TAGS || (next.is_some() && (tags.len() == TAGS || pages.len() + 1 == PAGES)) {
+                tags.truncate(TAGS);
+                return Ok((tags, false));
+            }
+            let Some(query) = next.map(str::to_owned) else { return Ok((tags, true)) };
+            path = format!("{first}?{query}");
+            if !pages.insert(query.clone()) {
+                let text = format!("page {query:?} of the tags leads back to itself");
+                return Err(Error::new(Kind::Corrupt, text));
             }
         }
     }

@@ -355,6 +355,56 @@ fn circles() {
     }
 }
 
+/// A registry has more tags than anybody wants to see, on one page, on many, or on pages without end.
+#[test]
+fn many_tags() {
+    for host in [Host::root(&program()), Host::rootless(&program())] {
+        many_tags_of(&host);
+    }
+}
+
+fn many_tags_of(host: &Host) {
+    // Those of one page, as `NAME/tags/list?n=PAGE` has them.
+    let page = |name: &str, page: u64| match name {
+        "one-page" => Some(0..1_000_000),
+        "full-page" => Some(0..400_000),
+        "pages" => Some(page * 10_000..(page + 1) * 10_000),
+        "all" if page < 10 => Some(page * 10_000..(page + 1) * 10_000),
+        "small-pages" => Some(page..page + 1),
+        _ => None,
+    };
+    let web = Web::start_at(host, ("127.0.0.1", 5008), move |request| {
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        let number = query.strip_prefix("n=").and_then(|number| number.parse().ok()).unwrap_or(0);
+        let name = path.strip_prefix("/v2/").and_then(|path| path.strip_suffix("/tags/list"));
+        let (Some(name), true) = (name, path != "/v2/") else {
+            return (if path == "/v2/" { 200 } else { 404 }, Vec::new(), b"{}".to_vec());
+        };
+        let tags: Vec<String> = page(name, number).into_iter().flatten().map(|tag| tag.to_string()).collect();
+        let next = page(name, number + 1).filter(|next| next.start >= tags.len() as u64);
+        let link = next.map(|_| ("link", format!("</v2/{name}/tags/list?n={}>; rel=\"next\"", number + 1)));
+        (200, link.into_iter().collect(), serde_json::json!({ "tags": tags }).to_string().into_bytes())
+    });
+    let check = |family: &str, name: &str, hint: &str, all: &str, most: usize| {
+        let image = format!("{}/{name}", web.address);
+        // Nobody needs as much memory for it.
+        let pull = |words: &str| host.sh(&format!("ulimit -d 65536; exec $C pull --quiet {words}"));
+        pull(&format!("{image}:none")).refuses(FAILED, &["404", hint]);
+        let asked = web.requests().len();
+        assert!(asked <= most, "{family}: {name}: {asked} requests");
+        pull(&format!("--all-tags {image}")).refuses(FAILED, &[all]);
+        let asked = web.requests().len();
+        assert!(asked <= most, "{family}: {name}: {asked} requests for all");
+    };
+    let first = "has no tag none; it has 0, 1, 10, 100";
+    check("M12", "one-page", "", "more than 4194304 bytes", 3);
+    check("M12", "full-page", first, "more than 100000 of them", 3);
+    check("M12", "pages", first, "more than 100000 of them", 12);
+    check("M12", "small-pages", "has no tag none; it has 0, 1, 10, 100", "more than 1000 of them", 1002);
+    // All of them are taken where they are not more: the first is not there.
+    check("M12", "all", first, "/manifests/0: 404", 25);
+}
+
 /// One layer is held back: the others arrive and are unpacked meanwhile, and are there for the next pull.
 #[test]
 fn layers_arrive_side_by_side_and_are_kept() {
