@@ -79,6 +79,23 @@ impl Web {
         (address, port): (&'static str, u16),
         handler: impl Fn(&Request) -> Full + Send + Sync + 'static,
     ) -> Self {
+        let whole = move |request: &Request, output: &mut dyn Write| {
+            let (status, headers, body) = handler(request);
+            write!(output, "HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {}\r\n", body.len())?;
+            headers.iter().try_for_each(|(name, value)| write!(output, "{name}: {value}\r\n"))?;
+            output.write_all(b"\r\n")?;
+            if request.method == "HEAD" { Ok(()) } else { output.write_all(&body) }
+        };
+        Self::start_raw(host, (address, port), whole)
+    }
+
+    /// The same with whatever a handler writes, from the status on; the connection ends with it, or when the client is gone.
+    #[track_caller]
+    pub fn start_raw(
+        host: &Host,
+        (address, port): (&'static str, u16),
+        handler: impl Fn(&Request, &mut dyn Write) -> std::io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
         let namespace =
             File::open(format!("/proc/{}/ns/net", host.pid())).expect("the host's network namespace");
         // The thread ends with what it opens: no other thread of this program may be in the host.
@@ -121,7 +138,7 @@ impl Drop for Web {
 
 fn serve(
     stream: &TcpStream,
-    handler: &impl Fn(&Request) -> Full,
+    handler: &impl Fn(&Request, &mut dyn Write) -> std::io::Result<()>,
     keeps: &Mutex<Vec<Request>>,
 ) -> std::io::Result<()> {
     let mut input = BufReader::new(stream);
@@ -141,12 +158,7 @@ fn serve(
     let mut body = Vec::new();
     input.take(length).read_to_end(&mut body)?;
     request.body = String::from_utf8_lossy(&body).into_owned();
-    let (status, headers, body) = handler(&request);
-    let is_head = request.method == "HEAD";
-    keeps.lock().expect("no handler has panicked").push(request);
+    keeps.lock().expect("no handler has panicked").push(request.clone());
     let mut output = stream;
-    write!(output, "HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: {}\r\n", body.len())?;
-    headers.iter().try_for_each(|(name, value)| write!(output, "{name}: {value}\r\n"))?;
-    output.write_all(b"\r\n")?;
-    if is_head { Ok(()) } else { output.write_all(&body) }
+    handler(&request, &mut output)
 }

@@ -2,6 +2,7 @@
 //!
 //! The program is the one that was just built, or that `DEVOXX_CONTAINER` names. Needs root and `tests/fixtures.sh`.
 
+mod answers;
 mod bad_input;
 mod boot;
 mod cdi;
