@@ -19,11 +19,19 @@ fn certificates(host: &Host) {
     host.admin(
         "cd /tmp
         openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.crt -days 2 -subj /CN=authority 2>/dev/null
-        openssl req -newkey rsa:2048 -nodes -keyout registry.key -out registry.csr -subj /CN=registry 2>/dev/null
-        printf 'subjectAltName=IP:127.0.0.1\\nbasicConstraints=CA:FALSE\\n' >extensions
-        openssl x509 -req -in registry.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile extensions \\
-            -out registry.crt 2>/dev/null",
+        openssl req -newkey rsa:2048 -nodes -keyout registry.key -out registry.csr -subj /CN=registry 2>/dev/null",
     );
+    certify(host, "IP:127.0.0.1");
+}
+
+/// Lets the authority sign for a name in place of the one before.
+fn certify(host: &Host, name: &str) {
+    host.admin(&format!(
+        "cd /tmp
+        printf 'subjectAltName={name}\\nbasicConstraints=CA:FALSE\\n' >extensions
+        openssl x509 -req -in registry.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile extensions \\
+            -out registry.crt 2>/dev/null"
+    ));
 }
 
 /// Makes tokens as distribution's spec/auth/jwt.md has them, signed by the key of [`certificates`].
@@ -283,6 +291,46 @@ fn authorities_of(host: &Host) {
         "cat /etc/ssl/certs/ca-certificates.crt /tmp/ca.crt >/tmp/all; echo SSL_CERT_FILE=/tmp/all >/tmp/env",
         true,
     );
+}
+
+/// Who is certified to be somebody else is not talked to, with TLS or without.
+#[test]
+fn certificates_of_another_name() {
+    for host in [Host::root(&program()), Host::rootless(&program())] {
+        certificates_of_another_name_of(&host);
+    }
+}
+
+fn certificates_of_another_name_of(host: &Host) {
+    certificates(host);
+    host.admin(
+        "mkdir /tmp/etc /tmp/etc/upper /tmp/etc/work
+        mount -t overlay -o lowerdir=/etc,upperdir=/tmp/etc/upper,workdir=/tmp/etc/work overlay /etc
+        rm -rf /etc/docker /etc/containers; echo 127.0.0.1 registry.test >>/etc/hosts",
+    );
+    // Where it would be asked for without TLS.
+    let plain = Web::start(host, 80, |_| (200, b"{}".to_vec()));
+    let check = |family: &str, registry: &str, certified: &str, trusted: bool| {
+        certify(host, certified);
+        let _registry = Registry::settings(host).port(443).tls().start();
+        let pulled = host.sh(&format!("SSL_CERT_FILE=/tmp/ca.crt exec $C pull --quiet {registry}/busybox"));
+        assert_eq!(pulled.code == 0, trusted, "{family}: {certified}: {pulled}");
+        if trusted {
+            host.run(["rmi", &format!("{registry}/busybox")]).ok();
+        } else {
+            let pulled = pulled.refuses(FAILED, &["certificate not valid for name"]);
+            assert!(!pulled.stderr.contains("certs.d"), "what would not help: {pulled}");
+        }
+        assert!(plain.requests().is_empty(), "{family}: {certified}: asked without TLS");
+    };
+    check("M16", "registry.test", "DNS:registry.test", true);
+    check("M16", "registry.test", "DNS:other.test", false);
+    check("M16", "registry.test", "DNS:registry.test.other.test", false);
+    check("M16", "registry.test", "DNS:*.registry.test", false);
+    check("M16", "registry.test", "IP:127.0.0.1", false);
+    check("M16", "127.0.0.1:443", "IP:127.0.0.1", true);
+    check("M16", "127.0.0.1:443", "IP:127.0.0.2", false);
+    check("M16", "127.0.0.1:443", "DNS:registry.test", false);
 }
 
 /// Blobs lie elsewhere: the one who has them gets no credential, and what comes is verified as ever.

@@ -313,7 +313,8 @@ fn trouble(method: &str, url: &Url, error: &ureq::Error) -> Trouble {
     };
     let text = error.to_string().escape_debug().to_string().replace("io: ", "");
     let failure = Error::new(Kind::Unreachable, format!("{method} {url}: {text}"));
-    let failure = if text.contains("invalid peer certificate") {
+    // Any other fault of a certificate stays, whoever is trusted.
+    let failure = if text.contains("invalid peer certificate: UnknownIssuer") {
         failure.with_hint(format!(
             "put the registry's authority into /etc/docker/certs.d/{}/ca.crt",
             url.authority()
