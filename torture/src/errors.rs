@@ -231,12 +231,15 @@ fn sweep(swept: &mut Swept, subject: &dyn Subject, job: &Job<'_>) {
         if !left.is_empty() {
             swept.find(What::Left, told(&left.join("; ")));
         }
-        if let Err(why) = subject.bystander() {
-            swept.find(What::Wrong, told(&why));
-            return;
+        let bystander = subject.bystander();
+        if let Err(why) = &bystander {
+            swept.find(What::Wrong, told(why));
         }
         for finding in swept.findings().skip(before) {
             eprintln!("{finding}");
+        }
+        if bystander.is_err() {
+            return;
         }
     }
 }

@@ -100,7 +100,7 @@ impl Ground {
             // The files of each network are made with its first container, and stay.
             "run --rm IMAGE true",
             "run --rm --network app --network more IMAGE true",
-            "run -d --name stays --network app IMAGE sleep 1000",
+            "run -d --name stays --network app IMAGE sleep 100000",
         ] {
             ground.call(words).ok();
         }

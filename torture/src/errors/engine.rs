@@ -54,7 +54,7 @@ impl OfEngine {
         host.admin("for place in $DEVOXX_ROOT $DEVOXX_RUN; do mount -t tmpfs -o mode=755,size=64m,nr_inodes=16k data $place; done");
         host.run(["pull", "-q", IMAGE]).ok();
         // The files of the network come with the first container, and stay.
-        let other = ["run", "-d", "--name", "other", "-v", "kept:/data", IMAGE, "sleep", "1000"];
+        let other = ["run", "-d", "--name", "other", "-v", "kept:/data", IMAGE, "sleep", "100000"];
         host.run(other).ok();
         host.admin("mkdir /tmp/output; touch $DEVOXX_ROOT/events/log.1");
         let namespaces = host.admin("readlink /proc/self/ns/*").stdout.lines().map(str::to_owned).collect();

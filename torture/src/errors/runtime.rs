@@ -57,7 +57,7 @@ impl OfRuntime {
         before: &'static [&'static str],
     ) -> Box<dyn Subject> {
         let oci = Oci::new(Host::root(&arguments.programs.join("devoxx-runtime")));
-        let other = oci.bundle(|config| config["process"]["args"] = json!(["sleep", "1000"]));
+        let other = oci.bundle(|config| config["process"]["args"] = json!(["sleep", "100000"]));
         for words in [&["create", "--bundle", &other.directory, &other.id][..], &["start", &other.id]] {
             oci.call(words.iter().copied()).ok();
         }

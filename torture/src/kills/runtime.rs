@@ -64,7 +64,7 @@ impl<'a> Runtime<'a> {
         let bundle = |args: &[&str]| {
             oci.bundle(|config| config["process"]["args"] = serde_json::json!(args)).directory.clone()
         };
-        let (stays, ends) = (bundle(&["sleep", "1000"]), bundle(&["true"]));
+        let (stays, ends) = (bundle(&["sleep", "100000"]), bundle(&["true"]));
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Self { oci, command, name, stays, ends, turn: 0, why: String::new() }
     }
