@@ -64,7 +64,12 @@ impl Store {
             let found = digests.iter().filter_map(|digest| records.images.get(digest));
             Ok::<BTreeSet<String>, Error>(found.map(|record| record.config.clone()).collect())
         };
-        ids().within(|| format!("remove image {}", text.escape_debug()))
+        let found = ids();
+        if found.as_ref().is_err_and(|error| error.kind == Kind::NotFound) {
+            // Its pull may have been killed, or had no means to take away what it had begun: this is the command that removes it.
+            self.sweep_after_failure()?;
+        }
+        found.within(|| format!("remove image {}", text.escape_debug()))
     }
 
     /// Removes every image that is wanted gone, with its names, and what no image refers to.

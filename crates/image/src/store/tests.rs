@@ -189,6 +189,10 @@ fn what_a_dead_process_left_is_cleared() {
     assert_eq!(store.stage(&layer, &|| false).err().map(|error| error.kind), Some(Kind::Cancelled));
     drop(held);
     assert_eq!(count(&store, "staging"), 0);
+    // An image that never came is removed with what its pull has left.
+    fs::create_dir_all(store.path("staging").join("dead/diff/x")).unwrap();
+    assert_eq!(store.ids_of("never").unwrap_err().kind, Kind::NotFound);
+    assert_eq!(count(&store, "staging"), 0);
 }
 
 /// What a script writes that runs in a directory.
