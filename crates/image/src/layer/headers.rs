@@ -3,9 +3,10 @@
 //! The parser reads long names and extended headers into memory; how much that is, is bounded here.
 
 use super::split::Tape;
+use super::unpack::strict;
 use crate::digest::{Digest, Hasher};
 use crate::{Error, Kind, Result};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::rc::Rc;
 use tar::{Entries, Entry};
@@ -16,38 +17,99 @@ pub(super) const BETWEEN: u64 = 1 << 20;
 /// Entries of one archive.
 const ENTRIES: u64 = 2_000_000;
 
-/// How many bytes may still be read.
-pub(crate) type Gauge = Rc<Cell<u64>>;
+/// What the parser has read, and may still read.
+pub(crate) struct Gauge {
+    /// How many bytes may still be read.
+    left: Cell<u64>,
+    /// How many there have been.
+    at: Cell<u64>,
+    /// Whether they are kept.
+    keeps: Cell<bool>,
+    /// Those that are, and where they begin.
+    kept: RefCell<(u64, Vec<u8>)>,
+}
+
+impl Gauge {
+    /// Bounds what follows.
+    pub fn allow(&self, bytes: u64) {
+        self.left.set(bytes);
+    }
+
+    /// What follows is no data of an entry.
+    fn between(&self) {
+        self.left.set(BETWEEN);
+        self.keeps.set(true);
+        self.kept_from(self.at.get());
+    }
+
+    fn kept_from(&self, at: u64) {
+        let mut kept = self.kept.borrow_mut();
+        kept.0 = at;
+        kept.1.clear();
+    }
+
+    fn read(&self, bytes: &[u8]) {
+        let count = bytes.len() as u64;
+        self.left.set(self.left.get() - count);
+        self.at.set(self.at.get() + count);
+        if self.keeps.get() {
+            self.kept.borrow_mut().1.extend_from_slice(bytes);
+        }
+    }
+
+    /// Fails where what stood before the entry whose header is at `own`, and is about it, is read in different ways.
+    fn check(&self, own: u64) -> Result<()> {
+        self.keeps.set(false);
+        let kept = self.kept.borrow();
+        // Behind the rest of a block of data.
+        let first = kept.0.next_multiple_of(BLOCK);
+        let place = |at: u64| usize::try_from(at.checked_sub(kept.0)?).ok();
+        let before = place(first).zip(place(own)).and_then(|(first, own)| kept.1.get(first..own));
+        let lost = || Error::new(Kind::Corrupt, format!("headers before byte {own} that cannot be followed"));
+        strict::check_before(before.ok_or_else(lost)?)
+    }
+}
+
+/// The unit of an archive.
+const BLOCK: u64 = 512;
 
 /// Bytes up to where a gauge says.
 pub(crate) struct Gauged<R> {
     from: R,
-    left: Gauge,
+    gauge: Rc<Gauge>,
 }
 
 impl<R> Gauged<R> {
-    pub fn new(from: R) -> (Self, Gauge) {
-        let left = Gauge::new(Cell::new(BETWEEN));
-        (Self { from, left: Rc::clone(&left) }, left)
+    pub fn new(from: R) -> (Self, Rc<Gauge>) {
+        let gauge = Rc::new(Gauge {
+            left: Cell::new(BETWEEN),
+            at: Cell::default(),
+            keeps: Cell::default(),
+            kept: RefCell::default(),
+        });
+        (Self { from, gauge: Rc::clone(&gauge) }, gauge)
     }
 }
 
 impl<R: Read> Read for Gauged<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.get();
+        let left = self.gauge.left.get();
         if left == 0 && !buffer.is_empty() {
             return Err(io::Error::other("more than the archive may hold here"));
         }
         let most = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         let count = self.from.read(&mut buffer[..most])?;
-        self.left.set(left - count as u64);
+        self.gauge.read(&buffer[..count]);
         Ok(count)
     }
 }
 
 impl<R: Seek> Seek for Gauged<R> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.from.seek(to)
+        let at = self.from.seek(to)?;
+        self.gauge.at.set(at);
+        self.gauge.kept_from(at);
+        Ok(at)
     }
 }
 
@@ -61,15 +123,16 @@ pub(crate) fn each<R: Read>(
 ) -> Result<()> {
     let mut count = 0;
     loop {
-        gauge.set(BETWEEN);
+        gauge.between();
         let Some(entry) = entries.next() else { return Ok(()) };
         let mut entry = entry.map_err(|error| bad(&error))?;
+        gauge.check(entry.raw_header_position())?;
         count += 1;
         if count > ENTRIES {
             return Err(Error::new(Kind::Corrupt, format!("the archive has more than {ENTRIES} entries")));
         }
-        let headers = BETWEEN - gauge.get();
-        gauge.set(u64::MAX);
+        let headers = BETWEEN - gauge.left.get();
+        gauge.allow(u64::MAX);
         one(&mut entry, headers)?;
     }
 }
@@ -81,14 +144,14 @@ pub(super) struct Headers<R> {
 }
 
 impl<R: Read> Headers<R> {
-    pub fn new(from: R, hasher: Hasher, tape: Tape) -> (Self, Gauge) {
+    pub fn new(from: R, hasher: Hasher, tape: Tape) -> (Self, Rc<Gauge>) {
         let (from, gauge) = Gauged::new(from);
         (Self { from, hasher, tape }, gauge)
     }
 
     /// Reads what follows the archive: it belongs to the digest, but to no file.
     pub fn finish(mut self, limit: u64) -> io::Result<Digest> {
-        self.from.left.set(limit);
+        self.from.gauge.allow(limit);
         io::copy(&mut self, &mut io::sink())?;
         Ok(self.hasher.finish())
     }

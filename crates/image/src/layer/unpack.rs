@@ -5,7 +5,7 @@
 
 pub(crate) mod entry;
 mod place;
-mod strict;
+pub(super) mod strict;
 
 use super::budget::Share;
 use super::headers::{Gauge, Gauged, Headers, each};
@@ -128,7 +128,7 @@ impl<'a> Unpacker<'a> {
             }
             std::io::copy(entry, &mut std::io::sink()).map(drop).map_err(|error| bad_data(&error))
         })?;
-        gauge.set(u64::MAX);
+        gauge.allow(u64::MAX);
         std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(|error| bad_data(&error))?;
         let sparse = self.sparse.take().unwrap_or_default();
         self.finish()?;

@@ -125,6 +125,9 @@ fn global<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<()> {
     }
     let mut text = Vec::new();
     entry.read_to_end(&mut text).map_err(|error| corrupt(error.to_string().escape_debug().to_string()))?;
+    if text.last().is_some_and(|last| *last != b'\n') {
+        return Err(corrupt("a malformed PAX record"));
+    }
     for record in PaxExtensions::new(&text) {
         let record = record.map_err(|_| corrupt("a malformed PAX record"))?;
         let key = record.key_bytes();

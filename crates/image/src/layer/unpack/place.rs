@@ -403,6 +403,8 @@ fn make_directory(at: &OwnedFd, name: &[u8]) -> Result<OwnedFd> {
         made => made.map_err(failed(call))?,
     }
     let made = rustix::fs::openat(at, name, OPEN | OFlags::NOFOLLOW, Mode::empty()).map_err(failed(call))?;
+    // In a directory with set-group-id it has got that one's group.
+    rustix::fs::fchown(&made, None, Some(rustix::process::getegid())).map_err(failed(call))?;
     // Not at mkdir: the umask would take away from it.
     rustix::fs::fchmod(&made, Mode::from_raw_mode(0o755)).map_err(failed(call))?;
     Ok(made)

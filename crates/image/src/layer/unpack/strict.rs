@@ -8,6 +8,8 @@ use tar::{EntryType, Header};
 /// A field: what it is, where it begins, and its length.
 type Field = (&'static str, usize, usize);
 
+/// The unit of an archive.
+const BLOCK: usize = 512;
 const NUMBERS: [Field; 5] =
     [("mode", 100, 8), ("owner", 108, 8), ("group", 116, 8), ("size", 124, 12), ("checksum", 148, 8)];
 const TIME: Field = ("time", 136, 12);
@@ -57,6 +59,35 @@ pub(super) fn check(header: &Header) -> Result<()> {
         if ended && bytes[MORE] != 0 {
             return Err(corrupt("pieces of a sparse file that are read in different ways"));
         }
+    }
+    Ok(())
+}
+
+/// Refuses what stands before an entry and is about it - long names, PAX records - where it is read as something else by others. The
+/// bytes begin with the first header of that kind.
+pub(in crate::layer) fn check_before(mut bytes: &[u8]) -> Result<()> {
+    while let Some((header, rest)) = bytes.split_at_checked(BLOCK) {
+        let header = Header::from_byte_slice(header);
+        check(header)?;
+        let size = header.entry_size().ok().and_then(|size| usize::try_from(size).ok());
+        let size = size.filter(|size| *size <= rest.len()).ok_or_else(|| corrupt("a size that is none"))?;
+        let (blocks, next) =
+            rest.split_at_checked(size.next_multiple_of(BLOCK)).ok_or_else(|| corrupt("half a block"))?;
+        let data = &blocks[..size];
+        match header.entry_type() {
+            EntryType::GNULongName | EntryType::GNULongLink => {
+                // GNU tar reads on to the first zero, whatever the size is.
+                let length = blocks.iter().position(|byte| *byte == 0).unwrap_or(blocks.len());
+                if length != data.strip_suffix(&[0]).unwrap_or(data).len() {
+                    return Err(corrupt("a long name that is read in different ways"));
+                }
+            }
+            EntryType::XHeader if data.last().is_some_and(|last| *last != b'\n') => {
+                return Err(corrupt("a malformed PAX record"));
+            }
+            _ => {}
+        }
+        bytes = next;
     }
     Ok(())
 }

@@ -79,6 +79,20 @@ impl Layer {
         self
     }
 
+    /// What is about the next entry, with a size written by hand and all of the data nevertheless.
+    fn about(mut self, kind: EntryType, size: &[u8], data: &[u8]) -> Self {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.as_mut_bytes()[124..124 + size.len()].copy_from_slice(size);
+        header.set_cksum();
+        self.0.append(&header, data).unwrap();
+        self
+    }
+
     /// GNU's header for a name of the next entry.
     fn long(self, name: &str) -> Self {
         self.entry(EntryType::GNULongName, "././@LongLink", "", format!("{name}\0").as_bytes())
@@ -302,6 +316,29 @@ fn malicious_layers_stay_inside() {
     );
     check("T13", "a long name before a comment", |l, _| global(l.long("a"), comment).file("x", ""), corrupt);
     check("T13", "a long comment", |l, _| global(l, &"x".repeat(2 << 20)).file("x", ""), corrupt);
+    // What stands before an entry, and others read to another end.
+    let (long, link, pax) = (EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader);
+    for (family, kind, size, data, expected) in [
+        ("T13", long, &b"00000000004\0"[..], &b"abc\0"[..], None),
+        ("T13", long, b"00000000003\0", b"abc", None),
+        ("T13", long, b"00000000003\0", b"abc\0", None),
+        ("T13", long, b"00000000002\0", b"abc\0", corrupt),
+        ("T13", long, b"00000000005\0", b"abc\0\0", corrupt),
+        ("T13", long, b"00000000004\0", b"a\0c\0", corrupt),
+        ("T13", long, b"+0000000004\0", b"abc\0", corrupt),
+        ("T13", long, b"\x80\0\x01\0\0\0\0\0\0\0\0\x04", b"abc\0", corrupt),
+        ("T13", link, b"00000000004\0", b"abc\0", None),
+        ("T13", link, b"00000000002\0", b"abc\0", corrupt),
+        ("T13", link, b"+0000000004\0", b"abc\0", corrupt),
+        ("T13", pax, b"00000000013\0", b"11 path=ab\n", None),
+        ("T13", pax, b"00000000012\0", b"11 path=ab\n", corrupt),
+        ("T13", pax, b"+0000000013\0", b"11 path=ab\n", corrupt),
+        ("T13", EntryType::XGlobalHeader, b"00000000013\0", b"12 comment=\n", corrupt),
+    ] {
+        let what = format!("{kind:?} of {}: {}", size.escape_ascii(), data.escape_ascii());
+        let before = |l: Layer| l.file("before", "some data").about(kind, size, data);
+        check(family, &what, |l, _| before(l).symlink("x", "y"), expected);
+    }
     check("T15", "socket type", |l, _| l.entry(EntryType::new(b's'), "s", "", b""), corrupt);
     // Numbers that GNU tar reads in another way, or not at all.
     for (family, field, value) in [
@@ -703,6 +740,27 @@ fn compressed_layers_are_one_stream() {
     check("T20", "an archive behind the end", &behind, &behind, None);
     let cut = &entries[..entries.len() - 512];
     check("T20", "no data of the last entry", cut, cut, corrupt);
+}
+
+/// The kernel gives what is made in a directory with set-group-id that one's group.
+#[test]
+fn a_parent_that_is_not_listed_is_roots() {
+    use std::os::unix::fs::MetadataExt;
+    let ground = Ground::new();
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::Directory);
+    header.set_path("d").unwrap();
+    header.set_mode(0o2755);
+    header.set_uid(0);
+    header.set_gid(100);
+    header.set_mtime(0);
+    header.set_size(0);
+    header.set_cksum();
+    let archive = [header.as_bytes(), &Layer::new().file("d/a/f", "x").bytes()[..]].concat();
+    unpack(&archive, &archive, &ground.root()).unwrap();
+    let about = |name: &str| fs::metadata(ground.root().join(name)).unwrap();
+    assert_eq!((about("d").mode() & 0o7777, about("d").gid()), (0o2755, 100));
+    assert_eq!((about("d/a").mode() & 0o7777, about("d/a").gid()), (0o755, 0));
 }
 
 #[test]
