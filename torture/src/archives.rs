@@ -99,7 +99,7 @@ pub fn part(arguments: &Arguments) -> Section {
             "the same files",
             "refused by both",
             "refused by ours alone",
-            "a file over a directory, refused by tar alone",
+            "a file over a directory, refused or given its mode by tar alone",
             "other files",
         ],
         figures: format!(
@@ -157,7 +157,8 @@ fn batch(host: &Host, archives: &[(usize, Vec<u8>)], rows: &mut [Row], wrong: &m
             continue;
         }
         let said = fs::read(place.join("said").join(number.to_string())).unwrap_or_default();
-        if code == 2 && keeps_a_directory(&String::from_utf8_lossy(&said)) {
+        let keeps = code == 2 && keeps_a_directory(&String::from_utf8_lossy(&said));
+        if keeps || (code == 0 && comes_late(host, &listing, number, &here, &there)) {
             row.theirs_refuses += 1;
             continue;
         }
@@ -173,11 +174,41 @@ fn batch(host: &Host, archives: &[(usize, Vec<u8>)], rows: &mut [Row], wrong: &m
     }
 }
 
-/// Whether all that tar(1) could not do is to put a file in the place of a directory with files: as layers have it, the last entry of a
-/// name holds.
+/// Whether all that tar(1) could not do is to put a file in the place of a directory with files, or to give that directory a second name as
+/// it would the file: as layers have it, the last entry of a name holds.
 fn keeps_a_directory(said: &str) -> bool {
-    let mut cannot = said.lines().filter(|line| line.contains(": Cannot ")).peekable();
-    cannot.peek().is_some() && cannot.all(|line| line.ends_with(": File exists"))
+    let cannot: Vec<&str> = said.lines().filter(|line| line.contains(": Cannot ")).collect();
+    let kept: Vec<&str> = cannot
+        .iter()
+        .filter_map(|line| line.strip_prefix("tar: ")?.strip_suffix(": Cannot open: File exists"))
+        .collect();
+    let second = |line: &str| {
+        let rest = line.split_once(": Cannot hard link to ").map(|(_, rest)| rest);
+        rest.and_then(|rest| rest.strip_suffix(": Operation not permitted"))
+            .is_some_and(|name| kept.contains(&name.trim_matches('\'')))
+    };
+    !kept.is_empty() && cannot.iter().all(|line| line.ends_with(": File exists") || second(line))
+}
+
+/// Whether all that tar(1) does in another way is to give a file the mode of a directory whose place it has taken: those of directories come
+/// last there, and when they come at once it does as we do.
+fn comes_late(
+    host: &Host,
+    listing: &dyn Fn(&str) -> BTreeMap<PathBuf, String>,
+    number: usize,
+    ours: &BTreeMap<PathBuf, String>,
+    theirs: &BTreeMap<PathBuf, String>,
+) -> bool {
+    host.admin(&format!(
+        "cd /tmp/archives; umask 022; rm -rf again; mkdir -p again/{number}
+        tar --extract --preserve-permissions --numeric-owner --same-owner --file {number}.tar --directory again/{number} 2>/dev/null || :"
+    ));
+    let again = listing("again");
+    host.admin("rm -rf /tmp/archives/again");
+    let mut paths = ours.keys().chain(theirs.keys()).filter(|path| ours.get(*path) != theirs.get(*path));
+    paths.all(|path| {
+        ours.get(path).is_some_and(|found| !found.ends_with("directory")) && ours.get(path) == again.get(path)
+    })
 }
 
 fn differences(ours: &BTreeMap<PathBuf, String>, theirs: &BTreeMap<PathBuf, String>) -> Vec<String> {
