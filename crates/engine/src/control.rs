@@ -53,7 +53,12 @@ fn lock(paths: &Paths, id: &str, how: FlockOperation) -> Result<Taken> {
         if let (Ok(ours), Ok(theirs)) = (ours, theirs)
             && ours.st_ino == theirs.st_ino
         {
-            return Ok(Taken::Ours(Lock(file)));
+            if paths.has_container(id)? {
+                return Ok(Taken::Ours(Lock(file)));
+            }
+            // Whoever had it until now has removed the container, or was killed at it and somebody else goes on: nothing may be begun here.
+            remove(paths, id)?;
+            return Ok(Taken::Gone);
         }
     }
 }
@@ -181,4 +186,40 @@ pub fn announce_stop(paths: &Paths, id: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+    use std::time::{Duration, Instant};
+
+    /// A `start` that had waited for a removal began to supervise a container that was gone, and its socket stayed.
+    #[test]
+    fn who_waits_for_a_removal_gets_nothing() {
+        let place = tempfile::tempdir().unwrap();
+        let paths = Paths { data: place.path().join("data"), run: place.path().join("run") };
+        let id = "0123456789abcdef".repeat(4);
+        std::fs::create_dir_all(paths.container(&id)).unwrap();
+        std::fs::create_dir_all(paths.supervisors()).unwrap();
+        let removing = try_lock(&paths, &id).unwrap().unwrap();
+        let inode = std::fs::metadata(directory(&paths, &id).join("lock")).unwrap().ino();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| wait_lock(&paths, &id));
+            // proc_locks(5): who waits stands below who has it.
+            let waits = || {
+                let locks = std::fs::read_to_string("/proc/locks").unwrap();
+                locks.lines().any(|line| line.contains("->") && line.contains(&format!(":{inode} ")))
+            };
+            let end = Instant::now() + Duration::from_secs(60);
+            while !waits() {
+                assert!(Instant::now() < end, "nobody waits");
+                std::thread::yield_now();
+            }
+            std::fs::rename(paths.container(&id), paths.containers().join(format!(".gone-{id}"))).unwrap();
+            drop(removing);
+            assert!(waiting.join().unwrap().unwrap().is_none());
+        });
+        assert!(!directory(&paths, &id).exists());
+    }
 }

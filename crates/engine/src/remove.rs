@@ -34,7 +34,11 @@ pub fn remove(paths: &Paths, wanted: &str, force: bool, volumes: bool) -> Result
             other => other.map_err(of_runtime).within(|| format!("kill container {wanted}"))?,
         }
     }
-    let Some(_lock) = control::wait_lock(paths, &id)? else { return Ok(id) };
+    let Some(_lock) = control::wait_lock(paths, &id)? else {
+        // Somebody else was faster, or was killed at it.
+        sweep(paths);
+        return Ok(id);
+    };
     if !force && is_up()? {
         return Err(running());
     }
