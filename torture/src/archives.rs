@@ -178,16 +178,18 @@ fn batch(host: &Host, archives: &[(usize, Vec<u8>)], rows: &mut [Row], wrong: &m
 /// it would the file: as layers have it, the last entry of a name holds.
 fn keeps_a_directory(said: &str) -> bool {
     let cannot: Vec<&str> = said.lines().filter(|line| line.contains(": Cannot ")).collect();
+    let stays = |line: &str| line.ends_with(": File exists");
     let kept: Vec<&str> = cannot
         .iter()
-        .filter_map(|line| line.strip_prefix("tar: ")?.strip_suffix(": Cannot open: File exists"))
+        .filter(|line| stays(line))
+        .filter_map(|line| Some(line.strip_prefix("tar: ")?.split_once(": Cannot ")?.0))
         .collect();
     let second = |line: &str| {
         let rest = line.split_once(": Cannot hard link to ").map(|(_, rest)| rest);
         rest.and_then(|rest| rest.strip_suffix(": Operation not permitted"))
             .is_some_and(|name| kept.contains(&name.trim_matches('\'')))
     };
-    !kept.is_empty() && cannot.iter().all(|line| line.ends_with(": File exists") || second(line))
+    !kept.is_empty() && cannot.iter().all(|line| stays(line) || second(line))
 }
 
 /// Whether all that tar(1) does in another way is to give a file the mode of a directory whose place it has taken: those of directories come
