@@ -73,16 +73,17 @@ impl Hooks {
 
     /// Runs the hooks of one list in their order, each with `state` on its standard input; stops at the first that fails.
     pub fn run(&self, name: &str, list: &[Hook], state: &str) -> Result<()> {
+        // What whoever started us left open is another program's business. Init has closed it before, but for what the container gets.
+        if !list.is_empty() && !matches!(name, "createContainer" | "startContainer") {
+            sys::close_range::cloexec_from(3)?;
+        }
         for (index, hook) in list.iter().enumerate() {
-            // Inside, what is to be closed is closed, and a filter of the container's own may leave out what does it.
-            let inside = name == "startContainer";
-            self.run_one(hook, state, inside)
-                .within(|| format!("hook {name}[{index}] {}", hook.path.display()))?;
+            self.run_one(hook, state).within(|| format!("hook {name}[{index}] {}", hook.path.display()))?;
         }
         Ok(())
     }
 
-    fn run_one(&self, hook: &Hook, state: &str, inside: bool) -> Result<()> {
+    fn run_one(&self, hook: &Hook, state: &str) -> Result<()> {
         let mut command = Command::new(&hook.path);
         if let Some((name, rest)) = hook.args.split_first() {
             command.arg0(name).args(rest);
@@ -102,9 +103,6 @@ impl Hooks {
         command.stdin(Stdio::from(input(state)?)).stdout(into(&self.stdout)?).stderr(into(&self.stderr)?);
         // A group of its own: its end takes all along that it started.
         command.process_group(0);
-        if !inside {
-            sys::close_range::has_none_of_ours(&mut command);
-        }
         let mut child = command.spawn().map_err(called(|| format!("execve({:?})", hook.path)))?;
         let limit = hook.timeout.map(Duration::from_secs);
         let ended = wait(&mut child, &output, limit);

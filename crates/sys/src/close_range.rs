@@ -2,8 +2,6 @@
 
 use crate::errno::{CallError, called};
 use rustix::fd::{AsRawFd, BorrowedFd};
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 
 /// Marks every descriptor from `first` up to be closed by the next execve(2) (`CLOSE_RANGE_CLOEXEC`).
 pub fn cloexec_from(first: u32) -> Result<(), CallError> {
@@ -15,18 +13,6 @@ pub fn cloexec_from(first: u32) -> Result<(), CallError> {
         return Ok(());
     }
     Err(called(|| format!("close_range({first}, CLOEXEC)"))(std::io::Error::last_os_error()))
-}
-
-/// The program has the three standard descriptors and none that whoever started this one left open: another program's business.
-pub fn has_none_of_ours(command: &mut Command) -> &mut Command {
-    // SAFETY: between fork(2) and execve(2) one system call is made, which takes integers only, and no memory is allocated.
-    unsafe {
-        command.pre_exec(|| {
-            let marked =
-                libc::syscall(libc::SYS_close_range, 3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as libc::c_uint);
-            if marked == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
-        })
-    }
 }
 
 /// Closes every descriptor from `first` up but those in `kept`: what a child of ours has from its parent and does not need.
