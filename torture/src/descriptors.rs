@@ -7,11 +7,15 @@ use crate::replay::tried;
 use crate::report::Section;
 use serde_json::json;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use testkit::bundle::ROOT;
-use testkit::{Host, Oci, Snapshot};
+use testkit::{Host, Oci, Running, Snapshot};
 
 /// How often each command is called: by `--quick`, and otherwise.
 const TIMES: (u32, u32) = (40, 1000);
+
+/// How long all of them may take.
+const LIMIT: Duration = Duration::from_secs(3600);
 
 /// What has 50 descriptors open: directories and files of the host, pipes, a device, some with high numbers. Then the command, again and
 /// again; each has to print `0 1 2 3`, where 3 is the directory that is listed.
@@ -121,9 +125,11 @@ impl Way {
             let text = text.replace("ROOT", ROOT);
             bundles.iter().fold(text, |text, (word, bundle)| text.replace(word, &bundle.directory))
         };
-        let run = |script: &str| testkit::outcome::run(&mut oci.host.bash(script));
+        let run = |script: &str| Running::start(&mut oci.host.bash(script)).wait_within(LIMIT);
         // What a program keeps of itself comes with the first.
         run(&filled(&format!("{}\nturn=0; {}\n{}", self.before, self.command, self.after))).ok();
+        // An event log of many commands has another one beside it.
+        oci.host.admin("test ! -e $DEVOXX_ROOT/events || touch $DEVOXX_ROOT/events/log.1");
         let before = Snapshot::take(&oci.host);
         run(&filled(self.before)).ok();
         let script = SCRIPT.replace("TIMES", &times.to_string()).replace("COMMAND", &filled(self.command));

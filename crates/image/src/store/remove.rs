@@ -47,7 +47,12 @@ impl Store {
     /// Removes a name, and with its last name the image; or by its id an image with all its names.
     pub fn remove(&self, text: &str, removal: Removal<'_>) -> Result<Removed> {
         let attempt = || {
-            let removed = self.change_to_remove(&|records| forget(records, text, removal))?;
+            let removed = self.change_to_remove(&|records| forget(records, text, removal));
+            if removed.as_ref().is_err_and(|error| error.kind == Kind::NotFound) {
+                // Its pull may have been killed, or had no means to take away what it had begun: this is the command that removes it.
+                self.sweep_after_failure()?;
+            }
+            let removed = removed?;
             if !removed.deleted.is_empty() {
                 self.sweep()?;
             }
@@ -64,12 +69,7 @@ impl Store {
             let found = digests.iter().filter_map(|digest| records.images.get(digest));
             Ok::<BTreeSet<String>, Error>(found.map(|record| record.config.clone()).collect())
         };
-        let found = ids();
-        if found.as_ref().is_err_and(|error| error.kind == Kind::NotFound) {
-            // Its pull may have been killed, or had no means to take away what it had begun: this is the command that removes it.
-            self.sweep_after_failure()?;
-        }
-        found.within(|| format!("remove image {}", text.escape_debug()))
+        ids().within(|| format!("remove image {}", text.escape_debug()))
     }
 
     /// Removes every image that is wanted gone, with its names, and what no image refers to.

@@ -191,7 +191,7 @@ fn what_a_dead_process_left_is_cleared() {
     assert_eq!(count(&store, "staging"), 0);
     // An image that never came is removed with what its pull has left.
     fs::create_dir_all(store.path("staging").join("dead/diff/x")).unwrap();
-    assert_eq!(store.ids_of("never").unwrap_err().kind, Kind::NotFound);
+    assert_eq!(store.remove("never", removal(&|_: &str| None)).unwrap_err().kind, Kind::NotFound);
     assert_eq!(count(&store, "staging"), 0);
 }
 
