@@ -35,11 +35,16 @@ impl Gauge {
         self.left.set(bytes);
     }
 
-    /// What follows is no data of an entry.
+    /// What follows is no data of an entry, until [`Gauge::stop`].
     fn between(&self) {
         self.left.set(BETWEEN);
         self.keeps.set(true);
         self.kept_from(self.at.get());
+    }
+
+    /// What follows is not looked at: data of an entry, or what stands behind the archive and may be long.
+    fn stop(&self) {
+        self.keeps.set(false);
     }
 
     fn kept_from(&self, at: u64) {
@@ -59,7 +64,6 @@ impl Gauge {
 
     /// Fails where what stood before the entry whose header is at `own`, and is about it, is read in different ways.
     fn check(&self, own: u64) -> Result<()> {
-        self.keeps.set(false);
         let kept = self.kept.borrow();
         // Behind the rest of a block of data.
         let first = kept.0.next_multiple_of(BLOCK);
@@ -113,8 +117,8 @@ impl<R: Seek> Seek for Gauged<R> {
     }
 }
 
-/// Gives each entry of an archive to `one`, with how many bytes of headers stood before it; `one` must leave nothing of its data unread but where the archive can seek. What
-/// cannot be read is an error in the words of `bad`.
+/// Gives each entry of an archive to `one`, with how many bytes of headers stood before it; `one` must leave nothing of its data unread but
+/// where the archive can seek. What cannot be read is an error in the words of `bad`; headers that are read in different ways are one too.
 pub(crate) fn each<R: Read>(
     mut entries: Entries<'_, R>,
     gauge: &Gauge,
@@ -124,7 +128,9 @@ pub(crate) fn each<R: Read>(
     let mut count = 0;
     loop {
         gauge.between();
-        let Some(entry) = entries.next() else { return Ok(()) };
+        let next = entries.next();
+        gauge.stop();
+        let Some(entry) = next else { return Ok(()) };
         let mut entry = entry.map_err(|error| bad(&error))?;
         gauge.check(entry.raw_header_position())?;
         count += 1;
@@ -163,5 +169,38 @@ impl<R: Read> Read for Headers<R> {
         self.hasher.update(&buffer[..count]);
         self.tape.borrow_mut().bytes(&buffer[..count]);
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is kept to be looked at is what stands between two entries: the end of an archive may be as long as it likes.
+    #[test]
+    fn nothing_behind_the_archive_is_kept() {
+        let mut archive = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_path("f").unwrap();
+        header.set_size(4 << 20);
+        header.set_cksum();
+        archive.append(&header, io::repeat(1).take(4 << 20)).unwrap();
+        let archive = archive.into_inner().unwrap();
+        let whole = io::Cursor::new(archive).chain(io::repeat(2).take(4 << 20));
+        let (from, gauge) = Gauged::new(whole);
+        let mut archive = tar::Archive::new(from);
+        let bad = |error: &io::Error| Error::new(Kind::Corrupt, error.to_string());
+        let mut count = 0;
+        each(archive.entries().unwrap(), &gauge, &bad, &mut |entry, _| {
+            count += io::copy(entry, &mut io::sink()).unwrap();
+            Ok(())
+        })
+        .unwrap();
+        gauge.allow(u64::MAX);
+        // The second of the two blocks of zeros too.
+        let behind = io::copy(&mut archive.into_inner(), &mut io::sink()).unwrap();
+        assert_eq!((count, behind), (4 << 20, (4 << 20) + 512));
+        let kept = gauge.kept.borrow().1.len();
+        assert!(kept <= 2 * 512, "{kept} bytes are kept");
     }
 }
