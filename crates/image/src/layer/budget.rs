@@ -2,6 +2,7 @@
 
 use crate::kind::failed;
 use crate::{Error, Kind, Result};
+use rustix::fs::StatVfs;
 use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -33,19 +34,15 @@ fn suffices(size: u64, free: u64, something: u64, reserve: u64) -> bool {
     free >= reserve.saturating_add(something)
 }
 
-/// Fails like a write to a full disk, before it is one.
-fn check_room(place: impl AsFd, something: u64) -> io::Result<()> {
-    let found = rustix::fs::fstatvfs(place)?;
-    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-    let room = suffices(bytes(found.f_blocks), bytes(found.f_bavail), something, RESERVE);
-    if room { Ok(()) } else { Err(Errno::NOSPC.into()) }
+/// Whether a disk has room for so many bytes more.
+fn has_room(disk: &StatVfs, something: u64) -> bool {
+    let bytes = |blocks: u64| blocks.saturating_mul(disk.f_frsize);
+    suffices(bytes(disk.f_blocks), bytes(disk.f_bavail), something, RESERVE)
 }
 
-/// The same for the inodes of a disk.
-fn check_inodes(place: impl AsFd) -> io::Result<()> {
-    let found = rustix::fs::fstatvfs(place)?;
-    let room = suffices(found.f_files, found.f_favail, 0, RESERVE / INODE);
-    if room { Ok(()) } else { Err(Errno::NOSPC.into()) }
+/// Whether it has inodes for other files.
+fn has_inodes(disk: &StatVfs) -> bool {
+    suffices(disk.f_files, disk.f_favail, 0, RESERVE / INODE)
 }
 
 /// What an image has left.
@@ -94,9 +91,15 @@ impl<'a> Share<'a> {
         self.unchecked = self.unchecked.saturating_add(real).saturating_add(files * INODE);
         if self.unchecked >= STEP {
             self.unchecked = 0;
-            check_room(&place, real)
-                .map_err(failed(|| format!("keep room on the disk beside {real} bytes")))?;
-            check_inodes(&place).map_err(failed(|| "keep inodes of the disk for other files".to_owned()))?;
+            let disk = rustix::fs::fstatvfs(place).map_err(failed(|| "fstatvfs".to_owned()))?;
+            // Like a write to a full disk, before it is one.
+            let full = |what: String| Err(failed(|| what)(Errno::NOSPC));
+            if !has_room(&disk, real) {
+                return full(format!("keep room on the disk beside {real} bytes"));
+            }
+            if !has_inodes(&disk) {
+                return full("keep inodes of the disk for other files".to_owned());
+            }
         }
         Ok(())
     }
@@ -150,7 +153,9 @@ impl Write for Spool {
         }
         if self.unchecked >= STEP {
             self.unchecked = 0;
-            check_room(&self.file, 0)?;
+            if !has_room(&rustix::fs::fstatvfs(&self.file)?, 0) {
+                return Err(Errno::NOSPC.into());
+            }
         }
         let count = self.file.write(bytes)?;
         self.written += count as u64;
