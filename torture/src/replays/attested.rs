@@ -1,7 +1,7 @@
 //! What init reads again before the command may run: in the build without the step that sets it, nothing is executed.
 
 use super::super::replay::Replay;
-use super::every_capability;
+use super::capabilities;
 use super::files::{mount, mounts};
 use crate::ground::Ground;
 use serde_json::{Value, json};
@@ -123,7 +123,7 @@ fn as_it_is_but_without_the_step(ground: &Ground) {
 
 /// One that keeps what its caller has.
 fn with_every_capability(ground: &Ground) {
-    let all = every_capability(ground);
+    let all = capabilities::every(ground);
     runs(ground, &[], |c| {
         for set in ["bounding", "effective", "permitted"] {
             c["process"]["capabilities"][set] = json!(all);

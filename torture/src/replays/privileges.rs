@@ -1,7 +1,7 @@
 //! Ids, capabilities, descriptors, devices, and the program itself.
 
 use super::super::replay::Replay;
-use super::every_capability;
+use super::capabilities;
 use super::files::bind;
 use crate::ground::Ground;
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ pub const ROWS: &[Replay] = &[
             let watch = "while :; do for p in /proc/[0-9]*; do
                 test -d $p/root/. && test -e $p/exe && ! test $p/exe -ef /bin/busybox && test -e $p/exe && echo $p >>/seen
                 done; done 2>/dev/null";
-            let all = every_capability(ground);
+            let all = capabilities::every(ground);
             let bundle = ground.oci.bundle(|config| {
                 config["process"]["args"] = json!(["sh", "-c", watch]);
                 config["root"]["readonly"] = json!(false);
